@@ -1,0 +1,16 @@
+# cython: freethreading_compatible = True
+"""The thin layer between Python and the C kernels.
+
+Every function takes arrays that fastconv.functional has validated (C-contiguous, native byte order, right shapes and types),
+reaches their memory through the buffer protocol, releases the GIL, makes one C call and turns a bad status into an exception.
+No NumPy C API: nothing here depends on NumPy's ABI.
+"""
+
+from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_GetBuffer)
+
+include "_kernels_common.pxi"
+include "_kernels_runtime.pxi"
+include "_kernels_conv.pxi"
+include "_kernels_pool.pxi"
+include "_kernels_elementwise.pxi"

@@ -1,0 +1,1 @@
+# Pool: descriptions and calls.

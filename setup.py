@@ -1,0 +1,57 @@
+"""Builds the one extension module: an explicit list of C files, the same flags for all of them."""
+
+import os
+import shlex
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+SOURCES = [
+    "fastconv/_kernels.pyx",
+    "src_c/conv2d.c",
+    "src_c/conv2d_igemm.c",
+    "src_c/conv2d_wgrad.c",
+    "src_c/conv2d_winograd.c",
+    "src_c/conv2d_depthwise.c",
+    "src_c/pool2d.c",
+    "src_c/elementwise.c",
+    "src_c/dispatch.c",
+    "src_c/threads.c",
+    "src_c/scratch.c",
+    "src_c/ukernels/isa_scalar.c",
+    "src_c/ukernels/isa_avx2.c",
+    "src_c/ukernels/isa_avx512.c",
+    "src_c/ukernels/isa_neon.c",
+]
+FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-pthread"]
+LINK = ["-pthread"]
+# FASTCONV_SANITIZE=address,undefined or =thread: an instrumented build with assertions on.
+sanitize = os.environ.get("FASTCONV_SANITIZE")
+if sanitize:
+    FLAGS += [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g", "-UNDEBUG", "-O1"]
+    LINK += [f"-fsanitize={sanitize}"]
+else:
+    FLAGS += ["-DNDEBUG"]
+FLAGS += shlex.split(os.environ.get("FASTCONV_CFLAGS", ""))
+
+extension = Extension(
+    "fastconv._kernels",
+    sources=SOURCES,
+    include_dirs=["src_c"],
+    depends=["setup.py"],
+    extra_compile_args=FLAGS,
+    extra_link_args=LINK,
+    define_macros=[("FC_BUILD_FLAGS", '"' + " ".join(FLAGS).replace('"', "") + '"')],
+)
+setup(
+    ext_modules=cythonize(
+        [extension],
+        language_level=3,
+        compiler_directives={
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "embedsignature": True,
+        },
+    )
+)

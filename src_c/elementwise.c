@@ -1,0 +1,2 @@
+/* Elementwise functions. */
+#include "dispatch.h"

@@ -1,0 +1,122 @@
+/* The kernels of one instruction set and element type: pointers with their tile sizes beside them.
+ *
+ * The frame (conv2d.c, pool2d.c, elementwise.c) loops, blocks, packs and threads; kernels only compute. Kernels never
+ * allocate, thread, pad or validate. Element type is given by the table: void pointers are float or double. */
+#ifndef FC_UKERNELS_H
+#define FC_UKERNELS_H
+
+#include "fastconv.h"
+
+/* A tile's largest number of rows (output pixels, or rows of a weight gradient). */
+#define FC_MR_MAX 12
+/* Alignment of packed buffers, bytes. */
+#define FC_ALIGN 64
+
+/* One tile of an implicit GEMM: mr pixels x nr output channels,
+ * out[i][j] = act(bias[j] + sum over t < taps, c < depth of rows[t * row_stride + i][c] * w[(t * depth + c) * ldw + j]).
+ * With `offset` given, taps is 1 and rows[i][offset[c]] takes the place of rows[i][c].
+ * Columns j < columns are loaded from bias and stored; w has nr readable columns in every row. */
+typedef struct {
+    const void *const *rows;
+    ptrdiff_t row_stride;
+    ptrdiff_t taps, depth;
+    const ptrdiff_t *offset;
+    const void *w;
+    ptrdiff_t ldw;
+    const void *bias; /* or NULL */
+    void *const *out;
+    int columns;
+    int relu;
+} fc_gemm_args;
+typedef void (*fc_gemm_fn)(const fc_gemm_args *args);
+
+/* One tile of a weight gradient: mr rows (taps x input channels) x nr output channels, summed over pixels,
+ * acc[i * nr + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * nr + j]. */
+typedef struct {
+    const void *x;
+    const ptrdiff_t *offset;
+    const ptrdiff_t *line;
+    ptrdiff_t lines, pixels, step;
+    const void *dy;
+    void *acc;
+    int accumulate; /* 0: acc is written, 1: acc is added to */
+} fc_wgrad_args;
+typedef void (*fc_wgrad_fn)(const fc_wgrad_args *args);
+
+/* The GEMM kernels for panels of nr output channels; entry [m] computes m rows, 1 <= m <= mr. */
+typedef struct {
+    int nr, mr;
+    int cost; /* time of one row and one step of the reduction, relative to the other panels of the table */
+    fc_gemm_fn gemm[FC_MR_MAX + 1];
+    fc_gemm_fn gemm_offset[FC_MR_MAX + 1];
+    fc_wgrad_fn wgrad[FC_MR_MAX + 1];
+} fc_panel_kernels;
+
+typedef struct {
+    const fc_panel_kernels *panel; /* widest first */
+    int panels;
+    int main_panel; /* index of the panel that wide layers are cut into */
+    const fc_panel_kernels *narrow; /* a panel below the narrowest of these, or NULL */
+    int lanes;
+} fc_gemm_kernels;
+
+/* A dense strip of channels for depthwise convolution: for pixels i < mr,
+ * out[i][c] = act(bias[c] + sum over t of rows[t * row_stride + i][c] * w[t * ldw + c]), c < channels. */
+typedef struct {
+    const void *const *rows;
+    ptrdiff_t row_stride;
+    ptrdiff_t taps, channels;
+    const void *w;
+    ptrdiff_t ldw;
+    const void *bias;
+    void *const *out;
+    int relu;
+} fc_depthwise_args;
+typedef void (*fc_depthwise_fn)(const fc_depthwise_args *args);
+/* Its weight gradient: for taps t, acc[t * ldw + c] += sum over pixels i < count of rows[t * row_stride + i][c] * dy[i][c]. */
+typedef struct {
+    const void *const *rows;
+    ptrdiff_t row_stride;
+    ptrdiff_t count;
+    ptrdiff_t taps, channels;
+    const void *const *dy;
+    void *acc;
+    ptrdiff_t ldw;
+} fc_depthwise_wgrad_args;
+typedef void (*fc_depthwise_wgrad_fn)(const fc_depthwise_wgrad_args *args);
+
+typedef struct {
+    int mr;
+    fc_depthwise_fn forward[FC_MR_MAX + 1];
+    fc_depthwise_wgrad_fn wgrad;
+} fc_depthwise_kernels;
+
+/* Small services of the frame. */
+typedef struct {
+    /* out (cols, rows) = transpose of in (rows, cols), leading dimensions ld_in, ld_out */
+    void (*transpose)(const void *in, ptrdiff_t ld_in, void *out, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols);
+    /* acc[j] += sum over i < rows of x[i * ld + j], j < cols */
+    void (*column_sums)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc);
+    /* acc[i] += x[i], i < n */
+    void (*add_into)(const void *x, void *acc, ptrdiff_t n);
+} fc_frame_kernels;
+
+#include "ukernels_pool.h"
+#include "ukernels_elementwise.h"
+#include "ukernels_winograd.h"
+
+typedef struct {
+    const char *isa;
+    fc_gemm_kernels gemm;
+    fc_depthwise_kernels depthwise;
+    fc_frame_kernels frame;
+    fc_pool_kernels pool;
+    fc_elementwise_kernels elementwise;
+    fc_winograd_kernels winograd;
+} fc_ukernels;
+
+#define FC_ISA_ENTRY(name, condition) extern const fc_ukernels fc_f32_ukernels__##name, fc_f64_ukernels__##name;
+#include "isa_list.inc"
+#undef FC_ISA_ENTRY
+
+#endif

@@ -1,0 +1,32 @@
+/* All kernels for one element type and ISA, and the table that exports them. FC_NARROW_PANEL is a panel narrower than a vec,
+ * or NULL. */
+#include "gemm_body.h"
+#include "depthwise_body.h"
+#include "frame_body.h"
+#include "pool_body.h"
+#include "elementwise_body.h"
+#include "winograd_body.h"
+
+#define FC_STRING_(s) #s
+#define FC_STRING(s) FC_STRING_(s)
+const fc_ukernels NAME(ukernels) = {
+    .isa = FC_STRING(FC_ISA),
+    .gemm = {.panel = NAME(panels),
+             .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]),
+             .main_panel = FC_MAIN_PANEL,
+             .narrow = FC_NARROW_PANEL,
+             .lanes = VL},
+    .depthwise = FC_DEPTHWISE_KERNELS,
+    .frame = FC_FRAME_KERNELS,
+    .pool = FC_POOL_KERNELS,
+    .elementwise = FC_ELEMENTWISE_KERNELS,
+    .winograd = FC_WINOGRAD_KERNELS,
+};
+#undef FC_STRING
+#undef FC_STRING_
+#undef FC_DEPTHWISE_KERNELS
+#undef FC_FRAME_KERNELS
+#undef FC_POOL_KERNELS
+#undef FC_ELEMENTWISE_KERNELS
+#undef FC_WINOGRAD_KERNELS
+#undef FC_NARROW_PANEL

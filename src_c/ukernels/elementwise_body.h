@@ -1,0 +1,2 @@
+/* Elementwise kernels. */
+#define FC_ELEMENTWISE_KERNELS {0}

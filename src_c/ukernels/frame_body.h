@@ -1,0 +1,46 @@
+/* Services of the frame: transposition and sums. See fc_frame_kernels in ukernels.h. */
+
+static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
+    const real *const in = in_;
+    real *const out = out_;
+    enum { BLOCK = 16 };
+    for (ptrdiff_t i0 = 0; i0 < rows; i0 += BLOCK) {
+        const ptrdiff_t ni = rows - i0 < BLOCK ? rows - i0 : BLOCK;
+        for (ptrdiff_t j0 = 0; j0 < cols; j0 += BLOCK) {
+            const ptrdiff_t nj = cols - j0 < BLOCK ? cols - j0 : BLOCK;
+            real tile[BLOCK][BLOCK];
+            if (ni == BLOCK && nj == BLOCK) {
+                for (int i = 0; i < BLOCK; i++)
+                    for (int j = 0; j < BLOCK; j++) tile[j][i] = in[(i0 + i) * ld_in + j0 + j];
+                for (int j = 0; j < BLOCK; j++) memcpy(out + (j0 + j) * ld_out + i0, tile[j], sizeof tile[j]);
+            } else {
+                for (ptrdiff_t j = 0; j < nj; j++)
+                    for (ptrdiff_t i = 0; i < ni; i++) out[(j0 + j) * ld_out + i0 + i] = in[(i0 + i) * ld_in + j0 + j];
+            }
+        }
+    }
+}
+
+static void NAME(column_sums)(const void *x_, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc_) {
+    const real *const x = x_;
+    real *const acc = acc_;
+    for (ptrdiff_t j = 0; j < cols; j += VL) {
+        const ptrdiff_t n = cols - j < VL ? cols - j : VL;
+        vec s = v_load_n(acc + j, n);
+        if (n == VL)
+            for (ptrdiff_t i = 0; i < rows; i++) s = v_add(s, v_load(x + i * ld + j));
+        else
+            for (ptrdiff_t i = 0; i < rows; i++) s = v_add(s, v_load_n(x + i * ld + j, n));
+        v_store_n(acc + j, s, n);
+    }
+}
+
+static void NAME(add_into)(const void *x_, void *acc_, ptrdiff_t n) {
+    const real *const x = x_;
+    real *const acc = acc_;
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL) v_store(acc + i, v_add(v_load(acc + i), v_load(x + i)));
+    if (i < n) v_store_n(acc + i, v_add(v_load_n(acc + i, n - i), v_load_n(x + i, n - i)), n - i);
+}
+
+#define FC_FRAME_KERNELS {NAME(transpose), NAME(column_sums), NAME(add_into)}

@@ -1,0 +1,174 @@
+/* The implicit GEMM tile and the weight-gradient tile, for any number of rows and vectors: see fc_gemm_args and fc_wgrad_args
+ * in ukernels.h for what they compute. One multiply-add per product, in the order of the reduction: an output does not
+ * depend on the tile that computed it. */
+
+FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a) {
+    if (a->relu) {
+        const vec zero = v_zero();
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) acc[i][v] = v_max(zero, acc[i][v]);
+        }
+    }
+    if (a->columns == NV * VL) {
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            real *const out = a->out[i];
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) v_store(out + v * VL, acc[i][v]);
+        }
+    } else {
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            real *const out = a->out[i];
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) {
+                const ptrdiff_t n = a->columns - v * VL;
+                if (n >= VL) v_store(out + v * VL, acc[i][v]);
+                else if (n > 0) v_store_n(out + v * VL, acc[i][v], n);
+            }
+        }
+    }
+}
+
+FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a) {
+    vec bias[3];
+    FC_UNROLL(3)
+    for (int v = 0; v < NV; v++) {
+        const ptrdiff_t n = a->columns - v * VL;
+        const real *const b = (const real *)a->bias + v * VL;
+        bias[v] = !a->bias || n <= 0 ? v_zero() : n >= VL ? v_load(b) : v_load_n(b, n);
+    }
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) {
+        FC_UNROLL(3)
+        for (int v = 0; v < NV; v++) acc[i][v] = bias[v];
+    }
+}
+
+FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a) {
+    assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
+    vec acc[FC_MR_MAX][3];
+    NAME(gemm_init)(MR, NV, acc, a);
+    const real *w = a->w;
+    const ptrdiff_t ldw = a->ldw, depth = a->depth;
+    const void *const *rows = a->rows;
+    for (ptrdiff_t t = 0; t < a->taps; t++, rows += a->row_stride) {
+        const real *x[FC_MR_MAX];
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) x[i] = rows[i];
+        FC_UNROLL(4)
+        for (ptrdiff_t c = 0; c < depth; c++) {
+            vec b[3];
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) b[v] = v_load(w + v * VL);
+            w += ldw;
+            FC_UNROLL(12)
+            for (int i = 0; i < MR; i++) {
+                const vec s = v_set1(x[i][c]);
+                FC_UNROLL(3)
+                for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
+            }
+        }
+    }
+    NAME(gemm_store)(MR, NV, acc, a);
+}
+
+FC_INLINE void NAME(gemm_offset_tile)(const int MR, const int NV, const fc_gemm_args *const a) {
+    assert(a->offset && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
+    vec acc[FC_MR_MAX][3];
+    NAME(gemm_init)(MR, NV, acc, a);
+    const real *w = a->w;
+    const ptrdiff_t ldw = a->ldw, depth = a->depth, *const offset = a->offset;
+    const real *x[FC_MR_MAX];
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) x[i] = a->rows[i];
+    FC_UNROLL(4)
+    for (ptrdiff_t c = 0; c < depth; c++) {
+        const ptrdiff_t o = offset[c];
+        vec b[3];
+        FC_UNROLL(3)
+        for (int v = 0; v < NV; v++) b[v] = v_load(w + v * VL);
+        w += ldw;
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            const vec s = v_set1(x[i][o]);
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
+        }
+    }
+    NAME(gemm_store)(MR, NV, acc, a);
+}
+
+FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args *const a) {
+    vec acc[FC_MR_MAX][3];
+    real *const out = a->acc;
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) {
+        FC_UNROLL(3)
+        for (int v = 0; v < NV; v++) acc[i][v] = a->accumulate ? v_load(out + (i * NV + v) * VL) : v_zero();
+    }
+    const real *x[FC_MR_MAX], *dy = a->dy;
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) x[i] = (const real *)a->x + a->offset[i];
+    const ptrdiff_t step = a->step;
+    for (ptrdiff_t r = 0; r < a->lines; r++) {
+        ptrdiff_t o = a->line[r];
+        FC_UNROLL(4)
+        for (ptrdiff_t p = 0; p < a->pixels; p++) {
+            vec b[3];
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) b[v] = v_load(dy + v * VL);
+            dy += NV * VL;
+            FC_UNROLL(12)
+            for (int i = 0; i < MR; i++) {
+                const vec s = v_set1(x[i][o]);
+                FC_UNROLL(3)
+                for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
+            }
+            o += step;
+        }
+    }
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) {
+        FC_UNROLL(3)
+        for (int v = 0; v < NV; v++) v_store(out + (i * NV + v) * VL, acc[i][v]);
+    }
+}
+
+/* One function of each kind for every number of rows up to a panel's tile, and the panel's entry in the table. */
+#ifndef FC_ROWS
+#define FC_ROWS(mr, X, nv) FC_ROWS_##mr(X, nv)
+#define FC_ROWS_1(X, nv) X(1, nv)
+#define FC_ROWS_2(X, nv) FC_ROWS_1(X, nv) X(2, nv)
+#define FC_ROWS_3(X, nv) FC_ROWS_2(X, nv) X(3, nv)
+#define FC_ROWS_4(X, nv) FC_ROWS_3(X, nv) X(4, nv)
+#define FC_ROWS_5(X, nv) FC_ROWS_4(X, nv) X(5, nv)
+#define FC_ROWS_6(X, nv) FC_ROWS_5(X, nv) X(6, nv)
+#define FC_ROWS_7(X, nv) FC_ROWS_6(X, nv) X(7, nv)
+#define FC_ROWS_8(X, nv) FC_ROWS_7(X, nv) X(8, nv)
+#define FC_ROWS_9(X, nv) FC_ROWS_8(X, nv) X(9, nv)
+#define FC_ROWS_10(X, nv) FC_ROWS_9(X, nv) X(10, nv)
+#define FC_ROWS_11(X, nv) FC_ROWS_10(X, nv) X(11, nv)
+#define FC_ROWS_12(X, nv) FC_ROWS_11(X, nv) X(12, nv)
+#define FC_TILE_FNS(mr, nv)                                                                                            \
+    static void NAME(gemm_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_tile)(mr, nv, a); }                          \
+    static void NAME(gemm_offset_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_offset_tile)(mr, nv, a); }            \
+    static void NAME(wgrad_##mr##x##nv)(const fc_wgrad_args *a) { NAME(wgrad_tile)(mr, nv, a); }
+#define FC_PANEL_FNS(mr, nv, cost) FC_ROWS(mr, FC_TILE_FNS, nv)
+#define FC_GEMM_ENTRY(mr, nv) [mr] = NAME(gemm_##mr##x##nv),
+#define FC_GEMM_OFFSET_ENTRY(mr, nv) [mr] = NAME(gemm_offset_##mr##x##nv),
+#define FC_WGRAD_ENTRY(mr, nv) [mr] = NAME(wgrad_##mr##x##nv),
+#define FC_PANEL_ENTRY(mr, nv, cost)                                                                                   \
+    {(nv) * VL,                                                                                                        \
+     mr,                                                                                                               \
+     cost,                                                                                                             \
+     {FC_ROWS(mr, FC_GEMM_ENTRY, nv)},                                                                                 \
+     {FC_ROWS(mr, FC_GEMM_OFFSET_ENTRY, nv)},                                                                          \
+     {FC_ROWS(mr, FC_WGRAD_ENTRY, nv)}},
+#endif
+
+FC_PANELS(FC_PANEL_FNS)
+
+static const fc_panel_kernels NAME(panels)[] = {FC_PANELS(FC_PANEL_ENTRY)};

@@ -1,0 +1,41 @@
+/* The kernels for avx512. */
+#include "kernel_prelude.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+
+#define FC_ISA_AVX512
+#include "target_begin.h"
+
+#define FC_F32
+#define FC_ISA avx512_half
+#include "vec_avx2.h"
+#undef FC_PANELS
+#define FC_PANELS(X) X(8, 1, 10)
+#include "gemm_body.h"
+#include "vec_undef.h"
+#define FC_NARROW_PANEL fc_f32_panels__avx512_half
+#define FC_F32
+#define FC_ISA avx512
+#include "vec_avx512.h"
+#include "bodies.h"
+#include "vec_undef.h"
+
+#define FC_F64
+#define FC_ISA avx512_half
+#include "vec_avx2.h"
+#undef FC_PANELS
+#define FC_PANELS(X) X(8, 1, 10)
+#include "gemm_body.h"
+#include "vec_undef.h"
+#define FC_NARROW_PANEL fc_f64_panels__avx512_half
+#define FC_F64
+#define FC_ISA avx512
+#include "vec_avx512.h"
+#include "bodies.h"
+#include "vec_undef.h"
+
+#include "target_end.h"
+#else
+typedef int fc_no_avx512_here;
+#endif

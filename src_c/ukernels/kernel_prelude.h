@@ -1,0 +1,35 @@
+/* What every ISA stub includes first. A stub then, for each element type: defines FC_F32 or FC_F64 and FC_ISA (the name in
+ * isa_list.inc), includes a vec header and the bodies, and vec_undef.h.
+ *
+ * A vec header defines, for elements of type `real`:
+ *   VL                      lanes of a `vec`
+ *   v_zero() v_set1(s)      all lanes zero, all lanes s
+ *   v_load(p) v_store(p, v) unaligned
+ *   v_load_n(p, n) v_store_n(p, v, n)   the first n lanes, 0 <= n <= VL; the others are zero and not touched in memory
+ *   v_add v_sub v_mul v_div v_sqrt      as in IEEE 754
+ *   v_fma(a, b, c)          a * b + c      v_fnma(a, b, c)  c - a * b
+ *   v_max(a, b) v_min(a, b) b if either is NaN
+ *   vmask, v_gt(a, b), v_eq(a, b)       false if either is NaN
+ *   v_beats(a, b)           a > b, or a is NaN and b is not: the order of max-pooling
+ *   v_select(m, a, b)       a where m, else b
+ *   v_sum(v)                the sum of the lanes, in a fixed order
+ *   v_load_u8(p) v_store_u8(p, v)       VL bytes to and from reals (integers 0 .. 255, exact)
+ *   FC_PANELS(X)            the GEMM tiles as X(rows, vectors, cost), widest first; FC_MAIN_PANEL the index of the main one
+ */
+#include <assert.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../ukernels.h"
+
+#define FC_PASTE(type, op, isa) FC_PASTE_(type, op, isa)
+#define FC_PASTE_(type, op, isa) fc_##type##_##op##__##isa
+
+#define FC_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define FC_UNROLL(n) _Pragma("unroll")
+#else
+#define FC_UNROLL_(text) _Pragma(#text)
+#define FC_UNROLL(n) FC_UNROLL_(GCC unroll n)
+#endif

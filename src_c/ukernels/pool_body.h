@@ -1,0 +1,2 @@
+/* Pooling kernels. */
+#define FC_POOL_KERNELS {0}

@@ -1,0 +1,80 @@
+/* 256-bit vectors: AVX2 and FMA. The operations are listed in kernel_prelude.h. */
+#include "vec_common.h"
+
+#define v_fnma(a, b, c) FC_MM(fnmadd)(a, b, c)
+#define v_zero() FC_MM(setzero)()
+#define v_set1(s) FC_MM(set1)(s)
+#define v_load(p) FC_MM(loadu)(p)
+#define v_store(p, v) FC_MM(storeu)(p, v)
+#define v_add(a, b) FC_MM(add)(a, b)
+#define v_sub(a, b) FC_MM(sub)(a, b)
+#define v_mul(a, b) FC_MM(mul)(a, b)
+#define v_div(a, b) FC_MM(div)(a, b)
+#define v_sqrt(a) FC_MM(sqrt)(a)
+#define v_fma(a, b, c) FC_MM(fmadd)(a, b, c)
+#define v_max(a, b) FC_MM(max)(a, b)
+#define v_min(a, b) FC_MM(min)(a, b)
+#define v_gt(a, b) FC_MM(cmp)(a, b, _CMP_GT_OQ)
+#define v_eq(a, b) FC_MM(cmp)(a, b, _CMP_EQ_OQ)
+#define v_beats(a, b) FC_MM(and)(FC_MM(cmp)(a, b, _CMP_NLE_UQ), FC_MM(cmp)(b, b, _CMP_ORD_Q))
+#define v_select(m, a, b) FC_MM(blendv)(b, a, m)
+
+#if defined(FC_F32)
+#define VL 8
+#define vec __m256
+#define vmask __m256
+#define FC_MM(op) FC_MM_F32(op)
+#ifndef FC_VEC_AVX2_HELPERS
+#define FC_VEC_AVX2_HELPERS
+#define FC_MM_F32(op) _mm256_##op##_ps
+#define FC_MM_F64(op) _mm256_##op##_pd
+static const int32_t fc_avx2_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+FC_INLINE __m256i fc_avx2_mask32(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fc_avx2_mask + 8 - n)); }
+FC_INLINE __m256i fc_avx2_mask64(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fc_avx2_mask + 8 - 2 * n)); }
+FC_INLINE float fc_avx2_sum_f32(__m256 v) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+FC_INLINE double fc_avx2_sum_f64(__m256d v) {
+    const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+}
+FC_INLINE __m256 fc_avx2_load_u8_f32(const uint8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+FC_INLINE void fc_avx2_store_u8_f32(uint8_t *p, __m256 v) {
+    const __m256i i = _mm256_cvttps_epi32(v);
+    const __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
+}
+FC_INLINE __m256d fc_avx2_load_u8_f64(const uint8_t *p) {
+    int32_t bytes;
+    memcpy(&bytes, p, 4);
+    return _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes)));
+}
+FC_INLINE void fc_avx2_store_u8_f64(uint8_t *p, __m256d v) {
+    const __m128i i = _mm256_cvttpd_epi32(v), w = _mm_packus_epi32(i, i);
+    const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(w, w));
+    memcpy(p, &bytes, 4);
+}
+#endif
+#define v_load_n(p, n) _mm256_maskload_ps(p, fc_avx2_mask32(n))
+#define v_store_n(p, v, n) _mm256_maskstore_ps(p, fc_avx2_mask32(n), v)
+#define v_sum(v) fc_avx2_sum_f32(v)
+#define v_load_u8(p) fc_avx2_load_u8_f32(p)
+#define v_store_u8(p, v) fc_avx2_store_u8_f32(p, v)
+#else
+#define VL 4
+#define vec __m256d
+#define vmask __m256d
+#define FC_MM(op) FC_MM_F64(op)
+#define v_load_n(p, n) _mm256_maskload_pd(p, fc_avx2_mask64(n))
+#define v_store_n(p, v, n) _mm256_maskstore_pd(p, fc_avx2_mask64(n), v)
+#define v_sum(v) fc_avx2_sum_f64(v)
+#define v_load_u8(p) fc_avx2_load_u8_f64(p)
+#define v_store_u8(p, v) fc_avx2_store_u8_f64(p, v)
+#endif
+
+#define FC_PANELS(X) X(4, 3, 24) X(6, 2, 16) X(10, 1, 9)
+#define FC_MAIN_PANEL 1

@@ -1,0 +1,2 @@
+/* Winograd kernels. */
+#define FC_WINOGRAD_KERNELS {0}
