@@ -12,9 +12,14 @@
  *   vmask, v_gt(a, b), v_eq(a, b)       false if either is NaN
  *   v_beats(a, b)           a > b, or a is NaN and b is not: the order of max-pooling
  *   v_select(m, a, b)       a where m, else b
+ *   v_first(n)              a vmask of the first n lanes, 0 <= n <= VL
+ *   v_abs(a) v_copysign(a, b)           |a|, and |a| with the sign of b
+ *   v_scale2(a, n)          a * 2^n for integers n, |n| <= twice the largest exponent; overflows and underflows as it should
  *   v_sum(v)                the sum of the lanes, in a fixed order
  *   v_load_u8(p) v_store_u8(p, v)       VL bytes to and from reals (integers 0 .. 255, exact)
+ *   v_match_u8(p, byte)     the mask of those of VL bytes that equal `byte`
  *   FC_PANELS(X)            the GEMM tiles as X(rows, vectors, cost), widest first; FC_MAIN_PANEL the index of the main one
+ *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors
  */
 #include <assert.h>
 #include <math.h>

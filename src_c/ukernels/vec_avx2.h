@@ -18,6 +18,8 @@
 #define v_eq(a, b) FC_MM(cmp)(a, b, _CMP_EQ_OQ)
 #define v_beats(a, b) FC_MM(and)(FC_MM(cmp)(a, b, _CMP_NLE_UQ), FC_MM(cmp)(b, b, _CMP_ORD_Q))
 #define v_select(m, a, b) FC_MM(blendv)(b, a, m)
+#define v_abs(a) FC_MM(andnot)(v_set1((real)-0.0), a)
+#define v_copysign(a, b) FC_MM(or)(v_abs(a), FC_MM(and)(v_set1((real)-0.0), b))
 
 #if defined(FC_F32)
 #define VL 8
@@ -40,6 +42,22 @@ FC_INLINE double fc_avx2_sum_f64(__m256d v) {
     const __m128d s = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
     return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
 }
+/* 2^n is made from the bits of n plus a constant that puts n + bias where the exponent is shifted from; twice 2^(n/2),
+ * so that results may overflow or be denormal. */
+FC_INLINE __m256 fc_avx2_pow2_f32(__m256 n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(0x1.8p23f + 127))), 23));
+}
+FC_INLINE __m256 fc_avx2_scale2_f32(__m256 a, __m256 n) {
+    const __m256 half = _mm256_round_ps(_mm256_mul_ps(n, _mm256_set1_ps(0.5f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return _mm256_mul_ps(_mm256_mul_ps(a, fc_avx2_pow2_f32(half)), fc_avx2_pow2_f32(_mm256_sub_ps(n, half)));
+}
+FC_INLINE __m256d fc_avx2_pow2_f64(__m256d n) {
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(_mm256_add_pd(n, _mm256_set1_pd(0x1.8p52 + 1023))), 52));
+}
+FC_INLINE __m256d fc_avx2_scale2_f64(__m256d a, __m256d n) {
+    const __m256d half = _mm256_round_pd(_mm256_mul_pd(n, _mm256_set1_pd(0.5)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    return _mm256_mul_pd(_mm256_mul_pd(a, fc_avx2_pow2_f64(half)), fc_avx2_pow2_f64(_mm256_sub_pd(n, half)));
+}
 FC_INLINE __m256 fc_avx2_load_u8_f32(const uint8_t *p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
@@ -58,12 +76,25 @@ FC_INLINE void fc_avx2_store_u8_f64(uint8_t *p, __m256d v) {
     const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(w, w));
     memcpy(p, &bytes, 4);
 }
+FC_INLINE __m256 fc_avx2_match_u8_f32(const uint8_t *p, uint8_t byte) {
+    const __m128i same = _mm_cmpeq_epi8(_mm_loadl_epi64((const __m128i *)p), _mm_set1_epi8((char)byte));
+    return _mm256_castsi256_ps(_mm256_cvtepi8_epi32(same));
+}
+FC_INLINE __m256d fc_avx2_match_u8_f64(const uint8_t *p, uint8_t byte) {
+    int32_t bytes;
+    memcpy(&bytes, p, 4);
+    const __m128i same = _mm_cmpeq_epi8(_mm_cvtsi32_si128(bytes), _mm_set1_epi8((char)byte));
+    return _mm256_castsi256_pd(_mm256_cvtepi8_epi64(same));
+}
 #endif
 #define v_load_n(p, n) _mm256_maskload_ps(p, fc_avx2_mask32(n))
 #define v_store_n(p, v, n) _mm256_maskstore_ps(p, fc_avx2_mask32(n), v)
 #define v_sum(v) fc_avx2_sum_f32(v)
+#define v_first(n) _mm256_castsi256_ps(fc_avx2_mask32(n))
+#define v_scale2(a, n) fc_avx2_scale2_f32(a, n)
 #define v_load_u8(p) fc_avx2_load_u8_f32(p)
 #define v_store_u8(p, v) fc_avx2_store_u8_f32(p, v)
+#define v_match_u8(p, byte) fc_avx2_match_u8_f32(p, byte)
 #else
 #define VL 4
 #define vec __m256d
@@ -72,9 +103,13 @@ FC_INLINE void fc_avx2_store_u8_f64(uint8_t *p, __m256d v) {
 #define v_load_n(p, n) _mm256_maskload_pd(p, fc_avx2_mask64(n))
 #define v_store_n(p, v, n) _mm256_maskstore_pd(p, fc_avx2_mask64(n), v)
 #define v_sum(v) fc_avx2_sum_f64(v)
+#define v_first(n) _mm256_castsi256_pd(fc_avx2_mask64(n))
+#define v_scale2(a, n) fc_avx2_scale2_f64(a, n)
 #define v_load_u8(p) fc_avx2_load_u8_f64(p)
 #define v_store_u8(p, v) fc_avx2_store_u8_f64(p, v)
+#define v_match_u8(p, byte) fc_avx2_match_u8_f64(p, byte)
 #endif
 
 #define FC_PANELS(X) X(4, 3, 24) X(6, 2, 16) X(10, 1, 9)
 #define FC_MAIN_PANEL 1
+#define FC_WINOGRAD_MR 6

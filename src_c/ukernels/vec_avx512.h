@@ -17,6 +17,10 @@
 #define v_max(a, b) FC_MM512(max)(a, b)
 #define v_min(a, b) FC_MM512(min)(a, b)
 #define v_select(m, a, b) FC_MM512(mask_mov)(b, m, a)
+#define v_first(n) FC_LANES(n)
+#define v_abs(a) FC_MM512(andnot)(v_set1((real)-0.0), a)
+#define v_copysign(a, b) FC_MM512(or)(v_abs(a), FC_MM512(and)(v_set1((real)-0.0), b))
+#define v_scale2(a, n) FC_MM512(scalef)(a, n)
 #define v_sum(v) FC_MM512(reduce_add)(v)
 
 #if defined(FC_F32)
@@ -35,6 +39,7 @@
 #define v_beats(a, b) _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(b, b, _CMP_ORD_Q), a, b, _CMP_NLE_UQ)
 #define v_load_u8(p) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p))))
 #define v_store_u8(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)))
+#define v_match_u8(p, byte) _mm_cmpeq_epi8_mask(_mm_loadu_si128((const __m128i *)(p)), _mm_set1_epi8((char)(byte)))
 #else
 #define VL 8
 #define vec __m512d
@@ -46,7 +51,10 @@
 #define v_beats(a, b) _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask(b, b, _CMP_ORD_Q), a, b, _CMP_NLE_UQ)
 #define v_load_u8(p) _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p))))
 #define v_store_u8(p, v) _mm_storel_epi64((__m128i *)(p), _mm256_cvtepi32_epi8(_mm512_cvttpd_epi32(v)))
+#define v_match_u8(p, byte)                                                                                            \
+    ((__mmask8)_mm_cmpeq_epi8_mask(_mm_loadl_epi64((const __m128i *)(p)), _mm_set1_epi8((char)(byte))))
 #endif
 
 #define FC_PANELS(X) X(8, 3, 48) X(8, 2, 32) X(8, 1, 18)
 #define FC_MAIN_PANEL 1
+#define FC_WINOGRAD_MR 8

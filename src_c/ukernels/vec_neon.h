@@ -20,6 +20,7 @@
 #define v_max(a, b) v_select(v_gt(a, b), a, b)
 #define v_min(a, b) v_select(v_gt(b, a), a, b)
 #define v_sum(v) FC_NEON_(vaddvq)(v)
+#define v_abs(a) FC_NEON_(vabsq)(a)
 
 #if defined(FC_F32)
 #define VL 4
@@ -54,6 +55,30 @@ FC_INLINE void fc_neon_store_n_f64(double *p, float64x2_t v, ptrdiff_t n) {
     vst1q_f64(lane, v);
     for (ptrdiff_t i = 0; i < n; i++) p[i] = lane[i];
 }
+FC_INLINE uint32x4_t fc_neon_first_f32(ptrdiff_t n) {
+    const uint32_t lane[4] = {0, 1, 2, 3};
+    return vcltq_u32(vld1q_u32(lane), vdupq_n_u32((uint32_t)n));
+}
+FC_INLINE uint64x2_t fc_neon_first_f64(ptrdiff_t n) {
+    const uint64_t lane[2] = {0, 1};
+    return vcltq_u64(vld1q_u64(lane), vdupq_n_u64((uint64_t)n));
+}
+/* 2^n is made from the bits of n plus a constant that puts n + bias where the exponent is shifted from; twice 2^(n/2),
+ * so that results may overflow or be denormal. */
+FC_INLINE float32x4_t fc_neon_pow2_f32(float32x4_t n) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(vaddq_f32(n, vdupq_n_f32(0x1.8p23f + 127))), 23));
+}
+FC_INLINE float32x4_t fc_neon_scale2_f32(float32x4_t a, float32x4_t n) {
+    const float32x4_t half = vrndnq_f32(vmulq_n_f32(n, 0.5f));
+    return vmulq_f32(vmulq_f32(a, fc_neon_pow2_f32(half)), fc_neon_pow2_f32(vsubq_f32(n, half)));
+}
+FC_INLINE float64x2_t fc_neon_pow2_f64(float64x2_t n) {
+    return vreinterpretq_f64_u64(vshlq_n_u64(vreinterpretq_u64_f64(vaddq_f64(n, vdupq_n_f64(0x1.8p52 + 1023))), 52));
+}
+FC_INLINE float64x2_t fc_neon_scale2_f64(float64x2_t a, float64x2_t n) {
+    const float64x2_t half = vrndnq_f64(vmulq_n_f64(n, 0.5));
+    return vmulq_f64(vmulq_f64(a, fc_neon_pow2_f64(half)), fc_neon_pow2_f64(vsubq_f64(n, half)));
+}
 FC_INLINE float32x4_t fc_neon_load_u8_f32(const uint8_t *p) {
     const float lane[4] = {p[0], p[1], p[2], p[3]};
     return vld1q_f32(lane);
@@ -72,11 +97,23 @@ FC_INLINE void fc_neon_store_u8_f64(uint8_t *p, float64x2_t v) {
     vst1q_f64(lane, v);
     for (int i = 0; i < 2; i++) p[i] = (uint8_t)lane[i];
 }
+FC_INLINE uint32x4_t fc_neon_match_u8_f32(const uint8_t *p, uint8_t byte) {
+    const uint32_t lane[4] = {p[0], p[1], p[2], p[3]};
+    return vceqq_u32(vld1q_u32(lane), vdupq_n_u32(byte));
+}
+FC_INLINE uint64x2_t fc_neon_match_u8_f64(const uint8_t *p, uint8_t byte) {
+    const uint64_t lane[2] = {p[0], p[1]};
+    return vceqq_u64(vld1q_u64(lane), vdupq_n_u64(byte));
+}
 #endif
 #define v_load_n(p, n) fc_neon_load_n_f32(p, n)
 #define v_store_n(p, v, n) fc_neon_store_n_f32(p, v, n)
+#define v_first(n) fc_neon_first_f32(n)
+#define v_copysign(a, b) vbslq_f32(vdupq_n_u32(0x80000000u), b, a)
+#define v_scale2(a, n) fc_neon_scale2_f32(a, n)
 #define v_load_u8(p) fc_neon_load_u8_f32(p)
 #define v_store_u8(p, v) fc_neon_store_u8_f32(p, v)
+#define v_match_u8(p, byte) fc_neon_match_u8_f32(p, byte)
 #else
 #define VL 2
 #define vec float64x2_t
@@ -86,9 +123,14 @@ FC_INLINE void fc_neon_store_u8_f64(uint8_t *p, float64x2_t v) {
 #define FC_NEON_BIC(a, b) vreinterpretq_u64_u32(vbicq_u32(vreinterpretq_u32_u64(a), vreinterpretq_u32_u64(b)))
 #define v_load_n(p, n) fc_neon_load_n_f64(p, n)
 #define v_store_n(p, v, n) fc_neon_store_n_f64(p, v, n)
+#define v_first(n) fc_neon_first_f64(n)
+#define v_copysign(a, b) vbslq_f64(vdupq_n_u64(0x8000000000000000u), b, a)
+#define v_scale2(a, n) fc_neon_scale2_f64(a, n)
 #define v_load_u8(p) fc_neon_load_u8_f64(p)
 #define v_store_u8(p, v) fc_neon_store_u8_f64(p, v)
+#define v_match_u8(p, byte) fc_neon_match_u8_f64(p, byte)
 #endif
 
 #define FC_PANELS(X) X(8, 2, 16) X(8, 1, 9)
 #define FC_MAIN_PANEL 0
+#define FC_WINOGRAD_MR 8

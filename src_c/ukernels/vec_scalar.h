@@ -40,6 +40,26 @@ FC_INLINE vec NAME(sqrt)(vec a) {
     for (int i = 0; i < VL; i++) a[i] = (real)sqrt((double)a[i]);
     return a;
 }
+FC_INLINE vmask NAME(first)(ptrdiff_t n) {
+    vmask m;
+    for (int i = 0; i < VL; i++) m[i] = -(i < n);
+    return m;
+}
+FC_INLINE vec NAME(abs)(vec a) { return (vec)((vmask)a & ~(vmask)NAME(set1)((real)-0.0)); }
+FC_INLINE vec NAME(copysign)(vec a, vec b) {
+    return (vec)((vmask)NAME(abs)(a) | ((vmask)b & (vmask)NAME(set1)((real)-0.0)));
+}
+/* 2^n is made from the bits of n plus a constant that puts n + bias where the exponent is shifted from; twice 2^(n/2),
+ * so that results may overflow or be denormal. */
+FC_INLINE vec NAME(pow2)(vec n) {
+    const real offset = (real)(VL == 4 ? 0x1.8p23 + 127 : 0x1.8p52 + 1023);
+    return (vec)((vmask)(n + offset) << (VL == 4 ? 23 : 52));
+}
+FC_INLINE vec NAME(scale2)(vec a, vec n) {
+    const real magic = (real)(VL == 4 ? 0x1.8p23 : 0x1.8p52);
+    const vec half = n * (real)0.5 + magic - magic;
+    return a * NAME(pow2)(half) * NAME(pow2)(n - half);
+}
 FC_INLINE real NAME(sum)(vec v) {
     real s = v[0];
     for (int i = 1; i < VL; i++) s += v[i];
@@ -52,6 +72,11 @@ FC_INLINE vec NAME(load_u8)(const uint8_t *p) {
 }
 FC_INLINE void NAME(store_u8)(uint8_t *p, vec v) {
     for (int i = 0; i < VL; i++) p[i] = (uint8_t)v[i];
+}
+FC_INLINE vmask NAME(match_u8)(const uint8_t *p, uint8_t byte) {
+    vmask m;
+    for (int i = 0; i < VL; i++) m[i] = p[i] == byte ? -1 : 0;
+    return m;
 }
 
 #define v_zero() NAME(set1)(0)
@@ -74,8 +99,14 @@ FC_INLINE void NAME(store_u8)(uint8_t *p, vec v) {
 #define v_max(a, b) NAME(select)((a) > (b), a, b)
 #define v_min(a, b) NAME(select)((a) < (b), a, b)
 #define v_sum(v) NAME(sum)(v)
+#define v_first(n) NAME(first)(n)
+#define v_abs(a) NAME(abs)(a)
+#define v_copysign(a, b) NAME(copysign)(a, b)
+#define v_scale2(a, n) NAME(scale2)(a, n)
 #define v_load_u8(p) NAME(load_u8)(p)
 #define v_store_u8(p, v) NAME(store_u8)(p, v)
+#define v_match_u8(p, byte) NAME(match_u8)(p, byte)
 
 #define FC_PANELS(X) X(4, 2, 16) X(4, 1, 9)
 #define FC_MAIN_PANEL 0
+#define FC_WINOGRAD_MR 4

@@ -24,11 +24,17 @@
 #undef v_eq
 #undef v_beats
 #undef v_select
+#undef v_first
+#undef v_abs
+#undef v_copysign
+#undef v_scale2
 #undef v_sum
 #undef v_load_u8
 #undef v_store_u8
+#undef v_match_u8
 #undef FC_PANELS
 #undef FC_MAIN_PANEL
+#undef FC_WINOGRAD_MR
 #undef FC_F32
 #undef FC_F64
 #undef FC_ISA
