@@ -39,7 +39,8 @@ def conv2d(
     padding : 'valid', 'same', int, (h, w) or ((top, bottom), (left, right))
     groups : int
         Input and output channels are split into this many independent convolutions.
-    data_format : 'channels_last' (the default) or 'channels_first'
+    data_format : 'channels_last' or 'channels_first'
+        By default what `fastconv.config.image_data_format` says.
     activation : None, 'linear', 'relu', 'sigmoid' or 'tanh'
 
     Returns

@@ -29,7 +29,8 @@ def max_pool2d(
     pool_size : int or (int, int)
     strides : int, (int, int) or None for ``pool_size``
     padding : 'valid', 'same', int, (h, w) or ((top, bottom), (left, right))
-    data_format : 'channels_last' (the default) or 'channels_first'
+    data_format : 'channels_last' or 'channels_first'
+        By default what `fastconv.config.image_data_format` says.
     return_indices : bool
         Return the positions of the winners too; the pool then has at most 256 of them.
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from fastconv import _shapes
+from fastconv import _shapes, config
 from fastconv.reference._arrays import Array
 
 #: Names the strided rows and columns of a padded NHWC array under one tap of the window.
@@ -45,7 +45,7 @@ class Windows:
         *,
         kind: Literal["conv", "pool"] = "conv",
     ) -> None:
-        self.data_format = _shapes.normalize_data_format(data_format)
+        self.data_format = _shapes.normalize_data_format(data_format, config.image_data_format())
         n, h, w, self.channels = _shapes.image_sizes(tuple(shape), self.data_format, name)
         window_name = "pool_size" if kind == "pool" else "kernel_size"
         self.window = _shapes.normalize_pair(window, window_name)

@@ -1,0 +1,202 @@
+"""Named convolutions that together reach every tile edge, tail and border of the kernels."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Conv:
+    """x (n, h, w, c) and a kernel (kh, kw, c / groups, k)."""
+
+    name: str
+    n: int
+    h: int
+    w: int
+    c: int
+    k: int
+    kernel: Pair = (3, 3)
+    strides: Pair = (1, 1)
+    padding: Any = "same"
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        return self.n, self.h, self.w, self.c
+
+    @property
+    def kernel_shape(self) -> tuple[int, int, int, int]:
+        return *self.kernel, self.c // self.groups, self.k
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation,
+            "groups": self.groups,
+        }
+
+    @property
+    def reduction(self) -> int:
+        """The number of products in one output."""
+        return self.kernel[0] * self.kernel[1] * self.c // self.groups
+
+    @property
+    def winograd(self) -> bool:
+        """Whether ``algorithm="winograd"`` can compute it (in float32)."""
+        return (
+            self.kernel in ((3, 3), (5, 5))
+            and self.strides == self.dilation == (1, 1)
+            and self.groups == 1
+        )
+
+
+# One below, on and above the vector lengths (4, 8, 16) and the widest tiles (24, 32).
+_LANES = [(1, 1), (2, 3), (3, 4), (4, 5), (5, 7), (7, 8), (8, 9), (9, 15), (15, 16)]
+_LANES += [(16, 17), (17, 23), (23, 24), (24, 25), (31, 31), (32, 32), (33, 33), (1, 65), (65, 1)]
+_CHANNELS = [Conv(f"c{c}k{k}", 2, 5, 7, c, k) for c, k in _LANES]
+
+# 1 to 14 output pixels: every remainder of the pixel tile, within a row and across rows.
+_PIXELS = [Conv(f"pixels{w}", 1, 1, w, 8, 16, (1, 1)) for w in (1, 2, 3, 4, 5, 6, 7, 11, 12, 13)]
+_PIXELS += [
+    Conv(f"rows{h}x{w}", 1, h, w, 5, 16, (2, 2), padding="valid")
+    for h, w in [(2, 2), (4, 3), (3, 8)]
+]
+
+_WINDOWS = [(1, 1, 3), (1, 7, 3), (7, 1, 3), (20, 5, 2), (5, 5, 1), (5, 5, 9)]
+_WINDOWS += [(2, 2, 4), (4, 3, 2), (7, 7, 3)]
+_KERNELS = [
+    Conv(f"kernel{kh}x{kw}c{c}-{padding}", 1, 21, 9, c, 6, (kh, kw), padding=padding)
+    for kh, kw, c in _WINDOWS
+    for padding in ("valid", "same")
+]
+
+_STRIDES = [
+    Conv(f"stride{sh}{sw}k{kh}{kw}-{padding}", 2, 11, 10, 3, 5, (kh, kw), (sh, sw), padding)
+    for sh, sw in [(1, 2), (2, 1), (2, 2), (3, 3), (5, 2)]
+    for kh, kw, padding in [(3, 3, "same"), (3, 2, "valid"), (1, 1, "same")]
+]
+_STRIDES += [
+    Conv("stem", 1, 30, 31, 3, 16, (7, 7), (2, 2)),
+    Conv("stride-leaves-rest", 1, 12, 12, 4, 8, (2, 2), (5, 5), "valid"),
+]
+
+_DILATIONS = [
+    Conv("dilation2", 2, 9, 8, 5, 8, dilation=(2, 2)),
+    Conv("dilation31", 1, 9, 8, 4, 6, padding="valid", dilation=(3, 1)),
+    Conv("dilation2-stride2", 1, 11, 13, 3, 9, strides=(2, 2), padding=2, dilation=(2, 2)),
+    Conv("dilation23-stride32", 1, 13, 14, 8, 8, (3, 2), (3, 2), "valid", (2, 3)),
+    Conv("dilation-wider-than-image", 1, 3, 4, 2, 3, dilation=(4, 5)),
+]
+
+_GROUPS = [
+    Conv("groups2", 2, 6, 5, 8, 16, groups=2),
+    Conv("groups3-odd", 1, 6, 5, 9, 15, groups=3),
+    Conv("groups4-stride2", 1, 7, 7, 16, 12, strides=(2, 2), groups=4),
+    Conv("groups-all", 1, 7, 6, 9, 9, groups=9),
+    Conv("groups-multiplied", 1, 6, 6, 5, 15, (5, 5), padding="valid", groups=5),
+    Conv("groups2-dilation2", 1, 8, 8, 6, 34, dilation=(2, 2), groups=2),
+]
+
+_PADDINGS = [
+    Conv("padding-int", 1, 5, 6, 3, 8, padding=1),
+    Conv("padding-pair", 1, 5, 6, 3, 8, (3, 5), padding=(1, 2)),
+    Conv("padding-uneven", 2, 5, 6, 4, 9, (3, 2), padding=((0, 2), (3, 1))),
+    Conv("padding-uneven-stride2", 1, 6, 5, 3, 17, (3, 3), (2, 2), ((2, 0), (0, 1))),
+    Conv("padding-wider-than-kernel", 1, 4, 3, 2, 8, padding=((5, 4), (6, 7))),
+    Conv("padding-makes-room", 1, 2, 2, 3, 4, (5, 4), padding=((1, 2), (0, 2))),
+]
+
+_EXTREMES = [
+    Conv("empty-batch", 0, 5, 6, 3, 8),
+    Conv("image1x1", 2, 1, 1, 3, 8),
+    Conv("image1x1-kernel1x1", 3, 1, 1, 17, 9, (1, 1)),
+    Conv("image1x1-kernel5x5", 1, 1, 1, 2, 3, (5, 5)),
+    Conv("kernel-is-image", 2, 6, 5, 4, 7, (6, 5), padding="valid"),
+    Conv("one-row", 1, 1, 40, 4, 8, (1, 3)),
+    Conv("one-column", 1, 40, 1, 4, 8, (3, 1)),
+    Conv("long-reduction", 1, 4, 4, 512, 16),
+    Conv("many-filters", 1, 3, 3, 8, 260),
+]
+
+# Enough work for several threads and several blocks.
+_LARGE = [
+    Conv("large-first-layer", 4, 28, 28, 1, 32, (5, 5), padding="valid"),
+    Conv("large-3x3", 2, 24, 24, 32, 48),
+    Conv("large-odd", 2, 23, 21, 29, 40),
+    Conv("large-1x1", 2, 20, 20, 64, 72, (1, 1)),
+    Conv("large-5x5", 2, 14, 14, 24, 32, (5, 5)),
+    Conv("large-stride2", 2, 28, 28, 24, 32, strides=(2, 2)),
+    Conv("large-groups", 2, 20, 20, 32, 32, groups=4),
+    Conv("large-one-image", 1, 7, 7, 128, 128),
+    Conv("large-batch-of-small", 64, 4, 4, 3, 5, (2, 2)),
+]
+
+SMALL = _CHANNELS + _PIXELS + _KERNELS + _STRIDES + _DILATIONS + _GROUPS + _PADDINGS + _EXTREMES
+ALL = SMALL + _LARGE
+BY_NAME = {case.name: case for case in ALL}
+assert len(BY_NAME) == len(ALL), "two cases share a name"
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """x (n, h, w, c) and a kernel (kh, kw, c, m)."""
+
+    name: str
+    n: int
+    h: int
+    w: int
+    c: int
+    m: int = 1
+    kernel: Pair = (3, 3)
+    strides: Pair = (1, 1)
+    padding: Any = "same"
+    dilation: Pair = (1, 1)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        return self.n, self.h, self.w, self.c
+
+    @property
+    def kernel_shape(self) -> tuple[int, int, int, int]:
+        return *self.kernel, self.c, self.m
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation}
+
+    @property
+    def reduction(self) -> int:
+        """The number of products in one output."""
+        return self.kernel[0] * self.kernel[1]
+
+
+DEPTHWISE = (
+    [Depthwise(f"c{c}", 2, 5, 6, c) for c in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65)]
+    + [Depthwise(f"c{c}m{m}", 1, 5, 4, c, m) for c, m in [(1, 2), (3, 3), (8, 2), (5, 17), (16, 4)]]
+    + [
+        Depthwise("5x5", 1, 9, 8, 12, kernel=(5, 5)),
+        Depthwise("1x7", 1, 4, 9, 5, kernel=(1, 7), padding="valid"),
+        Depthwise("7x1-multiplied", 1, 9, 4, 5, 2, (7, 1)),
+        Depthwise("20x5", 1, 21, 6, 3, kernel=(20, 5), padding="valid"),
+        Depthwise("stride2", 2, 9, 10, 9, strides=(2, 2)),
+        Depthwise("stride32", 1, 9, 10, 9, 2, (2, 3), (3, 2), "valid"),
+        Depthwise("dilation2", 1, 9, 10, 8, dilation=(2, 2)),
+        Depthwise("dilation2-stride2", 1, 9, 10, 8, 1, (3, 3), (2, 2), 2, (2, 2)),
+        Depthwise("padding-uneven", 1, 5, 6, 10, 1, (3, 2), padding=((0, 2), (3, 1))),
+        Depthwise("padding-wider-than-kernel", 1, 3, 3, 4, padding=((5, 4), (6, 7))),
+        Depthwise("empty-batch", 0, 5, 6, 8),
+        Depthwise("image1x1", 2, 1, 1, 9, 3),
+        Depthwise("large", 2, 28, 28, 48),
+        Depthwise("large-multiplied", 2, 20, 20, 24, 2, (5, 5)),
+    ]
+)
