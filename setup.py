@@ -10,6 +10,7 @@ SOURCES = [
     "fastconv/_kernels.pyx",
     "src_c/conv2d.c",
     "src_c/conv2d_igemm.c",
+    "src_c/conv2d_panels.c",
     "src_c/conv2d_wgrad.c",
     "src_c/conv2d_winograd.c",
     "src_c/conv2d_depthwise.c",

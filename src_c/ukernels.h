@@ -13,7 +13,7 @@
 #define FC_ALIGN 64
 
 /* One tile of an implicit GEMM: mr pixels x nr output channels,
- * out[i][j] = act(bias[j] + sum over t < taps, c < depth of rows[t * row_stride + i][c] * w[(t * depth + c) * ldw + j]).
+ * out[i][column + j] = act(bias[j] + sum over t < taps, c < depth of rows[t * row_stride + i][c] * w[(t * depth + c) * ldw + j]).
  * With `offset` given, taps is 1 and rows[i][offset[c]] takes the place of rows[i][c].
  * Columns j < columns are loaded from bias and stored; w has nr readable columns in every row. */
 typedef struct {
@@ -25,6 +25,7 @@ typedef struct {
     ptrdiff_t ldw;
     const void *bias; /* or NULL */
     void *const *out;
+    ptrdiff_t column;
     int columns;
     int relu;
 } fc_gemm_args;
@@ -93,6 +94,8 @@ typedef struct {
 
 /* Small services of the frame. */
 typedef struct {
+    /* out (rows, width) = in (rows, cols) with leading dimension ld_in; columns cols .. width - 1 are zero, cols <= width */
+    void (*pack)(const void *in, ptrdiff_t ld_in, ptrdiff_t rows, ptrdiff_t cols, void *out, ptrdiff_t width);
     /* out (cols, rows) = transpose of in (rows, cols), leading dimensions ld_in, ld_out */
     void (*transpose)(const void *in, ptrdiff_t ld_in, void *out, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols);
     /* acc[j] += sum over i < rows of x[i * ld + j], j < cols */

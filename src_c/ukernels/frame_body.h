@@ -1,5 +1,22 @@
 /* Services of the frame: transposition and sums. See fc_frame_kernels in ukernels.h. */
 
+static void NAME(pack)(const void *in_, ptrdiff_t ld_in, ptrdiff_t rows, ptrdiff_t cols, void *out_, ptrdiff_t width) {
+    const real *const in = in_;
+    real *const out = out_;
+    const ptrdiff_t whole = cols / VL * VL, rest = cols - whole;
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        ptrdiff_t j = 0;
+        for (; j < whole; j += VL) v_store(out + i * width + j, v_load(in + i * ld_in + j));
+        if (rest) {
+            const vec tail = v_load_n(in + i * ld_in + j, rest);
+            if (j + VL <= width) v_store(out + i * width + j, tail);
+            else v_store_n(out + i * width + j, tail, width - j);
+            j += VL;
+        }
+        for (; j < width; j++) out[i * width + j] = 0;
+    }
+}
+
 static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
     const real *const in = in_;
     real *const out = out_;
@@ -43,4 +60,4 @@ static void NAME(add_into)(const void *x_, void *acc_, ptrdiff_t n) {
     if (i < n) v_store_n(acc + i, v_add(v_load_n(acc + i, n - i), v_load_n(x + i, n - i)), n - i);
 }
 
-#define FC_FRAME_KERNELS {NAME(transpose), NAME(column_sums), NAME(add_into)}
+#define FC_FRAME_KERNELS {NAME(pack), NAME(transpose), NAME(column_sums), NAME(add_into)}

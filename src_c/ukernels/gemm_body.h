@@ -14,14 +14,14 @@ FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3
     if (a->columns == NV * VL) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            real *const out = a->out[i];
+            real *const out = (real *)a->out[i] + a->column;
             FC_UNROLL(3)
             for (int v = 0; v < NV; v++) v_store(out + v * VL, acc[i][v]);
         }
     } else {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            real *const out = a->out[i];
+            real *const out = (real *)a->out[i] + a->column;
             FC_UNROLL(3)
             for (int v = 0; v < NV; v++) {
                 const ptrdiff_t n = a->columns - v * VL;

@@ -1,0 +1,291 @@
+"""Convolution and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fastconv import _shapes
+from fastconv.functional._arrays import Array, as_float_array, check_shape, output, same_dtype
+from fastconv.functional._plans import conv2d_plan, data_format_of
+
+Gradients = tuple[Array | None, Array | None, Array | None]
+_NEEDS = ("dx", "dw", "db")
+
+
+def conv2d(
+    x: Any,
+    kernel: Any,
+    bias: Any = None,
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Any = "valid",
+    dilation_rate: int | tuple[int, int] = 1,
+    groups: int = 1,
+    data_format: str | None = None,
+    activation: str | None = None,
+    algorithm: str = "auto",
+    out: Array | None = None,
+) -> Array:
+    """2-D convolution (cross-correlation, as in Keras), with bias and activation.
+
+    Parameters
+    ----------
+    x : array of float32 or float64
+        (batch, height, width, channels), or (batch, channels, height, width) for
+        ``data_format="channels_first"``. Anything with the buffer protocol, ``__array__`` or DLPack
+        on the CPU. Never changed; copied only if it is not C-contiguous.
+    kernel : array
+        (kernel_height, kernel_width, channels // groups, filters) in both data formats; dtype of `x`.
+    bias : array, optional
+        (filters,).
+    strides, dilation_rate : int or (int, int)
+    padding : "valid", "same", int, (int, int) or ((top, bottom), (left, right))
+        "same" is Keras's rule: an odd total puts the larger half below and to the right.
+    groups : int
+        Divides channels and filters; each group of filters sees its own channels.
+    data_format : "channels_last" or "channels_first", optional
+        Default: Keras's setting, `fastconv.config.image_data_format`.
+    activation : str, optional
+        Applied to the result as it leaves the registers: "relu", "sigmoid", "tanh", ...
+    algorithm : "auto", "direct" or "winograd"
+        Winograd (Lavin and Gray, 2015) takes float32, 3x3 or 5x5 kernels, strides and dilation 1.
+    out : array, optional
+        Receives the result: right shape and dtype, C-contiguous, no memory shared with the inputs.
+
+    Returns
+    -------
+    array
+        (batch, out_height, out_width, filters) or channels first; `out` if it was given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument that does not fit, and what was received.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.ones((1, 4, 4, 1), "float32")
+    >>> conv2d(x, np.ones((3, 3, 1, 2), "float32"), padding="same")[0, :, :, 0]
+    array([[4., 6., 6., 4.],
+           [6., 9., 9., 6.],
+           [6., 9., 9., 6.],
+           [4., 6., 6., 4.]], dtype=float32)
+    """
+    x = as_float_array(x, "x")
+    kernel = same_dtype(kernel, "kernel", x, "x")
+    plan = conv2d_plan(
+        x.shape, kernel.shape, x.dtype, strides, padding, dilation_rate, groups, data_format, activation, algorithm
+    )
+    if bias is not None:
+        bias = same_dtype(bias, "bias", x, "x")
+        check_shape(bias, "bias", (kernel.shape[3],))
+    if out is None:
+        out = np.empty(plan.y_shape, x.dtype)
+    else:
+        out = output(out, "out", plan.y_shape, x.dtype, x, kernel, *(() if bias is None else (bias,)))
+    plan.forward(x, kernel, bias, out)
+    return out
+
+
+def conv2d_backward(
+    dy: Any,
+    x: Any,
+    kernel: Any,
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Any = "valid",
+    dilation_rate: int | tuple[int, int] = 1,
+    groups: int = 1,
+    data_format: str | None = None,
+    algorithm: str = "auto",
+    needs: Iterable[str] = _NEEDS,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> Gradients:
+    """Gradients of :func:`conv2d` (of the linear map, before any activation).
+
+    Parameters
+    ----------
+    dy : array
+        Gradient of the loss with respect to the result, in its shape.
+    x, kernel : array
+        The arguments of the forward call.
+    strides, padding, dilation_rate, groups, data_format, algorithm
+        As in the forward call.
+    needs : iterable of "dx", "dw", "db"
+        The gradients to compute.
+    out : (array or None, array or None, array or None), optional
+        Arrays that receive dx, dw and db.
+
+    Returns
+    -------
+    (dx, dw, db)
+        In the shapes of `x`, `kernel` and the bias (filters,); None where not needed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, kernel = np.ones((1, 3, 3, 1), "float32"), np.ones((2, 2, 1, 1), "float32")
+    >>> dx, dw, db = conv2d_backward(np.ones((1, 2, 2, 1), "float32"), x, kernel)
+    >>> dx[0, :, :, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]], dtype=float32)
+    >>> dw.ravel(), db
+    (array([4., 4., 4., 4.], dtype=float32), array([4.], dtype=float32))
+    """
+    x = as_float_array(x, "x")
+    kernel = same_dtype(kernel, "kernel", x, "x")
+    dy = same_dtype(dy, "dy", x, "x")
+    plan = conv2d_plan(
+        x.shape, kernel.shape, x.dtype, strides, padding, dilation_rate, groups, data_format, None, algorithm
+    )
+    check_shape(dy, "dy", plan.y_shape)
+    return _backward(plan, dy, x, kernel, kernel.shape, needs, out)
+
+
+def depthwise_conv2d(
+    x: Any,
+    kernel: Any,
+    bias: Any = None,
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Any = "valid",
+    dilation_rate: int | tuple[int, int] = 1,
+    data_format: str | None = None,
+    activation: str | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Depthwise convolution: every channel is filtered alone, by `depth_multiplier` kernels.
+
+    Parameters
+    ----------
+    x : array of float32 or float64
+        (batch, height, width, channels) or channels first.
+    kernel : array
+        (kernel_height, kernel_width, channels, depth_multiplier).
+    bias : array, optional
+        (channels * depth_multiplier,).
+    strides, padding, dilation_rate, data_format, activation, out
+        As in :func:`conv2d`.
+
+    Returns
+    -------
+    array
+        (batch, out_height, out_width, channels * depth_multiplier) or channels first; channel c's
+        results are at ``c * depth_multiplier`` and after, as in Keras.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(8, dtype="float32").reshape(1, 2, 2, 2)
+    >>> depthwise_conv2d(x, np.ones((2, 2, 2, 1), "float32")).ravel()
+    array([12., 16.], dtype=float32)
+    """
+    x, kernel = _depthwise_arguments(x, kernel, data_format)
+    return conv2d(
+        x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate,
+        groups=kernel.shape[3] // _multiplier(x, kernel, data_format), data_format=data_format,
+        activation=activation, out=out,
+    )  # fmt: skip
+
+
+def depthwise_conv2d_backward(
+    dy: Any,
+    x: Any,
+    kernel: Any,
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Any = "valid",
+    dilation_rate: int | tuple[int, int] = 1,
+    data_format: str | None = None,
+    needs: Iterable[str] = _NEEDS,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> Gradients:
+    """Gradients of :func:`depthwise_conv2d`; parameters and result as in :func:`conv2d_backward`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, kernel = np.ones((1, 3, 3, 2), "float32"), np.ones((2, 2, 2, 1), "float32")
+    >>> dx, dw, db = depthwise_conv2d_backward(np.ones((1, 2, 2, 2), "float32"), x, kernel)
+    >>> dw.shape, float(dw[0, 0, 1, 0])
+    ((2, 2, 2, 1), 4.0)
+    """
+    x, flat = _depthwise_arguments(x, kernel, data_format)
+    dy = same_dtype(dy, "dy", x, "x")
+    channels = flat.shape[3] // _multiplier(x, flat, data_format)
+    plan = conv2d_plan(
+        x.shape, flat.shape, x.dtype, strides, padding, dilation_rate, channels, data_format, None, "auto"
+    )
+    check_shape(dy, "dy", plan.y_shape)
+    shape = (flat.shape[0], flat.shape[1], channels, flat.shape[3] // channels)
+    return _backward(plan, dy, x, flat, shape, needs, out)
+
+
+def _channels(x: Array, data_format: str | None) -> int:
+    return int(x.shape[1 if data_format_of(data_format) == "channels_first" else 3])
+
+
+def _multiplier(x: Array, flat: Array, data_format: str | None) -> int:
+    return int(flat.shape[3]) // _channels(x, data_format)
+
+
+def _depthwise_arguments(x: Any, kernel: Any, data_format: str | None) -> tuple[Array, Array]:
+    """x, and the kernel as that of a convolution with a group for each channel."""
+    x = as_float_array(x, "x")
+    kernel = same_dtype(kernel, "kernel", x, "x")
+    _, _, _, channels = _shapes.image_sizes(x.shape, data_format_of(data_format), "x")  # type: ignore[arg-type]
+    if kernel.ndim != 4 or kernel.shape[2] != channels or min(kernel.shape) < 1:
+        raise ValueError(
+            "Argument `kernel` must have shape (kernel_height, kernel_width, channels, depth_multiplier) with "
+            f"channels={channels}. Received: kernel.shape={kernel.shape}"
+        )
+    kh, kw, _, multiplier = kernel.shape
+    return x, kernel.reshape(kh, kw, 1, channels * multiplier)
+
+
+def _backward(
+    plan: Any,
+    dy: Array,
+    x: Array,
+    kernel: Array,
+    kernel_shape: tuple[int, ...],
+    needs: Iterable[str],
+    out: tuple[Array | None, Array | None, Array | None] | None,
+) -> Gradients:
+    wanted = _needs(needs)
+    targets = _targets(out)
+    dx = dw = db = None
+    if wanted[0]:
+        dx = output(targets[0], "out[0]", x.shape, x.dtype, dy, x, kernel)
+    if wanted[1]:
+        dw = output(targets[1], "out[1]", kernel_shape, x.dtype, dy, x, kernel)
+    if wanted[2]:
+        db = output(targets[2], "out[2]", (kernel.shape[3],), x.dtype, dy, x, kernel)
+    if dx is not None:
+        plan.backward_input(dy, kernel, dx)
+    if dw is not None or db is not None:
+        plan.backward_weights(x, dy, dw, db)
+    return dx, dw, db
+
+
+def _needs(needs: Iterable[str]) -> tuple[bool, bool, bool]:
+    if needs is _NEEDS:
+        return True, True, True
+    names = (needs,) if isinstance(needs, str) else tuple(needs)
+    for name in names:
+        if name not in _NEEDS:
+            raise ValueError(f"Argument `needs` must hold names out of {_NEEDS}. Received: needs={names}")
+    return "dx" in names, "dw" in names, "db" in names
+
+
+def _targets(out: Any) -> tuple[Array | None, Array | None, Array | None]:
+    if out is None:
+        return None, None, None
+    if not isinstance(out, tuple | list) or len(out) != 3:
+        raise ValueError(f"Argument `out` must be (dx, dw, db), arrays or None. Received: out={type(out).__name__}")
+    return out[0], out[1], out[2]

@@ -1,0 +1,101 @@
+"""Dense layers: a 1x1 convolution on 1x1 images, by the same kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fastconv.functional._arrays import Array, as_float_array, check_shape, output, same_dtype
+from fastconv.functional._conv import _NEEDS, Gradients, _backward
+from fastconv.functional._plans import conv2d_plan
+
+
+def dense(
+    x: Any,
+    kernel: Any,
+    bias: Any = None,
+    *,
+    activation: str | None = None,
+    out: Array | None = None,
+) -> Array:
+    """``activation(x @ kernel + bias)``.
+
+    Parameters
+    ----------
+    x : array of float32 or float64
+        (batch, inputs).
+    kernel : array
+        (inputs, units); dtype of `x`.
+    bias : array, optional
+        (units,).
+    activation : str, optional
+        As in :func:`conv2d`.
+    out : array, optional
+        (batch, units): receives the result.
+
+    Returns
+    -------
+    array
+        (batch, units).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dense(np.ones((1, 3)), np.ones((3, 2)), np.array([1.0, -9.0]), activation="relu")
+    array([[4., 0.]])
+    """
+    x = as_float_array(x, "x", 2)
+    kernel = same_dtype(kernel, "kernel", x, "x", 2)
+    plan = _plan(x, kernel, activation)
+    if bias is not None:
+        bias = same_dtype(bias, "bias", x, "x")
+        check_shape(bias, "bias", (kernel.shape[1],))
+    shape = (x.shape[0], kernel.shape[1])
+    if out is None:
+        out = np.empty(shape, x.dtype)
+    else:
+        out = output(out, "out", shape, x.dtype, x, kernel, *(() if bias is None else (bias,)))
+    plan.forward(x, kernel, bias, out)
+    return out
+
+
+def dense_backward(
+    dy: Any,
+    x: Any,
+    kernel: Any,
+    *,
+    needs: Iterable[str] = _NEEDS,
+    out: tuple[Array | None, Array | None, Array | None] | None = None,
+) -> Gradients:
+    """Gradients of :func:`dense` (before any activation): ``dy @ kernel.T``, ``x.T @ dy``, ``dy.sum(0)``.
+
+    Parameters and result as in :func:`conv2d_backward`, with `dy` (batch, units).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dx, dw, db = dense_backward(np.ones((2, 1)), np.array([[1.0], [2.0]]), np.array([[3.0]]))
+    >>> dx.ravel(), dw.ravel(), db
+    (array([3., 3.]), array([3.]), array([2.]))
+    """
+    x = as_float_array(x, "x", 2)
+    kernel = same_dtype(kernel, "kernel", x, "x", 2)
+    dy = same_dtype(dy, "dy", x, "x", 2)
+    plan = _plan(x, kernel, None)
+    check_shape(dy, "dy", (x.shape[0], kernel.shape[1]))
+    dx, dw, db = _backward(plan, dy, x, kernel.reshape(1, 1, *kernel.shape), kernel.shape, needs, out)
+    return dx, dw, db
+
+
+def _plan(x: Array, kernel: Array, activation: str | None) -> Any:
+    if min(kernel.shape) < 1 or x.shape[1] != kernel.shape[0]:
+        raise ValueError(
+            f"Argument `kernel` must have shape (inputs, units) with inputs={x.shape[1]}, none of them zero. "
+            f"Received: kernel.shape={kernel.shape}"
+        )
+    return conv2d_plan(
+        (x.shape[0], 1, 1, x.shape[1]), (1, 1, *kernel.shape), x.dtype, 1, "valid", 1, 1, "channels_last", activation,
+        "direct",
+    )  # fmt: skip

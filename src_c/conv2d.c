@@ -1,0 +1,162 @@
+/* Convolution: which algorithm, and NCHW by transposing around NHWC. */
+#include "conv2d_internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+static int is_depthwise(const fc_conv2d *conv) { return conv->groups > 1 && conv->groups == conv->c; }
+
+int fc_conv2d_winograd_applies(const fc_conv2d *conv) { return fc_winograd_applies(conv); }
+
+static int use_winograd(const fc_conv2d *conv) {
+    if (conv->algorithm == FC_DIRECT || !fc_winograd_applies(conv)) return 0;
+    return 1;
+}
+
+static void check_conv(const fc_conv2d *conv) {
+    assert(conv->n >= 0 && conv->h > 0 && conv->w > 0 && conv->c > 0 && conv->kh > 0 && conv->kw > 0 && conv->k > 0);
+    assert(conv->oh > 0 && conv->ow > 0 && conv->stride_h > 0 && conv->stride_w > 0);
+    assert(conv->dilation_h > 0 && conv->dilation_w > 0 && conv->pad_top >= 0 && conv->pad_left >= 0);
+    assert(conv->groups > 0 && conv->c % conv->groups == 0 && conv->k % conv->groups == 0);
+    (void)conv;
+}
+
+static fc_status forward_nhwc(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    if (is_depthwise(conv)) return fc_depthwise_forward(conv, x, w, bias, y);
+    if (use_winograd(conv)) return fc_winograd_forward(conv, x, w, bias, y);
+    return fc_igemm_forward(conv, x, w, bias, y);
+}
+
+static fc_status backward_input_nhwc(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    if (is_depthwise(conv)) return fc_depthwise_backward_input(conv, dy, w, dx);
+    if (use_winograd(conv)) return fc_winograd_backward_input(conv, dy, w, dx);
+    return fc_igemm_backward_input(conv, dy, w, dx);
+}
+
+static fc_status backward_weights_nhwc(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    if (is_depthwise(conv)) return fc_depthwise_backward_weights(conv, x, dy, dw, db);
+    if (use_winograd(conv)) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    return fc_wgrad(conv, x, dy, dw, db);
+}
+
+/* Transposes images of (rows, cols), in bands of rows so that few images still make several tasks. */
+typedef struct {
+    const fc_frame_kernels *frame;
+    const void *in;
+    void *out;
+    ptrdiff_t rows, cols, esize, bands;
+} transposition;
+
+static fc_status transpose_task(const void *context, ptrdiff_t task) {
+    const transposition *const t = context;
+    const ptrdiff_t n = task / t->bands, band = task % t->bands;
+    const ptrdiff_t first = t->rows * band / t->bands, last = t->rows * (band + 1) / t->bands;
+    t->frame->transpose(fc_at(t->in, (n * t->rows + first) * t->cols, t->esize), t->cols,
+                        fc_at_mut(t->out, n * t->rows * t->cols + first, t->esize), t->rows, last - first, t->cols);
+    return FC_OK;
+}
+
+static fc_status transpose_images(const fc_conv2d *conv, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t cols, const void *in, void *out) {
+    const ptrdiff_t esize = fc_esize(conv->dtype);
+    const transposition t = {&fc_kernels(conv->dtype)->frame, in, out, rows, cols, esize, fc_min(8, fc_ceil_div(rows, 16))};
+    return fc_parallel_for(n * t.bands, (double)(n * rows * cols) * 0.7, transpose_task, &t);
+}
+
+/* NCHW and NHWC are the same memory where there is one channel or one pixel. */
+static int needs_transposition(ptrdiff_t pixels, ptrdiff_t channels) { return pixels > 1 && channels > 1; }
+
+/* Images per round, so that what is transposed stays in the outer caches. */
+static ptrdiff_t images_per_round(const fc_conv2d *conv) {
+    const ptrdiff_t image = (conv->h * conv->w * conv->c + conv->oh * conv->ow * conv->k) * fc_esize(conv->dtype);
+    return fc_max(1, fc_min(conv->n, (4 << 20) / image));
+}
+
+typedef fc_status (*map_fn)(const fc_conv2d *conv, const void *in, const void *w, const void *bias, void *out);
+
+static fc_status backward_input_map(const fc_conv2d *conv, const void *dy, const void *w, const void *bias, void *dx) {
+    (void)bias;
+    return backward_input_nhwc(conv, dy, w, dx);
+}
+
+/* A map from images to images, NCHW on both sides. */
+static fc_status map_nchw(const fc_conv2d *conv, map_fn map, ptrdiff_t in_pixels, ptrdiff_t in_channels, ptrdiff_t out_pixels,
+                          ptrdiff_t out_channels, const void *in, const void *w, const void *bias, void *out) {
+    const ptrdiff_t esize = fc_esize(conv->dtype), in_size = in_pixels * in_channels, out_size = out_pixels * out_channels;
+    const int turn_in = needs_transposition(in_pixels, in_channels), turn_out = needs_transposition(out_pixels, out_channels);
+    if (!turn_in && !turn_out) return map(conv, in, w, bias, out);
+    const ptrdiff_t round = images_per_round(conv), align = FC_ALIGN / esize;
+    const ptrdiff_t in_space = turn_in ? fc_round_up(round * in_size, align) : 0, out_space = turn_out ? round * out_size : 0;
+    void *const space = fc_scratch(FC_SLOT_CALL3, (size_t)((in_space + out_space) * esize));
+    if (!space) return FC_NO_MEMORY;
+    for (ptrdiff_t n = 0; n < conv->n; n += round) {
+        fc_conv2d part = *conv;
+        part.n = fc_min(round, conv->n - n);
+        part.layout = FC_NHWC;
+        const void *from = fc_at(in, n * in_size, esize);
+        void *const result = fc_at_mut(out, n * out_size, esize), *const to = turn_out ? fc_at_mut(space, in_space, esize) : result;
+        fc_status status = FC_OK;
+        if (turn_in) {
+            status = transpose_images(conv, part.n, in_channels, in_pixels, from, space);
+            from = space;
+        }
+        if (status == FC_OK) status = map(&part, from, w, bias, to);
+        if (status == FC_OK && turn_out) status = transpose_images(conv, part.n, out_pixels, out_channels, to, result);
+        if (status != FC_OK) return status;
+    }
+    return FC_OK;
+}
+
+fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    check_conv(conv);
+    const unsigned saved = fc_fp_enter();
+    const fc_status status = conv->layout == FC_NCHW ? map_nchw(conv, forward_nhwc, conv->h * conv->w, conv->c, conv->oh * conv->ow,
+                                                                conv->k, x, w, bias, y)
+                                                     : forward_nhwc(conv, x, w, bias, y);
+    fc_fp_leave(saved);
+    return status;
+}
+
+fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    check_conv(conv);
+    const unsigned saved = fc_fp_enter();
+    const fc_status status = conv->layout == FC_NCHW ? map_nchw(conv, backward_input_map, conv->oh * conv->ow, conv->k,
+                                                                conv->h * conv->w, conv->c, dy, w, NULL, dx)
+                                                     : backward_input_nhwc(conv, dy, w, dx);
+    fc_fp_leave(saved);
+    return status;
+}
+
+static fc_status backward_weights_nchw(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    const ptrdiff_t esize = fc_esize(conv->dtype), in_pixels = conv->h * conv->w, out_pixels = conv->oh * conv->ow;
+    const int turn_x = needs_transposition(in_pixels, conv->c), turn_dy = needs_transposition(out_pixels, conv->k);
+    const ptrdiff_t x_space = turn_x ? fc_round_up(conv->n * in_pixels * conv->c, FC_ALIGN / esize) : 0;
+    const ptrdiff_t dy_space = turn_dy ? conv->n * out_pixels * conv->k : 0;
+    fc_conv2d nhwc = *conv;
+    nhwc.layout = FC_NHWC;
+    if (x_space + dy_space > 0) {
+        void *const space = fc_scratch(FC_SLOT_CALL3, (size_t)((x_space + dy_space) * esize));
+        if (!space) return FC_NO_MEMORY;
+        if (turn_x) {
+            const fc_status status = transpose_images(conv, conv->n, conv->c, in_pixels, x, space);
+            if (status != FC_OK) return status;
+            x = space;
+        }
+        if (turn_dy) {
+            void *const to = fc_at_mut(space, x_space, esize);
+            const fc_status status = transpose_images(conv, conv->n, conv->k, out_pixels, dy, to);
+            if (status != FC_OK) return status;
+            dy = to;
+        }
+    }
+    return backward_weights_nhwc(&nhwc, x, dy, dw, db);
+}
+
+fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw_hwio, void *db) {
+    check_conv(conv);
+    if (!dw_hwio && !db) return FC_OK;
+    const unsigned saved = fc_fp_enter();
+    const fc_status status = conv->layout == FC_NCHW ? backward_weights_nchw(conv, x, dy, dw_hwio, db)
+                                                     : backward_weights_nhwc(conv, x, dy, dw_hwio, db);
+    fc_fp_leave(saved);
+    return status;
+}

@@ -1,0 +1,338 @@
+/* Convolution as an implicit GEMM: forward and input gradient, any kernel, stride, dilation, padding, groups.
+ *
+ * Rows of the GEMM are pixels of an output grid, columns are output channels, the reduction runs over taps and input channels.
+ * Weights are packed into panels [panel][taps * depth][nr]. Two ways to reach the input:
+ *   - by pointers: a table gives every tap of every pixel a pointer to its channels, a row of zeros stands in for padding;
+ *   - by offsets, for few channels: rows are copied once with their padding, a pixel has one pointer, and one list of offsets
+ *     serves all pixels.
+ * The input gradient with stride s splits into s * s phases: the input pixels of one phase see the same taps. */
+#include "conv2d_internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    BLOCK_PIXELS = 96,   /* of one task: the input of a block stays in the second-level cache */
+    OFFSET_MAX_DEPTH = 8 /* up to here the list of offsets beats the table of pointers */
+};
+
+/* One kernel element: where it reads, relative to the pixel's corner, and its index in w_hwio. */
+typedef struct {
+    ptrdiff_t y, x, source;
+} tap;
+
+/* Output pixel (i, j) of the grid reads input pixel (i * stride_h + tap.y, j * stride_w + tap.x) and is written to output pixel
+ * (y0 + i * step_h, x0 + j * step_w). */
+typedef struct {
+    const fc_ukernels *kernels;
+    ptrdiff_t esize, n, groups;
+    const void *x;
+    ptrdiff_t h, w, ldx, depth; /* ldx: elements from pixel to pixel; depth: channels of one group */
+    ptrdiff_t grid_h, grid_w, stride_h, stride_w;
+    void *y;
+    ptrdiff_t oh, ow, ldy, k, y0, x0, step_h, step_w; /* k: output channels of one group */
+    const void *weights, *bias;
+    int transposed; /* reduce over the output channels of w_hwio: the input gradient */
+    fc_activation activation;
+
+    ptrdiff_t taps;
+    tap *tap;
+    ptrdiff_t min_y, max_y, min_x, max_x;
+
+    fc_panels panels;
+    void *packed;
+    ptrdiff_t packed_group; /* elements of one group's panels */
+    int raw;                /* panels with all their columns are read from w_hwio where they are */
+    const void *zero;
+
+    int by_offset, copy;
+    ptrdiff_t *offset;
+    ptrdiff_t copy_w, band; /* output rows of a task */
+
+    ptrdiff_t block, blocks, splits; /* pixels of a task; the panels are split among so many tasks */
+} igemm;
+
+static ptrdiff_t reduction(const igemm *g) { return g->taps * g->depth; }
+
+static void panel_weights(const igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
+    if (g->raw && p->columns == p->kernels->nr) {
+        args->ldw = g->groups * g->k;
+        args->w = fc_at(g->weights, group * g->k + p->first, g->esize);
+    } else {
+        args->ldw = p->kernels->nr;
+        args->w = fc_at(g->packed, group * g->packed_group + p->first * reduction(g), g->esize);
+    }
+    args->bias = g->bias ? fc_at(g->bias, group * g->k + p->first, g->esize) : NULL;
+    args->column = group * g->k + p->first;
+    args->columns = (int)p->columns;
+}
+
+/* Packs one panel of one group. */
+static fc_status pack_task(const void *context, ptrdiff_t task) {
+    const igemm *const g = context;
+    const ptrdiff_t panels = fc_panels_count(&g->panels), group = task / panels;
+    const fc_panel p = fc_panels_get(&g->panels, task % panels);
+    const ptrdiff_t nr = p.kernels->nr;
+    if (g->raw && p.columns == nr) return FC_OK;
+    const fc_frame_kernels *const frame = &g->kernels->frame;
+    char *out = fc_at_mut(g->packed, group * g->packed_group + p.first * reduction(g), g->esize);
+    if (g->transposed) {
+        /* w_hwio[tap][p.first + j][group * depth + i] -> out[tap][i][j] */
+        const ptrdiff_t ldw = g->groups * g->depth;
+        if (p.columns < nr) memset(out, 0, (size_t)(reduction(g) * nr * g->esize));
+        for (ptrdiff_t t = 0; t < g->taps; t++) {
+            const void *in = fc_at(g->weights, (g->tap[t].source * g->k + p.first) * ldw + group * g->depth, g->esize);
+            frame->transpose(in, ldw, out, nr, p.columns, g->depth);
+            out += g->depth * nr * g->esize;
+        }
+    } else {
+        const ptrdiff_t ldw = g->groups * g->k;
+        const void *in = fc_at(g->weights, group * g->k + p.first, g->esize);
+        frame->pack(in, ldw, reduction(g), p.columns, out, nr);
+    }
+    return FC_OK;
+}
+
+/* All tiles of `pixels` pixels for panels first <= i < last. */
+static void run_panels(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
+                       ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
+    args->relu = g->activation == FC_RELU;
+    for (ptrdiff_t i = first; i < last; i++) {
+        const fc_panel p = fc_panels_get(&g->panels, i);
+        panel_weights(g, group, &p, args);
+        const fc_gemm_fn *const kernel = g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm;
+        const ptrdiff_t mr = p.kernels->mr;
+        for (ptrdiff_t m = 0; m < pixels; m += mr) {
+            args->rows = rows + m;
+            args->out = out + m;
+            kernel[fc_min(mr, pixels - m)](args);
+        }
+    }
+    if (g->activation != FC_LINEAR && g->activation != FC_RELU && first < last) {
+        const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;
+        const fc_panel end = fc_panels_get(&g->panels, last - 1);
+        const ptrdiff_t columns = end.first + end.columns - begin;
+        for (ptrdiff_t m = 0; m < pixels; m++) {
+            void *const row = fc_at_mut(out[m], group * g->k + begin, g->esize);
+            g->kernels->elementwise.activation[g->activation](row, row, columns);
+        }
+    }
+}
+
+static void *output_pixel(const igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j) {
+    const ptrdiff_t pixel = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
+    return fc_at_mut(g->y, pixel * g->ldy, g->esize);
+}
+
+/* One block of pixels by pointers. */
+static fc_status pointer_task(const void *context, ptrdiff_t task) {
+    const igemm *const g = context;
+    const ptrdiff_t split = task % g->splits, block = task / g->splits % g->blocks, group = task / (g->splits * g->blocks);
+    const ptrdiff_t image = g->grid_h * g->grid_w, begin = block * g->block;
+    const ptrdiff_t pixels = fc_min(g->block, g->n * image - begin), stride = g->block;
+    const void **const rows = fc_scratch(FC_SLOT_TASK, (size_t)((g->taps + 1) * stride) * sizeof *rows);
+    if (!rows) return FC_NO_MEMORY;
+    void **const out = (void **)(rows + g->taps * stride);
+
+    ptrdiff_t n = begin / image, i = begin % image / g->grid_w, j = begin % g->grid_w;
+    for (ptrdiff_t m = 0; m < pixels; m++) {
+        const ptrdiff_t y = i * g->stride_h, x = j * g->stride_w;
+        const char *const corner = fc_at(g->x, n * g->h * g->w * g->ldx + group * g->depth, g->esize);
+        if (y + g->min_y >= 0 && y + g->max_y < g->h && x + g->min_x >= 0 && x + g->max_x < g->w) {
+            for (ptrdiff_t t = 0; t < g->taps; t++)
+                rows[t * stride + m] = corner + ((y + g->tap[t].y) * g->w + x + g->tap[t].x) * g->ldx * g->esize;
+        } else {
+            for (ptrdiff_t t = 0; t < g->taps; t++) {
+                const ptrdiff_t ty = y + g->tap[t].y, tx = x + g->tap[t].x;
+                const int inside = ty >= 0 && ty < g->h && tx >= 0 && tx < g->w;
+                rows[t * stride + m] = inside ? corner + (ty * g->w + tx) * g->ldx * g->esize : g->zero;
+            }
+        }
+        out[m] = output_pixel(g, n, i, j);
+        if (++j == g->grid_w) {
+            j = 0;
+            if (++i == g->grid_h) i = 0, n++;
+        }
+    }
+    fc_gemm_args args = {.row_stride = stride, .taps = g->taps, .depth = g->depth};
+    const ptrdiff_t panels = fc_panels_count(&g->panels);
+    run_panels(g, group, &args, rows, out, pixels, panels * split / g->splits, panels * (split + 1) / g->splits);
+    return FC_OK;
+}
+
+/* Copies the input rows of a band with their padding: row r of `to` is input row top + r. */
+static void copy_band(const igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, char *to) {
+    const ptrdiff_t pixel = g->depth * g->esize, row = g->copy_w * pixel;
+    const ptrdiff_t before = fc_min(fc_max(0, -g->min_x), g->copy_w), first = before + g->min_x;
+    const ptrdiff_t inside = fc_max(0, fc_min(g->w - first, g->copy_w - before));
+    for (ptrdiff_t r = 0; r < rows; r++, to += row) {
+        const ptrdiff_t y = top + r;
+        if (y < 0 || y >= g->h || inside == 0) {
+            memset(to, 0, (size_t)row);
+            continue;
+        }
+        const char *const from = fc_at(g->x, ((n * g->h + y) * g->w + first) * g->ldx + group * g->depth, g->esize);
+        memset(to, 0, (size_t)(before * pixel));
+        if (g->ldx == g->depth) memcpy(to + before * pixel, from, (size_t)(inside * pixel));
+        else
+            for (ptrdiff_t j = 0; j < inside; j++)
+                memcpy(to + (before + j) * pixel, from + j * g->ldx * g->esize, (size_t)pixel);
+        memset(to + (before + inside) * pixel, 0, (size_t)(row - (before + inside) * pixel));
+    }
+}
+
+/* One band of output rows by offsets. */
+static fc_status offset_task(const void *context, ptrdiff_t task) {
+    const igemm *const g = context;
+    const ptrdiff_t bands = g->blocks, band = task % bands, n = task / bands % g->n, group = task / (bands * g->n);
+    const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
+    const ptrdiff_t top = i0 * g->stride_h + g->min_y;
+    const void **const in = fc_scratch(FC_SLOT_TASK, (size_t)(2 * pixels) * sizeof *in);
+    if (!in) return FC_NO_MEMORY;
+    void **const out = (void **)(in + pixels);
+    const char *base;
+    ptrdiff_t width, ld;
+    if (g->copy) {
+        const ptrdiff_t copied = (rows - 1) * g->stride_h + g->max_y - g->min_y + 1;
+        char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->depth * g->esize));
+        if (!to) return FC_NO_MEMORY;
+        copy_band(g, n, group, top, copied, to);
+        base = to, width = g->copy_w, ld = g->depth;
+    } else {
+        base = fc_at(g->x, ((n * g->h + top) * g->w + g->min_x) * g->ldx + group * g->depth, g->esize);
+        width = g->w, ld = g->ldx;
+    }
+    for (ptrdiff_t i = 0, m = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < g->grid_w; j++, m++) {
+            in[m] = base + (i * g->stride_h * width + j * g->stride_w) * ld * g->esize;
+            out[m] = output_pixel(g, n, i0 + i, j);
+        }
+    fc_gemm_args args = {.taps = 1, .depth = reduction(g), .offset = g->offset};
+    run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels));
+    return FC_OK;
+}
+
+static void tap_range(igemm *g) {
+    g->min_y = g->min_x = PTRDIFF_MAX;
+    g->max_y = g->max_x = PTRDIFF_MIN;
+    for (ptrdiff_t t = 0; t < g->taps; t++) {
+        g->min_y = fc_min(g->min_y, g->tap[t].y);
+        g->max_y = fc_max(g->max_y, g->tap[t].y);
+        g->min_x = fc_min(g->min_x, g->tap[t].x);
+        g->max_x = fc_max(g->max_x, g->tap[t].x);
+    }
+}
+
+static void plan_offsets(igemm *g) {
+    g->copy = g->min_y < 0 || g->min_x < 0 || (g->grid_h - 1) * g->stride_h + g->max_y >= g->h ||
+              (g->grid_w - 1) * g->stride_w + g->max_x >= g->w;
+    g->copy_w = (g->grid_w - 1) * g->stride_w + g->max_x - g->min_x + 1;
+    const ptrdiff_t width = g->copy ? g->copy_w : g->w, ld = g->copy ? g->depth : g->ldx;
+    for (ptrdiff_t t = 0; t < g->taps; t++)
+        for (ptrdiff_t c = 0; c < g->depth; c++)
+            g->offset[t * g->depth + c] = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
+    const ptrdiff_t rows = fc_max(1, BLOCK_PIXELS / g->grid_w);
+    g->blocks = fc_ceil_div(g->grid_h, rows);
+    g->band = fc_ceil_div(g->grid_h, g->blocks);
+    g->blocks = fc_ceil_div(g->grid_h, g->band);
+    g->splits = 1;
+}
+
+/* Blocks of pixels; where those are too few for the threads the panels are split as well. An output is computed the same way
+ * whatever the block, so the number of threads may decide. */
+static void plan_blocks(igemm *g) {
+    const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
+    const ptrdiff_t mr = g->panels.main->mr, panels = fc_panels_count(&g->panels);
+    g->blocks = fc_ceil_div(pixels, BLOCK_PIXELS);
+    g->splits = 1;
+    const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;
+    if (g->groups * g->blocks < enough) {
+        g->splits = fc_min(panels, fc_ceil_div(enough, g->groups * g->blocks));
+        g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
+    }
+    g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), mr);
+    g->blocks = fc_ceil_div(pixels, g->block);
+}
+
+/* `g` complete but for what is derived; `tap` has room for the taps, `space` for tables and packed weights. */
+static fc_status run(igemm *g) {
+    const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w;
+    if (pixels == 0 || g->k == 0) return FC_OK;
+    g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
+    if (g->taps) tap_range(g);
+    g->by_offset = g->taps > 0 && g->depth > 0 && g->depth <= OFFSET_MAX_DEPTH;
+    /* Weights that few tiles use, or that lie as a panel anyway, are not worth packing. */
+    g->raw = !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= 8 * g->panels.main->mr);
+
+    const ptrdiff_t align = FC_ALIGN / g->esize;
+    const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? reduction(g) : 0;
+    g->packed_group = fc_panels_width(&g->panels) * reduction(g);
+    const size_t offset_bytes = (size_t)fc_round_up(offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
+    const size_t bytes = offset_bytes + (size_t)((zero + g->groups * g->packed_group) * g->esize);
+    char *const space = fc_scratch(FC_SLOT_CALL, bytes);
+    if (!space) return FC_NO_MEMORY;
+    g->offset = (ptrdiff_t *)space;
+    char *const row = space + offset_bytes;
+    memset(row, 0, (size_t)(zero * g->esize));
+    g->zero = row;
+    g->packed = row + zero * g->esize;
+
+    const double weights = (double)g->groups * (double)g->packed_group;
+    const ptrdiff_t pack_tasks = g->groups * fc_panels_count(&g->panels);
+    fc_status status = fc_parallel_for(pack_tasks, weights * 0.5, pack_task, g);
+    if (status != FC_OK) return status;
+
+    const double work = fc_macs_ns((double)pixels * (double)g->groups * (double)g->k * (double)reduction(g));
+    if (g->by_offset) {
+        plan_offsets(g);
+        return fc_parallel_for(g->groups * g->n * g->blocks, work, offset_task, g);
+    }
+    plan_blocks(g);
+    return fc_parallel_for(g->groups * g->blocks * g->splits, work, pointer_task, g);
+}
+
+fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    igemm g = {
+        .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
+        .x = x, .h = conv->h, .w = conv->w, .ldx = conv->c, .depth = conv->c / conv->groups,
+        .grid_h = conv->oh, .grid_w = conv->ow, .stride_h = conv->stride_h, .stride_w = conv->stride_w,
+        .y = y, .oh = conv->oh, .ow = conv->ow, .ldy = conv->k, .k = conv->k / conv->groups, .step_h = 1, .step_w = 1,
+        .weights = w, .bias = bias, .activation = conv->activation, .taps = conv->kh * conv->kw,
+    };
+    g.tap = fc_scratch(FC_SLOT_CALL2, (size_t)g.taps * sizeof *g.tap);
+    if (!g.tap) return FC_NO_MEMORY;
+    for (ptrdiff_t a = 0, t = 0; a < conv->kh; a++)
+        for (ptrdiff_t b = 0; b < conv->kw; b++, t++)
+            g.tap[t] = (tap){a * conv->dilation_h - conv->pad_top, b * conv->dilation_w - conv->pad_left, t};
+    return run(&g);
+}
+
+/* dx at input pixel y is the sum over taps a with (y + pad - a * dilation) divisible by the stride of dy at the quotient. */
+fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    igemm g = {
+        .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
+        .x = dy, .h = conv->oh, .w = conv->ow, .ldx = conv->k, .depth = conv->k / conv->groups,
+        .stride_h = 1, .stride_w = 1,
+        .y = dx, .oh = conv->h, .ow = conv->w, .ldy = conv->c, .k = conv->c / conv->groups,
+        .step_h = conv->stride_h, .step_w = conv->stride_w,
+        .weights = w, .transposed = 1, .activation = FC_LINEAR,
+    };
+    g.tap = fc_scratch(FC_SLOT_CALL2, (size_t)(conv->kh * conv->kw) * sizeof *g.tap);
+    if (!g.tap) return FC_NO_MEMORY;
+    for (g.y0 = 0; g.y0 < fc_min(conv->stride_h, conv->h); g.y0++)
+        for (g.x0 = 0; g.x0 < fc_min(conv->stride_w, conv->w); g.x0++) {
+            g.grid_h = fc_ceil_div(conv->h - g.y0, conv->stride_h);
+            g.grid_w = fc_ceil_div(conv->w - g.x0, conv->stride_w);
+            g.taps = 0;
+            for (ptrdiff_t a = conv->kh - 1; a >= 0; a--)
+                for (ptrdiff_t b = conv->kw - 1; b >= 0; b--) {
+                    const ptrdiff_t y = g.y0 + conv->pad_top - a * conv->dilation_h;
+                    const ptrdiff_t x = g.x0 + conv->pad_left - b * conv->dilation_w;
+                    if (y % conv->stride_h || x % conv->stride_w) continue;
+                    g.tap[g.taps++] = (tap){y / conv->stride_h, x / conv->stride_w, a * conv->kw + b};
+                }
+            const fc_status status = run(&g);
+            if (status != FC_OK) return status;
+        }
+    return FC_OK;
+}

@@ -1,0 +1,52 @@
+/* What the parts of the convolution share. All of it is NHWC: conv2d.c turns NCHW into that. */
+#ifndef FC_CONV2D_INTERNAL_H
+#define FC_CONV2D_INTERNAL_H
+
+#include "dispatch.h"
+#include "scratch.h"
+#include "threads.h"
+
+static inline ptrdiff_t fc_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t fc_max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+static inline ptrdiff_t fc_ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+static inline ptrdiff_t fc_round_up(ptrdiff_t a, ptrdiff_t b) { return fc_ceil_div(a, b) * b; }
+static inline ptrdiff_t fc_esize(fc_dtype dtype) { return dtype == FC_F64 ? 8 : 4; }
+/* Byte arithmetic on untyped arrays. */
+static inline const void *fc_at(const void *p, ptrdiff_t elements, ptrdiff_t esize) { return (const char *)p + elements * esize; }
+static inline void *fc_at_mut(void *p, ptrdiff_t elements, ptrdiff_t esize) { return (char *)p + elements * esize; }
+
+/* How `k` output channels are cut into panels: `bulk` of the main width, then a tail of at most 4. */
+typedef struct {
+    const fc_panel_kernels *main, *tail[4];
+    ptrdiff_t k, bulk;
+    int tails;
+} fc_panels;
+typedef struct {
+    const fc_panel_kernels *kernels;
+    ptrdiff_t first, columns; /* channels first .. first + columns - 1; the panels before it have `first` columns of packed weights */
+} fc_panel;
+fc_panels fc_panels_plan(const fc_gemm_kernels *gemm, ptrdiff_t k);
+fc_panel fc_panels_get(const fc_panels *panels, ptrdiff_t index);
+static inline ptrdiff_t fc_panels_count(const fc_panels *panels) { return panels->bulk + panels->tails; }
+/* Sum of the widths of all panels. */
+ptrdiff_t fc_panels_width(const fc_panels *panels);
+
+/* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
+static inline double fc_macs_ns(double macs) { return macs / 24.0; }
+
+fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+
+/* groups == c, k a multiple of c. */
+fc_status fc_depthwise_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+fc_status fc_depthwise_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+fc_status fc_depthwise_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+
+/* Whether Winograd can compute the convolution, and its three passes. */
+int fc_winograd_applies(const fc_conv2d *conv);
+fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+
+#endif

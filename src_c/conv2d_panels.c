@@ -1,0 +1,61 @@
+/* Cutting output channels into panels. */
+#include "conv2d_internal.h"
+
+#include <assert.h>
+#include <limits.h>
+
+static const fc_panel_kernels *candidate(const fc_gemm_kernels *gemm, int index) {
+    return index < gemm->panels ? &gemm->panel[index] : gemm->narrow;
+}
+
+/* The cheapest panels for k channels, at most `room` of them: their cost, and the first of them. */
+static int cheapest(const fc_gemm_kernels *gemm, ptrdiff_t k, int room, const fc_panel_kernels **first) {
+    const int candidates = gemm->panels + (gemm->narrow != NULL);
+    int best = INT_MAX;
+    for (int i = 0; i < candidates; i++) {
+        const fc_panel_kernels *const p = candidate(gemm, i), *rest;
+        int cost = p->cost;
+        if (p->nr < k) {
+            if (room == 1) continue;
+            const int more = cheapest(gemm, k - p->nr, room - 1, &rest);
+            if (more == INT_MAX) continue;
+            cost += more;
+        }
+        if (cost < best) best = cost, *first = p;
+    }
+    return best;
+}
+
+fc_panels fc_panels_plan(const fc_gemm_kernels *gemm, ptrdiff_t k) {
+    assert(k > 0);
+    fc_panels panels = {.main = &gemm->panel[gemm->main_panel], .k = k};
+    const ptrdiff_t nr = panels.main->nr;
+    /* The tail may take up to two main panels' worth of channels, where a wide panel helps. */
+    panels.bulk = k % nr == 0 ? k / nr : fc_max(0, k / nr - 1);
+    ptrdiff_t rest = k - panels.bulk * nr;
+    while (rest > 0) {
+        assert(panels.tails < 4);
+        const fc_panel_kernels *next = panels.main;
+        cheapest(gemm, rest, 4 - panels.tails, &next);
+        panels.tail[panels.tails++] = next;
+        rest -= next->nr;
+    }
+    return panels;
+}
+
+fc_panel fc_panels_get(const fc_panels *panels, ptrdiff_t index) {
+    const ptrdiff_t nr = panels->main->nr;
+    fc_panel p = {panels->main, fc_min(index, panels->bulk) * nr, nr};
+    for (ptrdiff_t i = panels->bulk; i <= index; i++) {
+        if (i > panels->bulk) p.first += p.kernels->nr;
+        p.kernels = panels->tail[i - panels->bulk];
+    }
+    p.columns = fc_min(p.kernels->nr, panels->k - p.first);
+    return p;
+}
+
+ptrdiff_t fc_panels_width(const fc_panels *panels) {
+    ptrdiff_t width = panels->bulk * panels->main->nr;
+    for (int i = 0; i < panels->tails; i++) width += panels->tail[i]->nr;
+    return width;
+}

@@ -1,0 +1,312 @@
+/* The weight gradient, directly: dw[tap][c][k] = sum over pixels of x[pixel at tap][c] * dy[pixel][k].
+ *
+ * A block is a band of output rows (or several images). Its input is copied with padding, so that one list of offsets [taps * c]
+ * serves all pixels, and its dy is packed into panels [panel][pixels][nr]; then tiles of mr offsets x nr channels accumulate over
+ * the block's pixels. Sums never depend on the number of threads: where dw is small, blocks are dealt to a number of chunks that
+ * the shape fixes, each with its own accumulators, which are added in order; where dw is large, blocks follow each other and
+ * the threads share the tiles of each. */
+#include "conv2d_internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    BLOCK_PIXELS = 192,
+    MAX_CHUNKS = 16,
+    MIN_CHUNKS = 4,
+    ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
+    TILE_ROWS = 64                /* rows of dw in one task where threads share a block */
+};
+
+typedef struct {
+    const fc_conv2d *conv;
+    const fc_ukernels *kernels;
+    ptrdiff_t esize, groups, depth, k; /* of one group */
+    const void *x, *dy;
+    void *dw, *db;
+
+    ptrdiff_t rows; /* of dw in one group: taps * depth */
+    fc_panels panels;
+    ptrdiff_t panels_width;
+
+    int copy;                                 /* the input of a block is copied; otherwise read where it is */
+    ptrdiff_t ld, copy_h, copy_w, image_step; /* elements of a pixel, rows, pixels of a row, elements of an image */
+    ptrdiff_t band, bands, images;            /* output rows of a block, bands of an image, images of a block */
+    ptrdiff_t blocks, chunks;
+    int packed;                               /* dy is packed; otherwise it is one panel already */
+    ptrdiff_t x_size, dy_size, acc_size;      /* elements of the three buffers of a block or chunk */
+    ptrdiff_t *offset;
+    void *acc; /* [chunk][group][panel][rows][nr], and behind it [chunk][k of all groups] for db */
+
+    ptrdiff_t group, block;   /* where threads share a block: which */
+    void *shared_x, *shared_dy;
+    ptrdiff_t *shared_line;
+} wgrad;
+
+/* The part of the output that a block covers. */
+typedef struct {
+    ptrdiff_t n, images, row, rows, pixels;
+} part;
+
+static part block_part(const wgrad *g, ptrdiff_t block) {
+    part p;
+    p.n = block / g->bands * g->images;
+    p.images = fc_min(g->images, g->conv->n - p.n);
+    p.row = block % g->bands * g->band;
+    p.rows = fc_min(g->band, g->conv->oh - p.row);
+    p.pixels = p.images * p.rows * g->conv->ow;
+    return p;
+}
+
+/* Copies row r (of an image's copied rows) of image i of a block, with its padding. */
+static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i, ptrdiff_t r, void *to_) {
+    const fc_conv2d *const conv = g->conv;
+    char *to = fc_at_mut(to_, i * g->image_step + r * g->copy_w * g->ld, g->esize);
+    const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r, pixel = g->ld * g->esize, used = g->depth * g->esize;
+    if (y < 0 || y >= conv->h) {
+        memset(to, 0, (size_t)(g->copy_w * pixel));
+        return;
+    }
+    const ptrdiff_t before = fc_min(fc_max(0, conv->pad_left), g->copy_w), first = before - conv->pad_left;
+    const ptrdiff_t inside = fc_max(0, fc_min(conv->w - first, g->copy_w - before));
+    const char *const from = fc_at(g->x, (((p->n + i) * conv->h + y) * conv->w + first) * conv->c + group * g->depth, g->esize);
+    memset(to, 0, (size_t)(before * pixel));
+    to += before * pixel;
+    if (g->ld == conv->c) memcpy(to, from, (size_t)(inside * pixel));
+    else
+        for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * conv->c * g->esize, (size_t)used);
+    memset(to + inside * pixel, 0, (size_t)((g->copy_w - before - inside) * pixel));
+}
+
+/* Packs pixels first .. last - 1 of a block's dy. */
+static void pack_dy(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t first, ptrdiff_t last, void *to) {
+    const ptrdiff_t ld = g->conv->k;
+    const ptrdiff_t pixel = (p->n * g->conv->oh + p->row) * g->conv->ow + first;
+    const void *const from = fc_at(g->dy, pixel * ld + group * g->k, g->esize);
+    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
+        const fc_panel panel = fc_panels_get(&g->panels, i);
+        const ptrdiff_t nr = panel.kernels->nr;
+        g->kernels->frame.pack(fc_at(from, panel.first, g->esize), ld, last - first, panel.columns,
+                               fc_at_mut(to, panel.first * p->pixels + first * nr, g->esize), nr);
+    }
+}
+
+static void *bias_sums(const wgrad *g, ptrdiff_t chunk) {
+    return fc_at_mut(g->acc, g->chunks * g->groups * g->acc_size + chunk * g->conv->k, g->esize);
+}
+
+static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk) {
+    if (!g->db) return;
+    const ptrdiff_t ld = g->conv->k, pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
+    g->kernels->frame.column_sums(fc_at(g->dy, pixel * ld + group * g->k, g->esize), ld, p->pixels, g->k,
+                                  fc_at_mut(bias_sums(g, chunk), group * g->k, g->esize));
+}
+
+/* Where the rows of a block begin, for the kernels. */
+static void fill_lines(const wgrad *g, const part *p, ptrdiff_t *line) {
+    for (ptrdiff_t i = 0; i < p->images; i++)
+        for (ptrdiff_t r = 0; r < p->rows; r++)
+            *line++ = i * g->image_step + r * g->conv->stride_h * g->copy_w * g->ld;
+}
+
+/* Adds a block to rows first .. last - 1 of one panel's accumulators. */
+static void run_tiles(const wgrad *g, const part *p, const fc_panel *panel, ptrdiff_t first, ptrdiff_t last, const void *x,
+                      const void *dy, const ptrdiff_t *line, void *acc, int accumulate) {
+    const ptrdiff_t nr = panel->kernels->nr, mr = panel->kernels->mr;
+    fc_wgrad_args args = {
+        .x = x, .line = line, .lines = p->images * p->rows, .pixels = g->conv->ow, .step = g->conv->stride_w * g->ld,
+        .dy = fc_at(dy, panel->first * p->pixels, g->esize), .accumulate = accumulate,
+    };
+    for (ptrdiff_t l = first; l < last; l += mr) {
+        args.offset = g->offset + l;
+        args.acc = fc_at_mut(acc, panel->first * g->rows + l * nr, g->esize);
+        panel->kernels->wgrad[fc_min(mr, last - l)](&args);
+    }
+}
+
+static const void *input_of(const wgrad *g, const part *p, ptrdiff_t group) {
+    const fc_conv2d *const conv = g->conv;
+    return fc_at(g->x, (p->n * conv->h + p->row * conv->stride_h) * conv->w * conv->c + group * g->depth, g->esize);
+}
+
+static const void *gradient_of(const wgrad *g, const part *p) {
+    return fc_at(g->dy, (p->n * g->conv->oh + p->row) * g->conv->ow * g->conv->k, g->esize);
+}
+
+/* All blocks of one chunk of one group. */
+static fc_status chunk_task(const void *context, ptrdiff_t task) {
+    const wgrad *const g = context;
+    const ptrdiff_t group = task % g->groups, chunk = task / g->groups;
+    const ptrdiff_t begin = g->blocks * chunk / g->chunks, end = g->blocks * (chunk + 1) / g->chunks;
+    void *const acc = fc_at_mut(g->acc, (chunk * g->groups + group) * g->acc_size, g->esize);
+    const size_t lines = (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
+    char *const space = fc_scratch(FC_SLOT_TASK, lines + (size_t)((g->x_size + g->dy_size) * g->esize));
+    if (!space) return FC_NO_MEMORY;
+    ptrdiff_t *const line = (ptrdiff_t *)space;
+    void *const copy = space + lines, *const packed = fc_at_mut(copy, g->x_size, g->esize);
+    for (ptrdiff_t block = begin; block < end; block++) {
+        const part p = block_part(g, block);
+        if (g->copy) {
+            const ptrdiff_t rows = g->copy_h - (g->band - p.rows) * g->conv->stride_h;
+            for (ptrdiff_t i = 0; i < p.images; i++)
+                for (ptrdiff_t r = 0; r < rows; r++) copy_row(g, &p, group, i, r, copy);
+        }
+        if (g->packed && g->dw) pack_dy(g, &p, group, 0, p.pixels, packed);
+        sum_bias(g, &p, group, chunk);
+        if (!g->dw) continue;
+        fill_lines(g, &p, line);
+        for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
+            const fc_panel panel = fc_panels_get(&g->panels, i);
+            run_tiles(g, &p, &panel, 0, g->rows, g->copy ? copy : input_of(g, &p, group),
+                      g->packed ? packed : gradient_of(g, &p), line, acc, block > begin);
+        }
+    }
+    return FC_OK;
+}
+
+/* Copies or packs a share of the block that the threads work on together. */
+static fc_status prepare_task(const void *context, ptrdiff_t task) {
+    const wgrad *const g = context;
+    const part p = block_part(g, g->block);
+    const ptrdiff_t rows = g->copy ? g->copy_h - (g->band - p.rows) * g->conv->stride_h : 0;
+    if (task < p.images * rows) copy_row(g, &p, g->group, task / rows, task % rows, g->shared_x);
+    else if (g->packed) {
+        const ptrdiff_t line = task - p.images * rows, ow = g->conv->ow;
+        pack_dy(g, &p, g->group, line * ow, (line + 1) * ow, g->shared_dy);
+    }
+    return FC_OK;
+}
+
+static fc_status tiles_task(const void *context, ptrdiff_t task) {
+    const wgrad *const g = context;
+    const part p = block_part(g, g->block);
+    const ptrdiff_t count = fc_ceil_div(g->rows, TILE_ROWS), first = task % count * TILE_ROWS;
+    if (task / count == fc_panels_count(&g->panels)) {
+        if (first == 0) sum_bias(g, &p, g->group, 0);
+        return FC_OK;
+    }
+    const fc_panel panel = fc_panels_get(&g->panels, task / count);
+    void *const acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize);
+    run_tiles(g, &p, &panel, first, fc_min(first + TILE_ROWS, g->rows), g->copy ? g->shared_x : input_of(g, &p, g->group),
+              g->packed ? g->shared_dy : gradient_of(g, &p), g->shared_line, acc, g->block > 0);
+    return FC_OK;
+}
+
+/* Blocks one after the other, each shared by the threads. */
+static fc_status run_shared(wgrad *g, char *space, double work) {
+    g->shared_line = (ptrdiff_t *)space;
+    g->shared_x = space + fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
+    g->shared_dy = fc_at_mut(g->shared_x, g->x_size, g->esize);
+    const double block_work = work / (double)(g->blocks * g->groups);
+    for (g->group = 0; g->group < g->groups; g->group++)
+        for (g->block = 0; g->block < g->blocks; g->block++) {
+            const part p = block_part(g, g->block);
+            const ptrdiff_t rows = g->copy ? g->copy_h - (g->band - p.rows) * g->conv->stride_h : 0;
+            const ptrdiff_t lines = g->packed ? p.images * p.rows : 0;
+            fill_lines(g, &p, g->shared_line);
+            fc_status status = fc_parallel_for(p.images * rows + lines, (double)(g->x_size + g->dy_size), prepare_task, g);
+            if (status != FC_OK) return status;
+            const ptrdiff_t tasks = (fc_panels_count(&g->panels) + 1) * fc_ceil_div(g->rows, TILE_ROWS);
+            status = fc_parallel_for(tasks, block_work, tiles_task, g);
+            if (status != FC_OK) return status;
+        }
+    return FC_OK;
+}
+
+/* Adds the chunks and unpacks the panels: rows of dw, then db. */
+static fc_status finish_task(const void *context, ptrdiff_t task) {
+    const wgrad *const g = context;
+    const ptrdiff_t k = g->conv->k, count = fc_ceil_div(g->rows, TILE_ROWS), group = task / count;
+    if (group == g->groups) {
+        if (task % count || !g->db) return FC_OK;
+        void *const sums = bias_sums(g, 0);
+        for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++)
+            g->kernels->frame.add_into(bias_sums(g, chunk), sums, k);
+        memcpy(g->db, sums, (size_t)(k * g->esize));
+        return FC_OK;
+    }
+    const ptrdiff_t first = task % count * TILE_ROWS, rows = fc_min(TILE_ROWS, g->rows - first);
+    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
+        const fc_panel panel = fc_panels_get(&g->panels, i);
+        const ptrdiff_t nr = panel.kernels->nr, at = group * g->acc_size + panel.first * g->rows + first * nr;
+        char *const acc = fc_at_mut(g->acc, at, g->esize);
+        for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++)
+            g->kernels->frame.add_into(fc_at(acc, chunk * g->groups * g->acc_size, g->esize), acc, rows * nr);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            memcpy(fc_at_mut(g->dw, (first + r) * k + group * g->k + panel.first, g->esize), acc + r * nr * g->esize,
+                   (size_t)(panel.columns * g->esize));
+    }
+    return FC_OK;
+}
+
+static void plan(wgrad *g) {
+    const fc_conv2d *const conv = g->conv;
+    const ptrdiff_t extent_h = (conv->kh - 1) * conv->dilation_h + 1, extent_w = (conv->kw - 1) * conv->dilation_w + 1;
+    g->bands = fc_ceil_div(conv->oh, fc_max(1, BLOCK_PIXELS / conv->ow));
+    g->band = fc_ceil_div(conv->oh, g->bands);
+    g->bands = fc_ceil_div(conv->oh, g->band);
+    g->images = g->bands == 1 ? fc_min(conv->n, fc_max(1, BLOCK_PIXELS / (conv->oh * conv->ow))) : 1;
+    g->blocks = g->bands * fc_ceil_div(conv->n, g->images);
+
+    const int padded = conv->pad_top > 0 || conv->pad_left > 0 || (conv->oh - 1) * conv->stride_h + extent_h - conv->pad_top > conv->h ||
+                       (conv->ow - 1) * conv->stride_w + extent_w - conv->pad_left > conv->w;
+    /* Pixels a power of two apart would fall into few cache sets: the copy spreads them. */
+    const int crowded = conv->c * g->esize % 128 == 0;
+    g->copy = padded || crowded;
+    if (g->copy) {
+        g->ld = crowded && g->depth * g->esize % 128 == 0 ? g->depth + FC_ALIGN / g->esize : g->depth;
+        g->copy_h = (g->band - 1) * conv->stride_h + extent_h;
+        g->copy_w = (conv->ow - 1) * conv->stride_w + extent_w;
+        g->image_step = g->copy_h * g->copy_w * g->ld;
+        g->x_size = fc_round_up(g->images * g->image_step, FC_ALIGN / g->esize);
+    } else {
+        g->ld = conv->c;
+        g->copy_w = conv->w;
+        g->image_step = conv->h * conv->w * conv->c;
+    }
+    g->packed = g->groups > 1 || fc_panels_count(&g->panels) > 1 || g->panels_width != g->k;
+    g->dy_size = g->packed ? g->images * g->band * conv->ow * g->panels_width : 0;
+    g->acc_size = fc_round_up(g->panels_width * g->rows, FC_ALIGN / g->esize);
+    const ptrdiff_t chunks = ACCUMULATORS_BYTES / (g->acc_size * g->groups * g->esize);
+    g->chunks = fc_min(fc_min(chunks, MAX_CHUNKS), g->blocks);
+    if (g->chunks * g->groups < MIN_CHUNKS) g->chunks = 1;
+}
+
+fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    wgrad g = {
+        .conv = conv, .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .groups = conv->groups,
+        .depth = conv->c / conv->groups, .k = conv->k / conv->groups, .x = x, .dy = dy, .dw = dw, .db = db,
+    };
+    g.rows = conv->kh * conv->kw * g.depth;
+    if (conv->n * conv->oh * conv->ow == 0) {
+        if (dw) memset(dw, 0, (size_t)(g.rows * conv->k * g.esize));
+        if (db) memset(db, 0, (size_t)(conv->k * g.esize));
+        return FC_OK;
+    }
+    g.panels = fc_panels_plan(&g.kernels->gemm, g.k);
+    g.panels_width = fc_panels_width(&g.panels);
+    plan(&g);
+
+    const size_t offsets = (size_t)fc_round_up(g.rows * (ptrdiff_t)sizeof *g.offset, FC_ALIGN);
+    const size_t lines = (size_t)fc_round_up(g.images * g.band * (ptrdiff_t)sizeof *g.shared_line, FC_ALIGN);
+    const int shared = dw && g.chunks == 1 && g.groups < MIN_CHUNKS;
+    const size_t blocks = shared ? lines + (size_t)((g.x_size + g.dy_size) * g.esize) : 0;
+    char *const space = fc_scratch(FC_SLOT_CALL, offsets + blocks);
+    const size_t sums = (size_t)(g.chunks * (g.groups * g.acc_size + conv->k) * g.esize);
+    g.acc = fc_scratch(FC_SLOT_CALL2, sums);
+    if (!space || !g.acc) return FC_NO_MEMORY;
+    g.offset = (ptrdiff_t *)space;
+    for (ptrdiff_t a = 0, l = 0; a < conv->kh; a++)
+        for (ptrdiff_t b = 0; b < conv->kw; b++)
+            for (ptrdiff_t c = 0; c < g.depth; c++)
+                g.offset[l++] = (a * conv->dilation_h * g.copy_w + b * conv->dilation_w) * g.ld + c;
+    memset(bias_sums(&g, 0), 0, (size_t)(g.chunks * conv->k * g.esize));
+
+    const double work = fc_macs_ns((double)conv->n * (double)(conv->oh * conv->ow) * (double)conv->k * (double)g.rows);
+    fc_status status = shared ? run_shared(&g, space + offsets, work) : fc_parallel_for(g.groups * g.chunks, work, chunk_task, &g);
+    if (status != FC_OK) return status;
+    const ptrdiff_t rows = fc_ceil_div(g.rows, TILE_ROWS);
+    const ptrdiff_t tasks = dw ? (g.groups + 1) * rows : 0;
+    if (!dw) return finish_task(&g, g.groups * rows);
+    return fc_parallel_for(tasks, 0.3 * (double)g.chunks * (double)(g.rows * conv->k), finish_task, &g);
+}
