@@ -5,47 +5,97 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+/* Under AddressSanitizer the bytes beyond what was asked for are forbidden. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FC_POISON 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FC_POISON 1
+#endif
+#endif
+#if defined(FC_POISON)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(start, size) ((void)(start), (void)(size))
+#endif
+
 #define PAGE ((size_t)4096)
+/* Buffers from half of this on are made of huge pages: the first touch is 5 to 14 times cheaper, and walking tens of streams
+ * through it up to 4 times, than with small pages. */
+#define HUGE_PAGE ((size_t)2 << 20)
 /* Slots start in different cache sets, so that buffers walked in step do not evict each other. */
 #define STAGGER (PAGE / 8)
 
-static _Thread_local struct {
-    void *pages;
+typedef struct {
+    char *pages;
     size_t size; /* of the pages */
-} slots[FC_SLOTS];
+} buffer;
+
+static _Thread_local buffer buffers[FC_SLOTS];
 
 static pthread_key_t at_thread_end;
+static int key_status;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void release(fc_slot slot) {
-    if (slots[slot].pages) munmap(slots[slot].pages, slots[slot].size);
-    slots[slot].pages = NULL;
-    slots[slot].size = 0;
+static void release(buffer *b) {
+    if (!b->pages) return;
+    ASAN_UNPOISON_MEMORY_REGION(b->pages, b->size);
+    munmap(b->pages, b->size);
+    b->pages = NULL;
+    b->size = 0;
 }
 
-static void release_all(void *unused) {
-    (void)unused;
-    for (int slot = 0; slot < FC_SLOTS; slot++) release((fc_slot)slot);
+static void release_all(void *of_thread) {
+    for (int slot = 0; slot < FC_SLOTS; slot++) release((buffer *)of_thread + slot);
 }
 
-static void make_key(void) { pthread_key_create(&at_thread_end, release_all); }
+static void make_key(void) { key_status = pthread_key_create(&at_thread_end, release_all); }
 
-static void *grow(fc_slot slot, size_t bytes) {
-    release(slot);
-    if (bytes > PTRDIFF_MAX / 2) return NULL;
+/* Before the library is unloaded: threads that end later must not call into it. */
+__attribute__((destructor)) static void forget_key(void) {
     pthread_once(&once, make_key);
-    if (pthread_setspecific(at_thread_end, slots)) return NULL;
-    const size_t size = (bytes + bytes / 4 + PAGE + PAGE - 1) / PAGE * PAGE;
-    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) return NULL;
-    slots[slot].pages = pages;
-    slots[slot].size = size;
-    return pages;
+    if (!key_status) pthread_key_delete(at_thread_end);
+}
+
+static void *map(size_t size) {
+    void *const pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+/* `size` is a multiple of HUGE_PAGE, and so is the address. */
+static void *map_huge(size_t size) {
+    char *const pages = map(size + HUGE_PAGE);
+    if (!pages) return NULL;
+    const size_t before = (HUGE_PAGE - (uintptr_t)pages % HUGE_PAGE) % HUGE_PAGE;
+    if (before) munmap(pages, before);
+    munmap(pages + before + size, HUGE_PAGE - before);
+#if defined(MADV_HUGEPAGE)
+    madvise(pages + before, size, MADV_HUGEPAGE);
+#endif
+    return pages + before;
+}
+
+static void grow(buffer *b, size_t bytes) {
+    release(b);
+    if (bytes > PTRDIFF_MAX / 2) return;
+    pthread_once(&once, make_key);
+    if (key_status || pthread_setspecific(at_thread_end, buffers)) return;
+    /* A quarter more than asked for, so that sizes that creep up do not map again each time; a page for the stagger. */
+    const size_t least = bytes + bytes / 4 + PAGE;
+    const size_t unit = least < HUGE_PAGE / 2 ? PAGE : HUGE_PAGE;
+    const size_t size = (least + unit - 1) / unit * unit;
+    b->pages = unit == PAGE ? map(size) : map_huge(size);
+    b->size = b->pages ? size : 0;
 }
 
 void *fc_scratch(fc_slot slot, size_t bytes) {
     assert(slot >= 0 && slot < FC_SLOTS);
-    char *pages = slots[slot].pages;
-    if (!pages || bytes > slots[slot].size - PAGE) pages = grow(slot, bytes);
-    return pages ? pages + slot * STAGGER : NULL;
+    buffer *const b = &buffers[slot];
+    if (!b->pages || bytes > b->size - PAGE) grow(b, bytes);
+    if (!b->pages) return NULL;
+    char *const start = b->pages + slot * STAGGER;
+    ASAN_POISON_MEMORY_REGION(b->pages, b->size);
+    ASAN_UNPOISON_MEMORY_REGION(start, bytes);
+    return start;
 }

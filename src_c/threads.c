@@ -22,8 +22,10 @@
 
 #define MAX_THREADS 256
 #define STACK_BYTES ((size_t)1 << 20)
-/* A loop shorter than this is not worth waking or even telling another thread. */
-#define CUTOFF_NS 20000.0
+/* A loop shorter than this is not worth telling another thread: the hand-over costs under a microsecond, its data more. */
+#define CUTOFF_AWAKE_NS 8000.0
+/* Nor is a loop shorter than this worth waking one, which takes 10 to 20 microseconds. */
+#define CUTOFF_ASLEEP_NS 25000.0
 /* Longer than the gap between two kernels of a training step, short enough not to be seen in a profile. */
 #define SPIN_NS 50000
 
@@ -55,7 +57,7 @@ static struct {
     atomic_int status;
     OWN_LINE atomic_uint door;
     OWN_LINE atomic_uint generation;
-    atomic_int sleepers;
+    atomic_int awake; /* workers that are not asleep */
 
     /* For sleeping only. */
     OWN_LINE pthread_mutex_t lock;
@@ -159,21 +161,21 @@ static void wait_for_news(unsigned seen) {
     while (spin(&s));
     /* Sequentially consistent on both sides: either the sleeper sees the new generation or announce() sees the sleeper. */
     pthread_mutex_lock(&pool.lock);
-    atomic_fetch_add(&pool.sleepers, 1);
+    atomic_fetch_sub(&pool.awake, 1);
     while (atomic_load(&pool.generation) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
-    atomic_fetch_sub(&pool.sleepers, 1);
+    atomic_fetch_add(&pool.awake, 1);
     pthread_mutex_unlock(&pool.lock);
 }
 
 /* Tells the workers, and wakes as many as it takes to have `helpers` awake. */
 static void announce(int helpers) {
     atomic_fetch_add(&pool.generation, 1);
-    const int sleepers = atomic_load(&pool.sleepers);
-    const int needed = helpers - (pool.workers - sleepers);
+    const int needed = helpers - atomic_load(&pool.awake);
     if (needed <= 0) return;
+    /* Who is about to sleep has seen the generation, or does sleep once the lock is free. */
     pthread_mutex_lock(&pool.lock);
     pthread_mutex_unlock(&pool.lock);
-    if (needed >= sleepers) {
+    if (helpers == pool.workers) {
         pthread_cond_broadcast(&pool.wake);
     } else {
         for (int i = 0; i < needed; i++) pthread_cond_signal(&pool.wake);
@@ -205,7 +207,7 @@ static int cpus(void) {
 
 static void forget_workers(void) {
     pool.workers = pool.resized_to = 0;
-    atomic_store(&pool.sleepers, 0);
+    atomic_store(&pool.awake, 0);
     atomic_store(&pool.door, DOOR_CLOSED);
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.wake, NULL);
@@ -219,7 +221,10 @@ static void end_workers(int keep) {
     if (pool.workers <= keep) return;
     atomic_store_explicit(&pool.limit, keep, memory_order_relaxed);
     announce(pool.workers);
-    while (pool.workers > keep) pthread_join(pool.threads[--pool.workers], NULL);
+    while (pool.workers > keep) {
+        pthread_join(pool.threads[--pool.workers], NULL);
+        atomic_fetch_sub(&pool.awake, 1);
+    }
 }
 
 static void start_workers(int count) {
@@ -235,8 +240,10 @@ static void start_workers(int count) {
     pool.owner = getpid();
     atomic_store_explicit(&pool.limit, count, memory_order_relaxed);
     while (pool.workers < count &&
-           !pthread_create(&pool.threads[pool.workers], &attributes, work, (void *)(intptr_t)pool.workers))
+           !pthread_create(&pool.threads[pool.workers], &attributes, work, (void *)(intptr_t)pool.workers)) {
+        atomic_fetch_add(&pool.awake, 1);
         pool.workers++;
+    }
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     pthread_attr_destroy(&attributes);
 }
@@ -285,15 +292,19 @@ static fc_status run_together(ptrdiff_t tasks, fc_task_fn fn, const void *contex
     return (fc_status)atomic_load_explicit(&pool.status, memory_order_relaxed);
 }
 
+static bool worth_sharing(ptrdiff_t tasks, double work_ns) {
+    if (tasks < 2 || work_ns < CUTOFF_AWAKE_NS || fc_get_num_threads() < 2) return false;
+    return work_ns >= CUTOFF_ASLEEP_NS || atomic_load_explicit(&pool.awake, memory_order_relaxed) > 0;
+}
+
 fc_status fc_parallel_for(ptrdiff_t tasks, double work_ns, fc_task_fn fn, const void *context) {
     const unsigned fp = fc_fp_enter();
     fc_status status;
-    int threads;
-    if (tasks < 2 || work_ns < CUTOFF_NS || (threads = fc_get_num_threads()) < 2 ||
-        atomic_load_explicit(&pool.busy, memory_order_relaxed) ||
+    if (!worth_sharing(tasks, work_ns) || atomic_load_explicit(&pool.busy, memory_order_relaxed) ||
         atomic_exchange_explicit(&pool.busy, true, memory_order_acquire)) {
         status = run_alone(tasks, fn, context);
     } else {
+        const int threads = fc_get_num_threads();
         if (pool.resized_to != threads) resize(threads);
         status = run_together(tasks, fn, context);
         atomic_store_explicit(&pool.busy, false, memory_order_release);
