@@ -1,0 +1,461 @@
+"""The base of all layers and what they share.
+
+A layer knows its weights and how to run on given arrays; it allocates nothing while it runs. A
+plan (:mod:`fastconv.models.plan`) owns the arrays: for each layer and batch shape it makes a
+:class:`State`, asks the layer to :meth:`~Layer.prepare` it once, then calls ``forward(x, y,
+state)`` and ``backward(dy, dx, state)`` with buffers that live as long as the plan.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastconv import _naming, _objects, config, initializers, regularizers
+from fastconv._autodiff import Tensor, as_float, plain
+from fastconv._variable import Variable, assign_all
+from fastconv.layers._legacy import pop_input_shape
+
+__all__ = ["Layer", "State"]
+
+Array = NDArray[Any]
+Shape = tuple[int | None, ...]
+
+
+class State:
+    """What one layer keeps for one plan: the arrays of the current pass and its own scratch.
+
+    Attributes
+    ----------
+    training : bool
+    input_shape, output_shape : tuple of int
+        With the batch axis.
+    dtype : str
+    x, y : ndarray
+        Input and output of the last forward pass.
+    needs : tuple of str
+        Which of 'dx', 'dw', 'db' a backward pass must compute.
+    as_logits : bool
+        Leave out the final softmax or sigmoid: the loss computes it together with its gradient.
+    """
+
+    def __init__(
+        self,
+        training: bool,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        dtype: str,
+        allocate: Callable[[tuple[int, ...], Any], Array] = np.empty,
+        as_logits: bool = False,
+    ) -> None:
+        self.training = training
+        self.input_shape = input_shape
+        self.output_shape = output_shape
+        self.dtype = dtype
+        self.allocate = allocate
+        self.as_logits = as_logits
+        self.needs: tuple[str, ...] = ("dx", "dw", "db")
+        self.x: Array = np.empty(0)
+        self.y: Array = np.empty(0)
+        #: Anything else a layer wants to find again: scratch arrays, counters.
+        self.extra: dict[str, Any] = {}
+
+
+class Layer(_objects.Serializable):
+    """Base of all layers, and of layers that users write.
+
+    A layer of your own implements ``call(x)`` (or ``call(x, training)``) with NumPy functions, and
+    ``build(input_shape)`` if it has weights. Its gradient is found by differentiating ``call``
+    automatically; override ``forward(x, y, state)`` and ``backward(dy, dx, state)`` for speed.
+
+    Parameters
+    ----------
+    trainable : bool
+    dtype : str, optional
+        'float32' or 'float64'; defaults to floatx.
+    name : str, optional
+        Defaults to the class name in snake case, numbered.
+    activity_regularizer : str or Regularizer, optional
+        Penalty on the output.
+    input_shape : tuple of int, optional
+        Shape of one sample, for the first layer of a model.
+    input_dim : int, optional
+        The same for samples with one axis.
+
+    Attributes
+    ----------
+    input_spec : int or None
+        Number of axes of the input, with the batch.
+    min_ndim : int or None
+        The least number of axes, with the batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, x):
+    ...         return x * self.factor
+    >>> Scale()(np.ones((2, 3), "float32")).shape
+    (2, 3)
+    """
+
+    keras_module = "keras.layers"
+    ndim: ClassVar[int | None] = None
+    min_ndim: ClassVar[int | None] = None
+    #: backward may write dx over dy, and forward y over x where x is not needed again.
+    elementwise: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._input_shape_argument = pop_input_shape(kwargs)
+        if kwargs:
+            raise ValueError(
+                f"Unrecognized keyword arguments passed to {type(self).__name__}: {kwargs}"
+            )
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(
+                f"Argument `name` must be a string and cannot contain character `/`. "
+                f"Received: name={name!r} (of type {type(name)})"
+            )
+        self._base_init(name, dtype, trainable)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+
+    def _base_init(self, name: str | None, dtype: Any, trainable: bool = True) -> None:
+        self.name = (
+            name
+            if name is not None
+            else _naming.unique_name(_naming.to_snake_case(type(self).__name__))
+        )
+        self.dtype = _dtype_name(dtype)
+        self.built = False
+        self._trainable = bool(trainable)
+        self._weights: list[Variable] = []
+        self._build_shape: Shape | None = None
+        self._last_output_shape: Shape | None = None
+
+    # Weights
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | None = None,
+        initializer: Any = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Create a weight of this layer; call it in ``build``.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            () by default, a scalar.
+        initializer : str, Initializer or callable
+            'glorot_uniform' by default.
+        dtype : str, optional
+            Defaults to the layer's.
+        trainable : bool
+        regularizer, constraint : str, object or None
+        name : str, optional
+            Defaults to 'variable'.
+
+        Returns
+        -------
+        Variable
+        """
+        from fastconv import constraints
+
+        initializer = "glorot_uniform" if initializer is None else initializer
+        variable = Variable(
+            initializers.get(initializer),
+            tuple(shape) if shape is not None else (),
+            dtype or self.dtype,
+            trainable,
+            name if name is not None else "variable",
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
+        variable.path = f"{self.name}/{variable.name}"
+        self._weights.append(variable)
+        return variable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes this layer's trainable weights; compile again after a change."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    def leaves(self) -> list["Layer"]:
+        """Return the layers that hold the weights: this one, or those it is made of."""
+        return [self]
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights, trainable first as created, in Keras's order."""
+        return [*self._own(True), *self._own(False)]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The same as :attr:`weights`."""
+        return self.weights
+
+    def _own(self, trainable: bool) -> list[Variable]:
+        return [v for v in self._weights if v.trainable is trainable]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training changes."""
+        return self._own(True) if self.trainable else []
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as :attr:`trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that training does not change."""
+        return self._own(False) if self.trainable else self.weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The same as :attr:`non_trainable_weights`."""
+        return self.non_trainable_weights
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all weights."""
+        return [variable.numpy() for variable in self.weights]
+
+    def set_weights(self, weights: list[ArrayLike]) -> None:
+        """Overwrite all weights with arrays of the same shapes, in the order of :attr:`weights`.
+
+        Raises
+        ------
+        ValueError
+            If the number or a shape differs; nothing is changed then.
+        """
+        assign_all(self.weights, list(weights), self.name)
+
+    def count_params(self) -> int:
+        """Return the number of weights.
+
+        Raises
+        ------
+        ValueError
+            If the layer is not built.
+        """
+        if not self.built:
+            raise ValueError(
+                f"You tried to call `count_params` on layer '{self.name}', but the layer isn't "
+                f"built. You can build it manually via: `layer.build(input_shape)`."
+            )
+        return sum(variable.size for variable in self.weights)
+
+    # Shapes
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the weights for inputs of ``input_shape``, which begins with the batch."""
+
+    def ensure_built(self, input_shape: Shape) -> None:
+        """Check ``input_shape`` and call :meth:`build` the first time."""
+        self.check_input_shape(input_shape)
+        if not self.built:
+            self.build(input_shape)
+            self._build_shape = tuple(input_shape)
+            self.built = True
+
+    def check_input_shape(self, input_shape: Shape) -> None:
+        """Raise ValueError if the number of axes does not suit the layer."""
+        found = len(input_shape)
+        wanted = None
+        if self.ndim is not None and found != self.ndim:
+            wanted = f"ndim={self.ndim}"
+        elif self.min_ndim is not None and found < self.min_ndim:
+            wanted = f"min_ndim={self.min_ndim}"
+        if wanted is not None:
+            raise ValueError(
+                f'Input 0 of layer "{self.name}" is incompatible with the layer: expected '
+                f"{wanted}, found ndim={found}. Full shape received: {tuple(input_shape)}"
+            )
+
+    def check_axis(self, input_shape: Shape, axis: int, expected: int) -> None:
+        """Raise ValueError if an axis no longer has the size the layer was built for."""
+        if input_shape[axis] is not None and input_shape[axis] != expected:
+            raise ValueError(
+                f'Input 0 of layer "{self.name}" is incompatible with the layer: expected axis '
+                f"{axis} of input shape to have value {expected}, but received input with shape "
+                f"{tuple(input_shape)}"
+            )
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of the output; sizes that are not known are None."""
+        if type(self).call is Layer.call:
+            return tuple(input_shape)
+        sample = np.zeros(tuple(1 if n is None else n for n in input_shape), self.dtype)
+        result = np.shape(plain(self._call(sample, False)))
+        return (input_shape[0], *result[1:])
+
+    # Running
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return the output for ``x``; a layer of your own implements it with NumPy functions."""
+        return x
+
+    def _call(self, x: Any, training: bool) -> Any:
+        return self.call(x, training=training) if self._takes_training() else self.call(x)
+
+    def _takes_training(self) -> bool:
+        return "training" in inspect.signature(self.call).parameters
+
+    def __call__(self, x: ArrayLike, training: bool = False) -> Array:
+        """Run the layer on an array; the weights are created the first time."""
+        from fastconv.layers.input_layer import InputLayer
+
+        if isinstance(x, InputLayer | Layer):
+            raise TypeError(
+                f"{type(self).__name__} must be called on an array. Models are built with "
+                f"`Sequential([...])`. Received: x={x!r}"
+            )
+        if isinstance(x, Tensor):
+            self.ensure_built(x.shape)
+            return self._call(x, training)  # type: ignore[no-any-return]
+        array = np.ascontiguousarray(as_float(x), dtype=self.dtype)
+        array = array.reshape(np.shape(x))
+        self.ensure_built(array.shape)
+        return self.run(array, training)
+
+    def run(self, x: Array, training: bool) -> Array:
+        """Return a new array: one forward pass outside of any plan."""
+        shape = known_shape(self.compute_output_shape(x.shape))
+        state = State(training, x.shape, shape, self.dtype)
+        state.x = x
+        if self.is_view(state):
+            return self.view(x, state).copy()
+        self.prepare(state)
+        state.y = np.empty(shape, self.dtype)
+        self.forward(x, state.y, state)
+        return state.y
+
+    def prepare(self, state: State) -> None:
+        """Allocate scratch for one plan."""
+
+    def is_view(self, state: State) -> bool:
+        """Return whether the output is the input's memory, at most in another shape."""
+        return False
+
+    def view(self, x: Array, state: State) -> Array:
+        """Return the output of a layer that :meth:`is_view`."""
+        return x.reshape(state.output_shape)
+
+    def forward(self, x: Array, y: Array, state: State) -> None:
+        """Write the output for ``x`` to ``y``."""
+        if not state.training or type(self).backward is not Layer.backward:
+            y[...] = plain(self._call(x, state.training))
+            return
+        tensor = Tensor(x)
+        tracked = [Tensor(v.value) for v in self._weights]
+        with _Tracked(self._weights, tracked):
+            result = Tensor.of(self._call(tensor, True))
+        y[...] = result.value
+        state.extra["tape"] = (tensor, tracked, result)
+
+    def backward(self, dy: Array, dx: Array | None, state: State) -> None:
+        """Write the gradient of the input to ``dx``, unless None, and those of the weights.
+
+        ``dy`` may be overwritten. Weight gradients go into ``variable.grad``.
+        """
+        tensor, tracked, result = state.extra.pop("tape")
+        result.backward(dy.reshape(result.shape))
+        if dx is not None:
+            dx[...] = 0 if tensor.grad is None else tensor.grad
+        for variable, copy in zip(self._weights, tracked, strict=True):
+            if variable.grad is not None and variable.trainable:
+                variable.grad[...] = 0 if copy.grad is None else copy.grad
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": {
+                "module": "keras",
+                "class_name": "DTypePolicy",
+                "config": {"name": self.dtype},
+                "registered_name": None,
+            },
+        }
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """Return what :meth:`build` was called with."""
+        if self._build_shape is None:
+            return None
+        return {"input_shape": list(self._build_shape)}
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output in the model, the batch as None."""
+        if self._last_output_shape is None:
+            raise AttributeError(
+                f"The layer {self.name} has never been called and thus has no defined output."
+            )
+        return self._last_output_shape
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+class _Tracked:
+    """While inside, weights take part in NumPy expressions as tensors."""
+
+    def __init__(self, variables: list[Variable], tensors: list[Tensor]) -> None:
+        self._pairs = list(zip(variables, tensors, strict=True))
+
+    def __enter__(self) -> None:
+        for variable, tensor in self._pairs:
+            variable.tensor = tensor
+
+    def __exit__(self, *error: object) -> None:
+        for variable, _ in self._pairs:
+            variable.tensor = None
+
+
+def known_shape(shape: Shape) -> tuple[int, ...]:
+    """Return ``shape``, whose sizes must all be known."""
+    if any(n is None for n in shape):
+        raise ValueError(f"All sizes must be known to run a layer. Received: shape={shape}")
+    return tuple(n for n in shape if n is not None)
+
+
+def _dtype_name(dtype: Any) -> str:
+    """Return 'float32' or 'float64' for a name, a NumPy type or Keras's dtype policy."""
+    if dtype is None:
+        return config.floatx()
+    if isinstance(dtype, dict):
+        dtype = dtype.get("config", {}).get("name")
+    if isinstance(dtype, str) and dtype in ("float32", "float64"):
+        return dtype
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in ("float32", "float64"):
+        raise ValueError(f"`dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")
+    return name
