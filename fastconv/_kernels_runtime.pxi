@@ -9,6 +9,8 @@ cdef extern from "fastconv.h":
     int fc_get_num_threads() nogil
     void fc_set_num_threads(int n) nogil
 
+    double fc_multiply_adds(fc_dtype dtype, double count) nogil
+
 cdef extern from *:
     """
     static const char *fc_build_flags(void) { return FC_BUILD_FLAGS; }
@@ -51,3 +53,10 @@ def set_num_threads(int n):
 
 def build_flags():
     return fc_build_flags().decode(), fc_compiler().decode()
+
+
+def multiply_adds(bint double_precision, double count):
+    cdef double done
+    with nogil:
+        done = fc_multiply_adds(FC_F64 if double_precision else FC_F32, count)
+    return done

@@ -76,3 +76,5 @@ const fc_ukernels *fc_kernels(fc_dtype dtype) {
     assert(dtype == FC_F32 || dtype == FC_F64);
     return ISA[fc_isa_current()].table[dtype];
 }
+
+double fc_multiply_adds(fc_dtype dtype, double count) { return fc_kernels(dtype)->frame.multiply_adds(count); }

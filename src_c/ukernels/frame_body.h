@@ -60,4 +60,21 @@ static void NAME(add_into)(const void *x_, void *acc_, ptrdiff_t n) {
     if (i < n) v_store_n(acc + i, v_add(v_load_n(acc + i, n - i), v_load_n(x + i, n - i)), n - i);
 }
 
-#define FC_FRAME_KERNELS {NAME(pack), NAME(transpose), NAME(column_sums), NAME(add_into)}
+static double NAME(multiply_adds)(double count) {
+    enum { CHAINS = 12, ROUNDS = 1024 };
+    vec acc[CHAINS];
+    const vec a = v_set1((real)0.5), b = v_set1((real)0.25);
+    FC_UNROLL(12)
+    for (int i = 0; i < CHAINS; i++) acc[i] = v_set1((real)i);
+    double done = 0;
+    for (; done < count; done += (double)CHAINS * ROUNDS * VL)
+        for (int r = 0; r < ROUNDS; r++) {
+            FC_UNROLL(12)
+            for (int i = 0; i < CHAINS; i++) acc[i] = v_fma(acc[i], a, b);
+        }
+    for (int i = 1; i < CHAINS; i++) acc[0] = v_add(acc[0], acc[i]);
+    /* The chains converge to 1/2: their sum is finite, which the compiler cannot know. */
+    return v_sum(acc[0]) < (real)1e30 ? done : 0;
+}
+
+#define FC_FRAME_KERNELS {NAME(pack), NAME(transpose), NAME(column_sums), NAME(add_into), NAME(multiply_adds)}
