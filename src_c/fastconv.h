@@ -58,6 +58,83 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
 /* Whether algorithm FC_WINOGRAD can compute this convolution. */
 int fc_conv2d_winograd_applies(const fc_conv2d *conv);
 
+/* A pooling: x (n, h, w, c) -> y (n, oh, ow, c), or channels second. Window (i, j) starts at input row i * stride_h - pad_top,
+ * column j * stride_w - pad_left; what lies outside the input takes no part. Every window holds at least one element. */
+typedef struct {
+    ptrdiff_t n, h, w, c;
+    ptrdiff_t pool_h, pool_w;
+    ptrdiff_t oh, ow;
+    ptrdiff_t stride_h, stride_w, pad_top, pad_left;
+    fc_dtype dtype;
+    fc_layout layout;
+} fc_pool2d;
+
+/* y = the maximum of every window: NaN if it holds one. indices, of the shape of y, receives row * pool_w + column of the first
+ * maximum (of the first NaN) within the window; it may be NULL, and must be if a window has more than 256 elements. */
+fc_status fc_max_pool2d(const fc_pool2d *pool, const void *x, void *y, uint8_t *indices);
+/* dx from dy: each gradient goes to the element that won, and adds up where windows overlap. */
+fc_status fc_max_pool2d_backward(const fc_pool2d *pool, const void *dy, const uint8_t *indices, void *dx);
+/* y = the mean of the elements of every window. */
+fc_status fc_avg_pool2d(const fc_pool2d *pool, const void *x, void *y);
+fc_status fc_avg_pool2d_backward(const fc_pool2d *pool, const void *dy, void *dx);
+
+/* Functions of every element. In all of them an output may be an input of the same type and size; n counts elements. */
+fc_status fc_activate(fc_dtype dtype, fc_activation activation, const void *x, void *y, ptrdiff_t n);
+/* Whether the gradient is computed from the input x of the activation, not from its output y. */
+int fc_activation_needs_input(fc_activation activation);
+/* dx = dy * f', from s = y, or from s = x if fc_activation_needs_input. */
+fc_status fc_activate_backward(fc_dtype dtype, fc_activation activation, const void *dy, const void *s, void *dx, ptrdiff_t n);
+/* y[i] = x[i] / (1 - rate), or 0 with probability rate in [0, 1]; which ones depends on seed, counter and i alone. A gradient
+ * goes through the same function. */
+fc_status fc_dropout(fc_dtype dtype, double rate, uint64_t seed, uint64_t counter, const void *x, void *y, ptrdiff_t n);
+fc_status fc_sum_squares(fc_dtype dtype, const void *x, ptrdiff_t n, double *sum);
+
+/* out (n, row) of dtype = scale * rows indices[0 .. n - 1] of src, which has `row` elements per row. */
+typedef enum { FC_SOURCE_F32 = 0, FC_SOURCE_F64 = 1, FC_SOURCE_U8 = 2, FC_SOURCES } fc_source;
+fc_status fc_gather_rows(fc_source source, fc_dtype dtype, const void *src, ptrdiff_t row, const int64_t *indices, ptrdiff_t n,
+                         double scale, void *out);
+/* The first i with indices[i] outside 0 .. limit - 1, or -1. */
+ptrdiff_t fc_find_outside(const int64_t *indices, ptrdiff_t n, int64_t limit);
+
+/* Softmax over the last axis of (rows, cols). */
+fc_status fc_softmax(fc_dtype dtype, const void *x, void *y, ptrdiff_t rows, ptrdiff_t cols);
+fc_status fc_softmax_backward(fc_dtype dtype, const void *dy, const void *y, void *dx, ptrdiff_t rows, ptrdiff_t cols);
+/* loss[i] = weights[i] * crossentropy of softmax(logits[i]) with the label or the distribution targets[i]; exactly one of labels
+ * and targets is given, labels lie in 0 .. cols - 1. The optional outputs: dlogits, the gradient of the mean of loss (may be
+ * logits); probs, the softmax; correct, 1 where the label (the first largest target) is the first largest logit. */
+typedef struct {
+    ptrdiff_t rows, cols;
+    fc_dtype dtype;
+    const void *logits;
+    const int64_t *labels;
+    const void *targets;
+    const void *weights; /* or NULL: all 1 */
+    void *loss;
+    void *dlogits, *probs;
+    uint8_t *correct;
+} fc_crossentropy;
+fc_status fc_softmax_crossentropy(const fc_crossentropy *args);
+
+/* Optimizer updates, in place: g is multiplied by scale, w loses the fraction decay of itself, then the rule is applied.
+ * m = momentum * m - learning_rate * g, w += m, or w += momentum * m - learning_rate * g; without m, w -= learning_rate * g. */
+typedef struct {
+    double learning_rate, momentum, decay, scale;
+    int nesterov;
+} fc_sgd;
+fc_status fc_sgd_update(const fc_sgd *p, fc_dtype dtype, void *w, const void *g, void *m, ptrdiff_t n);
+/* v and mg are the moving averages of g^2 and g; step = learning_rate * g / sqrt(v - mg^2 + epsilon); m = momentum * m + step and
+ * w -= m. Without mg it counts as 0; without m, w -= step. */
+typedef struct {
+    double learning_rate, rho, momentum, epsilon, decay, scale;
+} fc_rmsprop;
+fc_status fc_rmsprop_update(const fc_rmsprop *p, fc_dtype dtype, void *w, const void *g, void *v, void *m, void *mg, ptrdiff_t n);
+/* m and v are the moving averages of g and g^2; w -= learning_rate * m / (sqrt(v) + epsilon), with the largest v so far, vhat, in
+ * place of v unless it is NULL. The caller puts the correction of the bias into learning_rate. */
+typedef struct {
+    double learning_rate, beta_1, beta_2, epsilon, decay, scale;
+} fc_adam;
+fc_status fc_adam_update(const fc_adam *p, fc_dtype dtype, void *w, const void *g, void *m, void *v, void *vhat, ptrdiff_t n);
+
 /* Instruction sets, in order of preference. */
 int fc_isa_count(void);
 const char *fc_isa_name(int index);
@@ -65,6 +142,9 @@ int fc_isa_available(int index);
 int fc_isa_current(void);
 /* Selects the kernels for all later calls. FC_UNSUPPORTED if this processor lacks them. */
 fc_status fc_isa_select(int index);
+
+/* Runs at least `count` multiply-adds on one thread and returns how many it ran: to measure the peak speed. */
+double fc_multiply_adds(fc_dtype dtype, double count);
 
 /* Threads: the size of the pool, counting the caller. */
 int fc_get_num_threads(void);
