@@ -1,0 +1,44 @@
+"""A case as a call of the array API, which `fastconv` and `fastconv.reference` share."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from fastconv.bench.case import Array, Case, Pass
+from fastconv.bench.peers import Variant
+
+
+def variant(functions: Any, case: Case, pass_: Pass, **options: Any) -> Variant:
+    """The case computed by the ``conv2d`` and its kin in ``functions``.
+
+    ``options`` go to the convolutions, such as ``algorithm="direct"``.
+    """
+    x, kernel, bias, dy = case.inputs()
+    padding = tuple((pad, pad) for pad in case.padding)
+    if case.op == "max_pool2d":
+        window = {"pool_size": case.kernel, "strides": case.strides, "padding": padding}
+        if pass_ == "forward":
+            return Variant("", partial(functions.max_pool2d, x, **window), _single)
+        _, indices = functions.max_pool2d(x, **window, return_indices=True)
+        backward = functions.max_pool2d_backward
+        return Variant("", partial(backward, dy, indices, case.x_shape, **window), _single)
+    options |= {"strides": case.strides, "padding": padding, "dilation_rate": case.dilation}
+    if case.op == "depthwise_conv2d":
+        kernel = kernel.reshape(*case.kernel, case.channels, case.filters // case.channels)
+    else:
+        options["groups"] = case.groups
+    if pass_ == "forward":
+        forward = getattr(functions, case.op)
+        return Variant("", partial(forward, x, kernel, bias, **options), _single)
+    backward = getattr(functions, f"{case.op}_backward")
+
+    def gradients(result: tuple[Array, Array, Array]) -> tuple[Array, ...]:
+        dx, dw, db = result
+        return dx, dw.reshape(case.kernel_shape), db
+
+    return Variant("", partial(backward, dy, x, kernel, **options), gradients)
+
+
+def _single(result: Array) -> tuple[Array, ...]:
+    return (result,)
