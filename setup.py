@@ -13,6 +13,7 @@ SOURCES = [
     "src_c/conv2d_panels.c",
     "src_c/conv2d_wgrad.c",
     "src_c/conv2d_winograd.c",
+    "src_c/conv2d_winograd_wgrad.c",
     "src_c/conv2d_depthwise.c",
     "src_c/pool2d.c",
     "src_c/elementwise.c",

@@ -10,7 +10,7 @@ int fc_conv2d_winograd_applies(const fc_conv2d *conv) { return fc_winograd_appli
 
 static int use_winograd(const fc_conv2d *conv) {
     if (conv->algorithm == FC_DIRECT || !fc_winograd_applies(conv)) return 0;
-    return 1;
+    return conv->algorithm == FC_WINOGRAD || fc_winograd_pays(conv);
 }
 
 static void check_conv(const fc_conv2d *conv) {

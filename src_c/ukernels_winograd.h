@@ -1,9 +1,93 @@
-/* Winograd kernels: part of the table in ukernels.h. */
+/* Winograd kernels: part of the table in ukernels.h.
+ *
+ * A tile is 6 x 6 pixels of the input; it yields m x m outputs of an r x r kernel, m + r = 7: r = 3 or r = 5. Between the
+ * transforms a tile is 36 positions, and each position is a matrix product of its own:
+ *   forward          M[p] (tiles, k)     = V[p] (tiles, c) U[p] (c, k)
+ *   weight gradient  U'[p] (c, k)        = V[p]^T (c, tiles) D[p] (tiles, k)
+ * V = B^T x B, U = G w G^T, y = A^T M A, D = A dy A^T, dw = G^T U' G. The transforms read and write positions that lie
+ * `position` elements apart. */
 #ifndef FC_UKERNELS_WINOGRAD_H
 #define FC_UKERNELS_WINOGRAD_H
 
+enum { FC_WINOGRAD_TILE = 6, FC_WINOGRAD_POSITIONS = 36 };
+
+/* V of one tile, all channels: lane l of vector b goes to v[p * position + b * block + l]; lanes past the channels are zero.
+ * Pixels outside rows row0 .. row1 - 1 and columns col0 .. col1 - 1 of the tile are zero; x is pixel (row0, col0). */
 typedef struct {
-    int unused;
+    const void *x;
+    ptrdiff_t row, pixel; /* elements from row to row, from pixel to pixel */
+    ptrdiff_t channels;
+    int row0, row1, col0, col1;
+    void *v;
+    ptrdiff_t position, block;
+} fc_winograd_input_args;
+
+/* Row `row` (of 6) of U for one panel: six positions, u[j * position + c * nr + k] for c < rows, k < nr; zero for k >= columns.
+ * Tap (i, j) of the kernel is w[(i * r + j) * tap + c * ld + k]; tap is negative for a rotated kernel. */
+typedef struct {
+    const void *w;
+    ptrdiff_t tap, ld, rows, columns, nr;
+    int row;
+    void *u;
+    ptrdiff_t position;
+} fc_winograd_weights_args;
+
+/* m x m outputs of one tile for one panel: y[i * row + j * pixel + k] = act(bias[k] + ...), i < rows, j < cols, k < columns. */
+typedef struct {
+    const void *m;
+    ptrdiff_t position;
+    ptrdiff_t columns;
+    const void *bias; /* or NULL */
+    void *y;
+    ptrdiff_t row, pixel;
+    int rows, cols;
+    int relu;
+} fc_winograd_output_args;
+
+/* D of one tile for one panel: d[p * position + k], k < nr, zero for k >= columns; sum[k] += the sum of the tile, k < nr. */
+typedef struct {
+    const void *dy;
+    ptrdiff_t row, pixel;
+    int rows, cols;
+    ptrdiff_t columns, nr;
+    void *d;
+    ptrdiff_t position;
+    void *sum;
+} fc_winograd_gradient_args;
+
+/* dw of one panel: w[(i * r + j) * tap + c * ld + k] = (G^T U' G)[i][j], from u[p * position + c * nr + k], c < rows,
+ * k < columns. */
+typedef struct {
+    const void *u;
+    ptrdiff_t position, nr;
+    void *w;
+    ptrdiff_t tap, ld, rows, columns;
+} fc_winograd_dw_args;
+
+typedef struct {
+    void (*weights)(const fc_winograd_weights_args *args);
+    void (*output)(const fc_winograd_output_args *args);
+    void (*gradient)(const fc_winograd_gradient_args *args);
+    void (*dw)(const fc_winograd_dw_args *args);
+} fc_winograd_transforms;
+
+/* out[i * nr + j] = sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr. */
+typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, void *out);
+/* acc[i * nr + j] (+)= sum over t < depth of a[t * step + i] * d[t * nr + j]. */
+typedef void (*fc_winograd_wgrad_fn)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate);
+
+/* Matrix products for panels of nr output channels; entry [i] computes i rows. */
+typedef struct {
+    int nr;
+    fc_winograd_gemm_fn gemm[FC_MR_MAX + 1];
+    fc_winograd_wgrad_fn wgrad[FC_MR_MAX + 1];
+} fc_winograd_panel;
+
+typedef struct {
+    int lanes, mr; /* mr 0: no Winograd for this element type */
+    fc_winograd_panel panel[2]; /* the wide one, and half of it */
+    void (*input)(const fc_winograd_input_args *args);
+    fc_winograd_transforms r3, r5;
 } fc_winograd_kernels;
 
 #endif

@@ -1,0 +1,204 @@
+/* Winograd's weight gradient, the adjoint of the forward pass: 36 matrix products that reduce over the tiles.
+ *
+ * Two ways through it, chosen by shape alone, as results must not depend on the number of threads:
+ *   - by splits: many tiles, few weights. The tiles are split into ranges, each task goes through one of them in blocks
+ *     and adds to sums of its own, which are added up in the end;
+ *   - by chunks: the tiles of a stage are transformed once for all, then each task takes some weights, all positions of them.
+ * V is laid out as [36][c / lanes][tiles][lanes], or as [36][tiles][c] where rows of the product cross the lanes; D as
+ * [36][panel][tiles][nr], sums as [36][c][nr] for each chunk of weights. */
+#include "conv2d_winograd.h"
+
+#include <assert.h>
+#include <string.h>
+
+typedef struct {
+    fc_winograd_plan plan;
+    const float *x, *dy;
+    float *dw, *db;
+    ptrdiff_t chunk, chunks;        /* input channels of a chunk; chunks of a panel */
+    ptrdiff_t block;                /* tiles that are transformed at once */
+    ptrdiff_t splits;               /* ranges of tiles with sums of their own */
+    float *sums;                    /* [split][panel][chunk], or NULL if there is one stage only */
+    float *db_sums;                 /* [split or block][width] */
+    float *v, *d;                   /* of the stage */
+    ptrdiff_t first, count;         /* tiles of the stage */
+} wgrad_call;
+
+static ptrdiff_t channels_step(const fc_winograd_plan *p) {
+    return p->kernels->lanes % p->kernels->mr ? fc_round_up(p->c, p->kernels->lanes) + FC_WINOGRAD_SKEW : p->kernels->lanes;
+}
+static ptrdiff_t v_block(const fc_winograd_plan *p, ptrdiff_t tiles) {
+    return p->kernels->lanes % p->kernels->mr ? p->kernels->lanes : tiles * p->kernels->lanes;
+}
+static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
+    return tiles * (fc_round_up(p->c, p->kernels->lanes) + FC_WINOGRAD_SKEW) + FC_WINOGRAD_SKEW;
+}
+static ptrdiff_t d_position(const fc_winograd_plan *p, ptrdiff_t tiles) { return tiles * p->width + FC_WINOGRAD_SKEW; }
+static ptrdiff_t sums_position(const wgrad_call *call, ptrdiff_t nr) { return call->chunk * nr + FC_WINOGRAD_SKEW; }
+/* Where the sums of a chunk start, and the size of all. */
+static ptrdiff_t sums_at(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk) {
+    const ptrdiff_t skews = panel->first / call->plan.kernels->panel[0].nr * FC_WINOGRAD_SKEW;
+    return FC_WINOGRAD_POSITIONS * (call->chunks * (panel->first * call->chunk + skews) + chunk * sums_position(call, panel->nr));
+}
+static ptrdiff_t sums_size(const wgrad_call *call) {
+    return FC_WINOGRAD_POSITIONS * call->chunks * (call->plan.width * call->chunk + call->plan.panels * FC_WINOGRAD_SKEW);
+}
+
+/* V and D of `count` tiles, placed as tiles `offset` .. of `total`. */
+static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t total, float *v, float *d,
+                      float *db_sums) {
+    const fc_winograd_plan *const p = &call->plan;
+    const fc_winograd_v_layout layout = {.position = v_position(p, total), .block = v_block(p, total), .group = count,
+                                         .group_stride = 0, .tile_stride = channels_step(p)};
+    fc_winograd_input(p, call->x, first, count, &layout, v + offset * layout.tile_stride);
+    fc_winograd_gradient_args args = {.row = p->ow * p->k, .pixel = p->k, .position = d_position(p, total)};
+    for (ptrdiff_t i = 0; i < p->panels; i++) {
+        const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+        fc_winograd_tile tile = fc_winograd_tile_at(p, first);
+        args.columns = panel.columns, args.nr = panel.nr;
+        args.sum = db_sums + panel.first;
+        for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
+            args.dy = call->dy + ((tile.image * p->oh + tile.y) * p->ow + tile.x) * p->k + panel.first;
+            args.rows = (int)fc_min(p->m, p->oh - tile.y), args.cols = (int)fc_min(p->m, p->ow - tile.x);
+            args.d = d + panel.first * total + (offset + t) * panel.nr;
+            p->transforms->gradient(&args);
+        }
+    }
+}
+
+static void products(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, ptrdiff_t tiles, const float *v,
+                     const float *d, float *sums, int accumulate) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(p), block = v_block(p, tiles);
+    const ptrdiff_t c0 = chunk * call->chunk, c1 = fc_min(c0 + call->chunk, p->c), position = sums_position(call, panel->nr);
+    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
+        const float *const a = v + q * v_position(p, tiles), *const b = d + q * d_position(p, tiles) + panel->first * tiles;
+        float *const out = sums + q * position;
+        for (ptrdiff_t c = c0; c < c1; c += mr)
+            panel->kernels->wgrad[fc_min(mr, c1 - c)](a + c / lanes * block + c % lanes, step, b, tiles, out + (c - c0) * panel->nr, accumulate);
+    }
+}
+
+static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, const float *sums) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t c0 = chunk * call->chunk;
+    const fc_winograd_dw_args args = {.u = sums, .position = sums_position(call, panel->nr), .nr = panel->nr,
+                                      .w = call->dw + c0 * p->k + panel->first, .tap = p->c * p->k, .ld = p->k,
+                                      .rows = fc_min(call->chunk, p->c - c0), .columns = panel->columns};
+    p->transforms->dw(&args);
+}
+
+static fc_status split_task(const void *context, ptrdiff_t task) {
+    const wgrad_call *const call = context;
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t begin = p->tiles * task / call->splits, end = p->tiles * (task + 1) / call->splits;
+    const ptrdiff_t v_size = FC_WINOGRAD_POSITIONS * v_position(p, call->block);
+    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(v_size + FC_WINOGRAD_POSITIONS * d_position(p, call->block)) * sizeof(float));
+    if (!v) return FC_NO_MEMORY;
+    float *const d = v + v_size, *const sums = call->sums + task * sums_size(call), *const db_sums = call->db_sums + task * p->width;
+    memset(db_sums, 0, (size_t)p->width * sizeof(float));
+    for (ptrdiff_t first = begin; first < end; first += call->block) {
+        const ptrdiff_t count = fc_min(call->block, end - first);
+        transform(call, first, count, 0, count, v, d, db_sums);
+        for (ptrdiff_t i = 0; i < p->panels; i++) {
+            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+            for (ptrdiff_t chunk = 0; chunk < call->chunks; chunk++)
+                products(call, &panel, chunk, count, v, d, sums + sums_at(call, &panel, chunk), first > begin);
+        }
+    }
+    return FC_OK;
+}
+
+static fc_status add_splits_task(const void *context, ptrdiff_t task) {
+    const wgrad_call *const call = context;
+    const fc_winograd_columns panel = fc_winograd_panel_at(&call->plan, task / call->chunks);
+    const ptrdiff_t chunk = task % call->chunks, size = sums_size(call);
+    float *const sums = call->sums + sums_at(call, &panel, chunk);
+    for (ptrdiff_t s = 1; s < call->splits; s++)
+        fc_kernels(FC_F32)->frame.add_into(sums + s * size, sums, FC_WINOGRAD_POSITIONS * sums_position(call, panel.nr));
+    finish(call, &panel, chunk, sums);
+    return FC_OK;
+}
+
+static fc_status transform_task(const void *context, ptrdiff_t task) {
+    const wgrad_call *const call = context;
+    const ptrdiff_t offset = task * call->block, index = call->first / call->block + task;
+    float *const db_sums = call->db_sums + index * call->plan.width;
+    memset(db_sums, 0, (size_t)call->plan.width * sizeof(float));
+    transform(call, call->first + offset, fc_min(call->block, call->count - offset), offset, call->count, call->v, call->d, db_sums);
+    return FC_OK;
+}
+
+static fc_status chunk_task(const void *context, ptrdiff_t task) {
+    const wgrad_call *const call = context;
+    const fc_winograd_columns panel = fc_winograd_panel_at(&call->plan, task / call->chunks);
+    const ptrdiff_t chunk = task % call->chunks;
+    float *const sums = call->sums
+                            ? call->sums + sums_at(call, &panel, chunk)
+                            : fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * sums_position(call, panel.nr)) * sizeof(float));
+    if (!sums) return FC_NO_MEMORY;
+    products(call, &panel, chunk, call->count, call->v, call->d, sums, call->first > 0);
+    if (call->first + call->count == call->plan.tiles) finish(call, &panel, chunk, sums);
+    return FC_OK;
+}
+
+static double products_ns(const fc_winograd_plan *p, ptrdiff_t tiles) {
+    return fc_macs_ns(FC_WINOGRAD_POSITIONS * (double)tiles * (double)p->c * (double)p->width);
+}
+
+static fc_status by_splits(wgrad_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    fc_status status = fc_parallel_for(call->splits, products_ns(p, p->tiles), split_task, call);
+    if (status != FC_OK) return status;
+    return fc_parallel_for(p->panels * call->chunks, (double)(sums_size(call) * call->splits), add_splits_task, call);
+}
+
+static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t v_size = FC_WINOGRAD_POSITIONS * v_position(p, stage);
+    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(v_size + FC_WINOGRAD_POSITIONS * d_position(p, stage)) * sizeof(float));
+    if (!call->v) return FC_NO_MEMORY;
+    call->d = call->v + v_size;
+    for (call->first = 0; call->first < p->tiles; call->first += call->count) {
+        call->count = fc_min(stage, p->tiles - call->first);
+        const double per_tile = FC_WINOGRAD_POSITIONS * (double)(p->c + p->width) / 2;
+        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, transform_task, call);
+        if (status != FC_OK) return status;
+        status = fc_parallel_for(p->panels * call->chunks, products_ns(p, call->count) + (double)(p->c * p->width) * 2, chunk_task, call);
+        if (status != FC_OK) return status;
+    }
+    return FC_OK;
+}
+
+/* dw, and db_sums. */
+static fc_status run(wgrad_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    enum { STAGE = 128, SPLIT_WEIGHTS = 64 * 128 };
+    int split = p->tiles > STAGE && p->c * p->width <= SPLIT_WEIGHTS;
+    call->chunk = fc_min(fc_round_up(p->c, p->kernels->mr), 48);
+    call->chunks = fc_ceil_div(p->c, call->chunk);
+    call->splits = split ? fc_max(1, fc_min(p->tiles / 128, 4)) : 1;
+    call->block = split ? 48 : 16;
+    const ptrdiff_t sums = split || p->tiles > STAGE ? call->splits * sums_size(call) : 0;
+    const ptrdiff_t parts = split ? call->splits : fc_ceil_div(p->tiles, call->block);
+    float *const memory = fc_scratch(FC_SLOT_CALL, (size_t)(sums + parts * p->width) * sizeof(float));
+    if (!memory) return FC_NO_MEMORY;
+    call->sums = sums ? memory : NULL;
+    call->db_sums = memory + sums;
+    const fc_status status = split ? by_splits(call) : by_chunks(call, fc_min(STAGE, p->tiles));
+    if (status != FC_OK || !call->db) return status;
+    for (ptrdiff_t i = 1; i < parts; i++) fc_kernels(FC_F32)->frame.add_into(call->db_sums + i * p->width, call->db_sums, p->k);
+    memcpy(call->db, call->db_sums, (size_t)p->k * sizeof(float));
+    return FC_OK;
+}
+
+fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    wgrad_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .dy = dy, .dw = dw, .db = db};
+    if (call.plan.tiles > 0 && dw) return run(&call);
+    if (dw) memset(dw, 0, (size_t)(call.plan.r * call.plan.r * call.plan.c * call.plan.k) * sizeof(float));
+    if (db) {
+        memset(db, 0, (size_t)call.plan.k * sizeof(float));
+        fc_kernels(FC_F32)->frame.column_sums(dy, call.plan.k, call.plan.n * call.plan.oh * call.plan.ow, call.plan.k, db);
+    }
+    return FC_OK;
+}

@@ -1,0 +1,292 @@
+/* Winograd's transforms, see ukernels_winograd.h: Toom-Cook with the points 0, +-a, +-b and infinity. The points keep float32's
+ * error at that of direct convolution, where the usual 0, +-1, +-2 cost a digit: compare B. Barabasz, A. Anderson,
+ * K. M. Soodhalter, D. Gregg, "Error analysis and improving the accuracy of Winograd convolution for deep neural networks",
+ * ACM TOMS 46(4), 2020; A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+ *
+ * Each transform is separable. The first pass goes column by column into a buffer on the stack, the second row by row out of
+ * it; the loops over columns and rows stay rolled, for unrolled they keep more addresses and vectors alive than there are registers. */
+#ifndef FC_WINOGRAD_A
+#define FC_WINOGRAD_A 0.625
+#define FC_WINOGRAD_B 1.5
+#define FC_WINOGRAD_A2 (FC_WINOGRAD_A * FC_WINOGRAD_A)
+#define FC_WINOGRAD_B2 (FC_WINOGRAD_B * FC_WINOGRAD_B)
+/* One over the product of a point's differences to the others: 0, +-a, +-b. */
+#define FC_WINOGRAD_G0 (1 / (FC_WINOGRAD_A2 * FC_WINOGRAD_B2))
+#define FC_WINOGRAD_GA (1 / (2 * FC_WINOGRAD_A2 * (FC_WINOGRAD_A2 - FC_WINOGRAD_B2)))
+#define FC_WINOGRAD_GB (1 / (2 * FC_WINOGRAD_B2 * (FC_WINOGRAD_B2 - FC_WINOGRAD_A2)))
+#endif
+#define C_(x) v_set1((real)(x))
+
+/* out = B^T d */
+FC_INLINE void NAME(winograd_bt)(const vec d[6], vec out[6]) {
+    const vec a = C_(FC_WINOGRAD_A), b = C_(FC_WINOGRAD_B), a2 = C_(FC_WINOGRAD_A2), b2 = C_(FC_WINOGRAD_B2);
+    const vec sum = C_(FC_WINOGRAD_A2 + FC_WINOGRAD_B2), product = C_(FC_WINOGRAD_A2 * FC_WINOGRAD_B2);
+    out[0] = v_fnma(sum, d[2], v_fma(product, d[0], d[4]));
+    out[5] = v_fnma(sum, d[3], v_fma(product, d[1], d[5]));
+    const vec even_a = v_fnma(b2, d[2], d[4]), odd_a = v_fnma(b2, d[1], d[3]);
+    const vec even_b = v_fnma(a2, d[2], d[4]), odd_b = v_fnma(a2, d[1], d[3]);
+    out[1] = v_fma(a, odd_a, even_a);
+    out[2] = v_fnma(a, odd_a, even_a);
+    out[3] = v_fma(b, odd_b, even_b);
+    out[4] = v_fnma(b, odd_b, even_b);
+}
+
+/* out = G w */
+FC_INLINE void NAME(winograd_g)(const int R, const vec w[5], vec out[6]) {
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
+    vec even_a = v_fma(C_(ga * a * a), w[2], v_mul(C_(ga), w[0])), odd_a = v_mul(C_(ga * a), w[1]);
+    vec even_b = v_fma(C_(gb * b * b), w[2], v_mul(C_(gb), w[0])), odd_b = v_mul(C_(gb * b), w[1]);
+    if (R == 5) {
+        even_a = v_fma(C_(ga * a * a * a * a), w[4], even_a), odd_a = v_fma(C_(ga * a * a * a), w[3], odd_a);
+        even_b = v_fma(C_(gb * b * b * b * b), w[4], even_b), odd_b = v_fma(C_(gb * b * b * b), w[3], odd_b);
+    }
+    out[0] = v_mul(C_(FC_WINOGRAD_G0), w[0]);
+    out[1] = v_add(even_a, odd_a);
+    out[2] = v_sub(even_a, odd_a);
+    out[3] = v_add(even_b, odd_b);
+    out[4] = v_sub(even_b, odd_b);
+    out[5] = w[R - 1];
+}
+
+/* out = G^T u */
+FC_INLINE void NAME(winograd_gt)(const int R, const vec u[6], vec out[5]) {
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
+    const vec even_a = v_add(u[1], u[2]), odd_a = v_sub(u[1], u[2]), even_b = v_add(u[3], u[4]), odd_b = v_sub(u[3], u[4]);
+    out[0] = v_fma(C_(FC_WINOGRAD_G0), u[0], v_fma(C_(ga), even_a, v_mul(C_(gb), even_b)));
+    out[1] = v_fma(C_(ga * a), odd_a, v_mul(C_(gb * b), odd_b));
+    out[2] = v_fma(C_(ga * a * a), even_a, v_mul(C_(gb * b * b), even_b));
+    if (R == 5) {
+        out[3] = v_fma(C_(ga * a * a * a), odd_a, v_mul(C_(gb * b * b * b), odd_b));
+        out[4] = v_fma(C_(ga * a * a * a * a), even_a, v_mul(C_(gb * b * b * b * b), even_b));
+    }
+    out[R - 1] = v_add(out[R - 1], u[5]);
+}
+
+/* out = A^T m */
+FC_INLINE void NAME(winograd_at)(const int M, const vec m[6], vec out[4]) {
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B;
+    const vec even_a = v_add(m[1], m[2]), odd_a = v_sub(m[1], m[2]), even_b = v_add(m[3], m[4]), odd_b = v_sub(m[3], m[4]);
+    out[0] = v_add(v_add(m[0], even_a), even_b);
+    if (M == 4) {
+        out[1] = v_fma(C_(b), odd_b, v_mul(C_(a), odd_a));
+        out[2] = v_fma(C_(b * b), even_b, v_mul(C_(a * a), even_a));
+        out[3] = v_fma(C_(b * b * b), odd_b, v_fma(C_(a * a * a), odd_a, m[5]));
+    } else {
+        out[1] = v_fma(C_(b), odd_b, v_fma(C_(a), odd_a, m[5]));
+    }
+}
+
+/* out = A y */
+FC_INLINE void NAME(winograd_a)(const int M, const vec y[4], vec out[6]) {
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B;
+    vec even_a = y[0], odd_a = v_mul(C_(a), y[1]), even_b = y[0], odd_b = v_mul(C_(b), y[1]);
+    if (M == 4) {
+        even_a = v_fma(C_(a * a), y[2], even_a), odd_a = v_fma(C_(a * a * a), y[3], odd_a);
+        even_b = v_fma(C_(b * b), y[2], even_b), odd_b = v_fma(C_(b * b * b), y[3], odd_b);
+    }
+    out[0] = y[0];
+    out[1] = v_add(even_a, odd_a);
+    out[2] = v_sub(even_a, odd_a);
+    out[3] = v_add(even_b, odd_b);
+    out[4] = v_sub(even_b, odd_b);
+    out[5] = y[M - 1];
+}
+
+/* Channels c .. c + n - 1 of one tile: n lanes if TAIL, else all. */
+FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const fc_winograd_input_args *const a, const real *x, ptrdiff_t n,
+                                          real *v) {
+    vec buffer[6][6];
+    const ptrdiff_t row = a->row, pixel = a->pixel, position = a->position;
+    const int row0 = FULL ? 0 : a->row0, row1 = a->row1, col0 = FULL ? 0 : a->col0, col1 = a->col1;
+    FC_UNROLL(1)
+    for (int j = 0; j < 6; j++) {
+        vec d[6], t[6];
+        FC_UNROLL(6)
+        for (int i = 0; i < 6; i++) {
+            d[i] = v_zero();
+            if (FULL || (j >= col0 && j < col1 && i >= row0 && i < row1)) {
+                const real *const p = x + (i - row0) * row + (j - col0) * pixel;
+                d[i] = TAIL ? v_load_n(p, n) : v_load(p);
+            }
+        }
+        NAME(winograd_bt)(d, t);
+        FC_UNROLL(6)
+        for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
+    }
+    FC_UNROLL(1)
+    for (int i = 0; i < 6; i++, v += 6 * position) {
+        vec t[6];
+        NAME(winograd_bt)(buffer[i], t);
+        FC_UNROLL(6)
+        for (int j = 0; j < 6; j++) v_store(v + j * position, t[j]);
+    }
+}
+
+static void NAME(winograd_input)(const fc_winograd_input_args *const a) {
+    const real *const x = a->x;
+    real *v = a->v;
+    const int full = a->row0 == 0 && a->row1 == 6 && a->col0 == 0 && a->col1 == 6;
+    ptrdiff_t c = 0;
+    if (full)
+        for (; c + VL <= a->channels; c += VL, v += a->block) NAME(winograd_input_lanes)(1, 0, a, x + c, VL, v);
+    else
+        for (; c + VL <= a->channels; c += VL, v += a->block) NAME(winograd_input_lanes)(0, 0, a, x + c, VL, v);
+    if (c < a->channels) NAME(winograd_input_lanes)(0, 1, a, x + c, a->channels - c, v);
+}
+
+FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_args *const a) {
+    static const double POINT[5] = {0, FC_WINOGRAD_A, -FC_WINOGRAD_A, FC_WINOGRAD_B, -FC_WINOGRAD_B};
+    static const double SCALE[5] = {FC_WINOGRAD_G0, FC_WINOGRAD_GA, FC_WINOGRAD_GA, FC_WINOGRAD_GB, FC_WINOGRAD_GB};
+    /* Row `row` of G. */
+    vec g[5];
+    double power = a->row < 5 ? SCALE[a->row] : 0;
+    for (int i = 0; i < R; i++) {
+        g[i] = C_(a->row < 5 ? power : i == R - 1);
+        power *= a->row < 5 ? POINT[a->row] : 0;
+    }
+    const int first = a->row < 5 ? 0 : R - 1, last = a->row == 0 ? 1 : R;
+    const ptrdiff_t tap = a->tap;
+    for (ptrdiff_t k = 0; k < a->nr; k += VL) {
+        const ptrdiff_t n = a->columns - k;
+        real *u = (real *)a->u + k;
+        FC_UNROLL(1)
+        for (ptrdiff_t c = 0; c < a->rows; c++, u += a->nr) {
+            const real *const w = (const real *)a->w + c * a->ld + (n > 0 ? k : 0);
+            vec t[5], out[6];
+            FC_UNROLL(5)
+            for (int j = 0; j < R; j++) t[j] = v_zero();
+            if (n >= VL) {
+                for (int i = first; i < last; i++) {
+                    FC_UNROLL(5)
+                    for (int j = 0; j < R; j++) t[j] = v_fma(g[i], v_load(w + (i * R + j) * tap), t[j]);
+                }
+            } else if (n > 0) {
+                for (int i = first; i < last; i++) {
+                    FC_UNROLL(5)
+                    for (int j = 0; j < R; j++) t[j] = v_fma(g[i], v_load_n(w + (i * R + j) * tap, n), t[j]);
+                }
+            }
+            NAME(winograd_g)(R, t, out);
+            FC_UNROLL(6)
+            for (int j = 0; j < 6; j++) v_store(u + j * a->position, out[j]);
+        }
+    }
+}
+
+FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args *const a) {
+    const ptrdiff_t position = a->position;
+    const int full = a->rows == M && a->cols == M;
+    const vec zero = v_zero();
+    for (ptrdiff_t k = 0; k < a->columns; k += VL) {
+        const ptrdiff_t n = a->columns - k;
+        const real *m = (const real *)a->m + k;
+        vec buffer[4][6];
+        FC_UNROLL(1)
+        for (int j = 0; j < 6; j++, m += position) {
+            vec t[6], out[4];
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) t[i] = v_load(m + 6 * i * position);
+            NAME(winograd_at)(M, t, out);
+            FC_UNROLL(4)
+            for (int i = 0; i < M; i++) buffer[i][j] = out[i];
+        }
+        const vec bias = !a->bias ? zero : n >= VL ? v_load((const real *)a->bias + k) : v_load_n((const real *)a->bias + k, n);
+        real *const y = (real *)a->y + k;
+        FC_UNROLL(1)
+        for (int i = 0; i < a->rows; i++) {
+            vec out[4];
+            NAME(winograd_at)(M, buffer[i], out);
+            FC_UNROLL(4)
+            for (int j = 0; j < M; j++) {
+                out[j] = v_add(out[j], bias);
+                if (a->relu) out[j] = v_max(zero, out[j]);
+            }
+            real *const p = y + i * a->row;
+            if (full && n >= VL) {
+                FC_UNROLL(4)
+                for (int j = 0; j < M; j++) v_store(p + j * a->pixel, out[j]);
+            } else {
+                FC_UNROLL(4)
+                for (int j = 0; j < M; j++) {
+                    if (j >= a->cols) break;
+                    if (n >= VL) v_store(p + j * a->pixel, out[j]);
+                    else v_store_n(p + j * a->pixel, out[j], n);
+                }
+            }
+        }
+    }
+}
+
+FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_args *const a) {
+    for (ptrdiff_t k = 0; k < a->nr; k += VL) {
+        const ptrdiff_t n = a->columns - k;
+        const real *const dy = (const real *)a->dy + (n > 0 ? k : 0);
+        vec buffer[6][4], sum = v_zero();
+        FC_UNROLL(1)
+        for (int j = 0; j < M; j++) {
+            vec y[4], t[6];
+            FC_UNROLL(4)
+            for (int i = 0; i < M; i++) {
+                y[i] = v_zero();
+                if (j < a->cols && i < a->rows && n > 0) {
+                    const real *const p = dy + i * a->row + j * a->pixel;
+                    y[i] = n >= VL ? v_load(p) : v_load_n(p, n);
+                }
+                sum = v_add(sum, y[i]);
+            }
+            NAME(winograd_a)(M, y, t);
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
+        }
+        v_store((real *)a->sum + k, v_add(v_load((real *)a->sum + k), sum));
+        real *d = (real *)a->d + k;
+        FC_UNROLL(1)
+        for (int i = 0; i < 6; i++, d += 6 * a->position) {
+            vec t[6];
+            NAME(winograd_a)(M, buffer[i], t);
+            FC_UNROLL(6)
+            for (int j = 0; j < 6; j++) v_store(d + j * a->position, t[j]);
+        }
+    }
+}
+
+FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a) {
+    const ptrdiff_t position = a->position;
+    for (ptrdiff_t c = 0; c < a->rows; c++) {
+        for (ptrdiff_t k = 0; k < a->columns; k += VL) {
+            const ptrdiff_t n = a->columns - k;
+            const real *u = (const real *)a->u + c * a->nr + k;
+            real *const w = (real *)a->w + c * a->ld + k;
+            vec buffer[5][6];
+            FC_UNROLL(1)
+            for (int j = 0; j < 6; j++, u += position) {
+                vec t[6], out[5];
+                FC_UNROLL(6)
+                for (int i = 0; i < 6; i++) t[i] = v_load(u + 6 * i * position);
+                NAME(winograd_gt)(R, t, out);
+                FC_UNROLL(5)
+                for (int i = 0; i < R; i++) buffer[i][j] = out[i];
+            }
+            FC_UNROLL(1)
+            for (int i = 0; i < R; i++) {
+                vec out[5];
+                NAME(winograd_gt)(R, buffer[i], out);
+                FC_UNROLL(5)
+                for (int j = 0; j < R; j++) {
+                    if (n >= VL) v_store(w + (i * R + j) * a->tap, out[j]);
+                    else v_store_n(w + (i * R + j) * a->tap, out[j], n);
+                }
+            }
+        }
+    }
+}
+#undef C_
+
+static void NAME(winograd_weights_3)(const fc_winograd_weights_args *a) { NAME(winograd_weights)(3, a); }
+static void NAME(winograd_weights_5)(const fc_winograd_weights_args *a) { NAME(winograd_weights)(5, a); }
+static void NAME(winograd_output_3)(const fc_winograd_output_args *a) { NAME(winograd_output)(4, a); }
+static void NAME(winograd_output_5)(const fc_winograd_output_args *a) { NAME(winograd_output)(2, a); }
+static void NAME(winograd_gradient_3)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(4, a); }
+static void NAME(winograd_gradient_5)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(2, a); }
+static void NAME(winograd_dw_3)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(3, a); }
+static void NAME(winograd_dw_5)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(5, a); }
