@@ -15,6 +15,7 @@ SOURCES = [
     "src_c/conv2d_winograd.c",
     "src_c/conv2d_winograd_wgrad.c",
     "src_c/conv2d_depthwise.c",
+    "src_c/conv2d_depthwise_wgrad.c",
     "src_c/pool2d.c",
     "src_c/elementwise.c",
     "src_c/dispatch.c",

@@ -34,3 +34,23 @@ class Conv2D:
     ) -> None: ...
 
 def multiply_adds(double_precision: bool, count: float) -> float: ...
+
+class Pool2D:
+    x_shape: tuple[int, ...]
+    y_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    def __init__(
+        self,
+        x_shape: tuple[int, ...],
+        y_shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        pool_size: tuple[int, int],
+        strides: tuple[int, int],
+        before: tuple[int, int],
+        channels_first: bool,
+    ) -> None: ...
+    def max_forward(self, x: Buffer, y: Buffer, indices: Buffer | None) -> None: ...
+    def max_backward(self, dy: Buffer, indices: Buffer, dx: Buffer) -> None: ...
+    def avg_forward(self, x: Buffer, y: Buffer) -> None: ...
+    def avg_backward(self, dy: Buffer, dx: Buffer) -> None: ...

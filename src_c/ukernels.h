@@ -61,35 +61,40 @@ typedef struct {
     int lanes;
 } fc_gemm_kernels;
 
-/* A dense strip of channels for depthwise convolution: for pixels i < mr,
- * out[i][c] = act(bias[c] + sum over t of rows[t * row_stride + i][c] * w[t * ldw + c]), c < channels. */
+/* Depthwise convolution of pixels side by side, by the kernel rows that lie in the image:
+ * y[i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of x[r][i * x_step + t * tap_step + c] * w[r][t * ldw + c]),
+ * i < pixels, c < channels. act is relu or the identity. */
 typedef struct {
-    const void *const *rows;
-    ptrdiff_t row_stride;
-    ptrdiff_t taps, channels;
-    const void *w;
-    ptrdiff_t ldw;
-    const void *bias;
-    void *const *out;
+    const void *const *x, *const *w;
+    ptrdiff_t rows, taps, tap_step, x_step, ldw;
+    ptrdiff_t pixels, channels;
+    const void *bias; /* or NULL */
+    void *y;
+    ptrdiff_t y_step;
     int relu;
 } fc_depthwise_args;
-typedef void (*fc_depthwise_fn)(const fc_depthwise_args *args);
-/* Its weight gradient: for taps t, acc[t * ldw + c] += sum over pixels i < count of rows[t * row_stride + i][c] * dy[i][c]. */
+
+/* Its weight gradient: acc[(r * taps + t) * ldw + c] += sum over l < lines, i < pixels of
+ * x[l * x_line + r * row_step + i * x_step + t * tap_step + c] * dy[l * dy_line + i * dy_step + c],
+ * and bias[c] += the sum of dy. */
 typedef struct {
-    const void *const *rows;
-    ptrdiff_t row_stride;
-    ptrdiff_t count;
-    ptrdiff_t taps, channels;
-    const void *const *dy;
+    const void *x, *dy;
+    ptrdiff_t lines, x_line, dy_line;
+    ptrdiff_t pixels, x_step, dy_step;
+    ptrdiff_t rows, row_step, taps, tap_step;
+    ptrdiff_t channels;
     void *acc;
     ptrdiff_t ldw;
+    void *bias; /* or NULL */
 } fc_depthwise_wgrad_args;
-typedef void (*fc_depthwise_wgrad_fn)(const fc_depthwise_wgrad_args *args);
 
 typedef struct {
-    int mr;
-    fc_depthwise_fn forward[FC_MR_MAX + 1];
-    fc_depthwise_wgrad_fn wgrad;
+    void (*convolve)(const fc_depthwise_args *args);
+    void (*wgrad)(const fc_depthwise_wgrad_args *args);
+    /* to[i * times + m] = from[i], i < n, m < times */
+    void (*repeat)(const void *from, void *to, ptrdiff_t n, ptrdiff_t times);
+    /* to[i] = sum over m < times of from[i * times + m], i < n */
+    void (*fold)(const void *from, void *to, ptrdiff_t n, ptrdiff_t times);
 } fc_depthwise_kernels;
 
 /* Small services of the frame. */

@@ -7,12 +7,44 @@ from fastconv.functional._conv import (
     depthwise_conv2d_backward,
 )
 from fastconv.functional._dense import dense, dense_backward
+from fastconv.functional._elementwise import (
+    activate,
+    activate_backward,
+    dropout,
+    dropout_backward,
+    gather_rows,
+    sum_squares,
+)
+from fastconv.functional._losses import softmax, softmax_backward, softmax_crossentropy
+from fastconv.functional._optimizers import adam_update, rmsprop_update, sgd_update
+from fastconv.functional._pool import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
 
 __all__ = [
+    "activate",
+    "activate_backward",
+    "adam_update",
+    "avg_pool2d",
+    "avg_pool2d_backward",
     "conv2d",
     "conv2d_backward",
     "dense",
     "dense_backward",
     "depthwise_conv2d",
     "depthwise_conv2d_backward",
+    "dropout",
+    "dropout_backward",
+    "gather_rows",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "rmsprop_update",
+    "sgd_update",
+    "softmax",
+    "softmax_backward",
+    "softmax_crossentropy",
+    "sum_squares",
 ]

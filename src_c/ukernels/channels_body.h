@@ -1,0 +1,8 @@
+/* Vectors of n channels, 0 < n <= VL: whole where n is VL, which is known at compile time in all loops but the last step. */
+
+FC_INLINE vec NAME(load_channels)(const real *const p, const ptrdiff_t n) { return n == VL ? v_load(p) : v_load_n(p, n); }
+
+FC_INLINE void NAME(store_channels)(real *const p, const vec v, const ptrdiff_t n) {
+    if (n == VL) v_store(p, v);
+    else v_store_n(p, v, n);
+}
