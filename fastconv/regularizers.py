@@ -48,11 +48,19 @@ class Regularizer(_objects.Serializable):
 
     def add_gradient(self, x: Array, grad: Array) -> None:
         """Add the derivative of the penalty to ``grad``, an array of the shape of ``x``."""
-        add_gradient(self, x, grad)
+        _differentiate(self, x, grad)
 
 
-def add_gradient(regularizer: Callable[[Any], Any], x: Array, grad: Array) -> None:
-    """Add the derivative of any penalty function to ``grad``, found by differentiation of it."""
+def apply_gradient(regularizer: Callable[[Any], Any], x: Array, grad: Array) -> None:
+    """Add the derivative of a regularizer, or of any penalty function, to ``grad``."""
+    if isinstance(regularizer, Regularizer):
+        regularizer.add_gradient(x, grad)
+    else:
+        _differentiate(regularizer, x, grad)
+
+
+def _differentiate(regularizer: Callable[[Any], Any], x: Array, grad: Array) -> None:
+    """Add the derivative of a penalty function, found by differentiation of it."""
     from fastconv._autodiff import Tensor
 
     tensor = Tensor(x)

@@ -1,0 +1,395 @@
+"""Batches from arrays, generators and other iterables, without copying the data set."""
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv import functional
+
+Array = NDArray[Any]
+
+_GATHERED = (np.uint8, np.float32, np.float64)
+
+
+class Batch:
+    """Rows of the data: a view, a list of row numbers, or arrays of their own.
+
+    Attributes
+    ----------
+    size : int
+    y, weight : ndarray or None
+    """
+
+    __slots__ = ("_rows", "_source", "size", "weight", "y")
+
+    def __init__(
+        self, source: Array, rows: slice | Array | None, size: int, y: Any, weight: Any
+    ) -> None:
+        self._source = source
+        self._rows = rows
+        self.size = size
+        self.y = y
+        self.weight = weight
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """Shape of the inputs."""
+        return (self.size, *self._source.shape[1:])
+
+    def x(self, out: Array) -> Array:
+        """Return the inputs as the type of ``out``: a view of the data, or ``out`` filled."""
+        source, rows = self._source, self._rows
+        if isinstance(rows, np.ndarray):
+            if source.dtype.type in _GATHERED and source.flags.c_contiguous:
+                functional.gather_rows(source, rows, out=out)
+            else:
+                out[...] = source[rows]
+            return out
+        part = source if rows is None else source[rows]
+        if part.dtype == out.dtype and part.flags.c_contiguous and part.flags.aligned:
+            return part
+        out[...] = part
+        return out
+
+
+class ArrayBatches:
+    """Batches cut from arrays.
+
+    Parameters
+    ----------
+    x : ndarray
+    y, sample_weight : ndarray or None
+    batch_size : int
+    shuffle : bool
+    class_weight : dict, optional
+    steps : int, optional
+        Batches per epoch, if not all.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        y: Any,
+        sample_weight: Any,
+        batch_size: int,
+        shuffle: bool,
+        class_weight: Mapping[int, float] | None = None,
+        steps: int | None = None,
+    ) -> None:
+        if class_weight is not None and sample_weight is not None:
+            raise ValueError(
+                "You cannot `class_weight` and `sample_weight` at the same time. "
+                f"Received: class_weight={class_weight}"
+            )
+        self.x, self.y = x, y
+        self.weight = sample_weight
+        if class_weight is not None:
+            self.weight = class_weights(class_weight, y)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.total = math.ceil(x.shape[0] / batch_size)
+        self.num_batches: int | None = self.total if steps is None else steps
+        self._steps = steps
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch; the order depends on ``seed`` and ``epoch`` alone."""
+        if self._steps is None:
+            yield from self._pass(seed, epoch, 0)
+            return
+        done = epoch * self._steps
+        for step in range(done, done + self._steps):
+            yield from self._pass(seed, step // self.total, step % self.total, 1)
+
+    def _pass(
+        self, seed: int, number: int, first: int, count: int | None = None
+    ) -> Iterator[Batch]:
+        """Yield batches of the pass ``number`` over the data, from the batch ``first`` on."""
+        n, size = self.x.shape[0], self.batch_size
+        order = np.random.default_rng([seed, number]).permutation(n) if self.shuffle else None
+        last = self.total if count is None else min(first + count, self.total)
+        for i in range(first, last):
+            start, stop = i * size, min((i + 1) * size, n)
+            rows = slice(start, stop) if order is None else order[start:stop]
+            yield Batch(
+                self.x,
+                rows,
+                stop - start,
+                None if self.y is None else self.y[rows],
+                None if self.weight is None else self.weight[rows],
+            )
+
+
+class IterableBatches:
+    """Batches that an iterable yields: a generator, a data loader, a list of batches.
+
+    An element is ``x``, ``(x, y)`` or ``(x, y, sample_weight)``.
+
+    Parameters
+    ----------
+    source : iterable, or object with ``__len__`` and ``__getitem__``
+    steps : int, optional
+        Batches per epoch; without it an epoch ends when the iterable does.
+    class_weight : dict, optional
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        steps: int | None = None,
+        class_weight: Mapping[int, float] | None = None,
+        shuffle: bool = False,
+    ) -> None:
+        self._source = source
+        self._steps = steps
+        self._class_weight = class_weight
+        self._shuffle = shuffle
+        self._iterator: Iterator[Any] | None = None
+        self.exhausted = False
+        self.num_batches: int | None = steps
+        if steps is None and hasattr(source, "__len__"):
+            self.num_batches = len(source)
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        count = 0
+        while self._steps is None or count < self._steps:
+            if self._iterator is None:
+                self._iterator = self._start(seed, epoch)
+                fresh = True
+            else:
+                fresh = False
+            try:
+                item = next(self._iterator)
+            except StopIteration:
+                again = self._ended()
+                if self._steps is None:
+                    self._check_not_empty(count)
+                    return
+                if fresh or not again:
+                    self._warn_short(count)
+                    return
+                continue
+            count += 1
+            yield self._batch(item)
+
+    def _ended(self) -> bool:
+        """Note the end of a pass; return whether another one can start."""
+        self._iterator = None
+        if iter_once(self._source):
+            self.exhausted = True
+            return False
+        if hasattr(self._source, "on_epoch_end"):
+            self._source.on_epoch_end()
+        return True
+
+    def _check_not_empty(self, count: int) -> None:
+        if count == 0:
+            self._warn_short(count)
+
+    def _warn_short(self, count: int) -> None:
+        warnings.warn(
+            "Your input ran out of data; interrupting training. Make sure that your dataset or "
+            "generator can generate at least `steps_per_epoch * epochs` batches. "
+            f"Received: {count} batches in this epoch.",
+            stacklevel=4,
+        )
+
+    def _start(self, seed: int, epoch: int) -> Iterator[Any]:
+        source = self._source
+        if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+            order = np.arange(len(source))
+            if self._shuffle:
+                order = np.random.default_rng([seed, epoch]).permutation(len(source))
+            return (source[int(i)] for i in order)
+        return iter(source)
+
+    def _batch(self, item: Any) -> Batch:
+        x, y, weight = unpack_x_y_sample_weight(item)
+        array = as_array(x, "x")
+        targets = None if y is None else as_array(y, "y")
+        weights = None if weight is None else as_array(weight, "sample_weight")
+        check_cardinality(array, targets, weights)
+        if self._class_weight is not None:
+            if weights is not None:
+                raise ValueError(
+                    "You cannot `class_weight` and `sample_weight` at the same time. "
+                    f"Received: class_weight={self._class_weight}"
+                )
+            weights = class_weights(self._class_weight, targets)
+        return Batch(array, None, array.shape[0], targets, weights)
+
+
+Batches = ArrayBatches | IterableBatches
+
+
+def iter_once(source: Any) -> bool:
+    """Return whether ``source`` can be iterated over only once."""
+    return isinstance(source, Iterator)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """Return (x, y, sample_weight) for what an iterable of batches yields.
+
+    Raises
+    ------
+    ValueError
+        If it is a tuple of another length than 1, 2 or 3.
+    """
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if len(data) == 1:
+        return data[0], None, None
+    if len(data) == 2:
+        return data[0], data[1], None
+    if len(data) == 3:
+        return data[0], data[1], data[2]
+    raise ValueError(
+        "Data is expected to be in format `x`, `(x,)`, `(x, y)`, or `(x, y, sample_weight)`. "
+        f"Received: a tuple of length {len(data)}"
+    )
+
+
+def as_array(value: Any, name: str) -> Array:
+    """Return ``value`` as an array of numbers or booleans with at least one axis.
+
+    Raises
+    ------
+    ValueError
+        If it is not one.
+    """
+    if isinstance(value, np.ndarray):
+        array = value
+    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        array = np.from_dlpack(value)
+    else:
+        if hasattr(value, "to_numpy"):
+            value = value.to_numpy()
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(
+                f"`{name}` cannot be made into an array: {error}. Received: {type(value)}"
+            ) from error
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise ValueError(
+            f"`{name}` must be an array of numbers with at least one axis, the batch. "
+            f"Received: {name} of type {type(value)}, dtype={array.dtype}, shape={array.shape}"
+        )
+    return array
+
+
+def check_cardinality(x: Array, y: Array | None, weight: Array | None) -> None:
+    """Raise ValueError if the arrays differ in their number of rows."""
+    sizes = [a.shape[0] for a in (x, y, weight) if a is not None]
+    if len(set(sizes)) > 1:
+        names = [n for n, a in (("x", x), ("y", y), ("sample_weight", weight)) if a is not None]
+        listed = "".join(f"'{n}' sizes: {s}\n" for n, s in zip(names, sizes, strict=True))
+        raise ValueError(
+            "Data cardinality is ambiguous. Make sure all arrays contain the same number of "
+            f"samples.{listed}"
+        )
+
+
+def class_weights(class_weight: Mapping[int, float], y: Any) -> Array:
+    """Return a weight for each target: that of its class, or 1 where none is given."""
+    if y is None:
+        raise ValueError("`class_weight` needs targets. Received: y=None")
+    labels = np.asarray(y)
+    if labels.ndim > 1:
+        labels = labels[..., 0] if labels.shape[-1] == 1 else np.argmax(labels, axis=-1)
+    labels = np.round(labels).astype(np.int64)
+    weights = np.ones(labels.shape, np.float32)
+    for label, weight in class_weight.items():
+        weights[labels == int(label)] = weight
+    return weights
+
+
+def is_batches(x: Any) -> bool:
+    """Return whether ``x`` yields batches, as opposed to being data itself."""
+    if isinstance(x, np.ndarray) or hasattr(x, "__array__") or hasattr(x, "__dlpack__"):
+        return False
+    if isinstance(x, list | tuple):
+        return bool(x) and isinstance(x[0], tuple) and len(x[0]) in (2, 3)
+    return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def make_batches(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    batch_size: int | None,
+    shuffle: bool,
+    class_weight: Mapping[int, float] | None = None,
+    steps: int | None = None,
+) -> Batches:
+    """Return the batches for what users pass to ``fit``, ``evaluate`` or ``predict``.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, targets come beside an iterable, or a number is out of range.
+    """
+    if steps is not None and (not isinstance(steps, int | np.integer) or steps < 1):
+        raise ValueError(f"The number of steps must be a positive int. Received: steps={steps!r}")
+    if x is None:
+        raise ValueError("`x` is missing. Received: x=None")
+    if is_batches(x):
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` should not be passed when `x` yields batches: they hold it. "
+                    f"Received: x={type(x)}, {name}={type(value)}"
+                )
+        return IterableBatches(x, steps, class_weight, shuffle and not iter_once(x))
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer | None):
+        raise ValueError(f"`batch_size` must be an int. Received: batch_size={batch_size!r}")
+    size = 32 if batch_size is None else int(batch_size)
+    if size < 1:
+        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
+    array = as_array(x, "x")
+    targets = None if y is None else as_array(y, "y")
+    weights = None if sample_weight is None else as_array(sample_weight, "sample_weight")
+    check_cardinality(array, targets, weights)
+    if array.shape[0] == 0:
+        raise ValueError(f"`x` must not be empty. Received: x.shape={array.shape}")
+    return ArrayBatches(array, targets, weights, size, shuffle, class_weight, steps)
+
+
+def split_validation(
+    arrays: tuple[Any, Any, Any], validation_split: float
+) -> tuple[tuple[Any, Any, Any], tuple[Any, Any, Any]]:
+    """Return (x, y, sample_weight) for training and, the last rows, for validation.
+
+    Raises
+    ------
+    ValueError
+        If the data are no arrays, or a part would be empty.
+    """
+    if not 0 < validation_split < 1:
+        raise ValueError(
+            f"`validation_split` must be in [0, 1). Received: validation_split={validation_split}"
+        )
+    if is_batches(arrays[0]):
+        raise ValueError(
+            "Argument `validation_split` is only supported for arrays. "
+            f"Received: x of type {type(arrays[0])}"
+        )
+    names = ("x", "y", "sample_weight")
+    parts = [None if a is None else as_array(a, n) for n, a in zip(names, arrays, strict=True)]
+    n = 0 if parts[0] is None else parts[0].shape[0]
+    cut = math.floor(n * (1.0 - validation_split))
+    if cut == 0 or cut == n:
+        raise ValueError(
+            f"Training data contains {n} samples, which is not sufficient to split it into a "
+            f"validation and training set as specified by `validation_split={validation_split}`. "
+            "Either provide more data, or a different value for the `validation_split` argument."
+        )
+    train = tuple(None if p is None else p[:cut] for p in parts)
+    held_out = tuple(None if p is None else p[cut:] for p in parts)
+    return train, held_out  # type: ignore[return-value]

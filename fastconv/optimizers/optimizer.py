@@ -1,0 +1,458 @@
+"""The base of all optimizers: variables, clipping, decay, moving averages.
+
+A model's weights and gradients lie in two flat buffers. ``build`` cuts them into as few segments as
+the settings allow, usually one, and gives every segment flat slots of the same size, so that a step
+is one pass over a segment.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastconv import _naming, _objects, functional
+from fastconv._variable import Variable
+from fastconv.optimizers._segments import Segment, cut
+from fastconv.optimizers.schedules import LearningRateSchedule
+
+__all__ = ["Optimizer"]
+
+Array = NDArray[Any]
+
+
+class Optimizer(_objects.Serializable):
+    """Base of all optimizers (https://keras.io/api/optimizers/).
+
+    An optimizer of your own implements ``update_step(gradient, variable, learning_rate)``, and
+    ``build(variables)`` if it needs variables of its own, made with
+    ``add_variable_from_reference``.
+
+    Parameters
+    ----------
+    learning_rate : float, LearningRateSchedule or callable
+        A callable without arguments is called at every step.
+    weight_decay : float, optional
+        Every step, weights lose this share of themselves, times the learning rate.
+    clipnorm : float, optional
+        Largest norm of the gradient of each weight array.
+    clipvalue : float, optional
+        Largest absolute value of gradients.
+    global_clipnorm : float, optional
+        Largest norm of all gradients together.
+    use_ema : bool
+        Keep moving averages of the weights, which replace them when ``fit`` ends.
+    ema_momentum : float
+    ema_overwrite_frequency : int, optional
+        Replace the weights by their averages every so many steps too.
+    loss_scale_factor : float, optional
+        Gradients passed to :meth:`apply` are divided by it.
+    gradient_accumulation_steps : int, optional
+        Update the weights every so many steps, with the mean gradient.
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        If more than one way of clipping is asked for, or a setting is out of range.
+
+    Examples
+    --------
+    >>> class Plain(Optimizer):
+    ...     def update_step(self, gradient, variable, learning_rate):
+    ...         variable.assign_sub(learning_rate * gradient)
+    >>> w = Variable([1.0, 2.0])
+    >>> Plain(learning_rate=0.5).apply([np.array([1.0, 1.0])], [w])
+    >>> w.numpy()
+    array([0.5, 1.5], dtype=float32)
+    """
+
+    keras_module = "keras.optimizers"
+    #: Slots in the order of Keras's files: a group lists what is interleaved variable by variable.
+    slot_groups: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("jit_compile", None)
+        if kwargs:
+            raise ValueError(f"Argument(s) not recognized: {kwargs}")
+        clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        if sum(value is not None for value in clips.values()) > 1:
+            raise ValueError(
+                "At most one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. "
+                f"Received: {', '.join(f'{k}={v}' for k, v in clips.items())}"
+            )
+        for key, value in clips.items():
+            if value is not None and not value > 0:
+                raise ValueError(f"`{key}` must be positive. Received: {key}={value}")
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ValueError(
+                "`ema_momentum` must be in the range [0, 1]. "
+                f"Received: ema_momentum={ema_momentum}"
+            )
+        for key, count in (
+            ("ema_overwrite_frequency", ema_overwrite_frequency),
+            ("gradient_accumulation_steps", gradient_accumulation_steps),
+        ):
+            least = 1 if key == "ema_overwrite_frequency" else 2
+            if count and (not isinstance(count, int) or count < least):
+                raise ValueError(
+                    f"`{key}` must be an integer >= {least} or None. Received: {key}={count}"
+                )
+        self.name = name or _naming.unique_name(_naming.to_snake_case(type(self).__name__))
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.built = False
+        self.iterations = Variable(0, dtype="int64", trainable=False, name="iteration")
+        self._learning_rate: Any = None
+        self._set_learning_rate(learning_rate)
+        self._segments: list[Segment] = []
+        self._trainable: list[Variable] = []
+        self._slots: list[Variable] = []
+        self._own_variables: list[Variable] = []
+        self._undecayed: tuple[set[int], tuple[str, ...]] = (set(), ())
+
+    # Learning rate
+
+    def _set_learning_rate(self, value: Any) -> None:
+        if isinstance(value, dict):
+            value = _objects.deserialize(value, "keras.optimizers.schedules")
+        if isinstance(value, LearningRateSchedule) or callable(value):
+            self._learning_rate = value
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number | Variable):
+            raise ValueError(
+                "Argument `learning_rate` should be float, or an instance of "
+                "LearningRateSchedule, or a callable (that takes in the current iteration value "
+                f"and returns the corresponding learning rate value). Received: "
+                f"learning_rate={value!r}"
+            )
+        self._learning_rate = Variable(
+            float(value), dtype="float32", trainable=False, name="learning_rate"
+        )
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate: a Variable, or the schedule's current value."""
+        if isinstance(self._learning_rate, Variable):
+            return self._learning_rate
+        return self._current_learning_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        settable = isinstance(self._learning_rate, Variable)
+        if not settable and not callable(value):
+            raise TypeError(
+                "This optimizer was created with a `LearningRateSchedule` object as its "
+                "`learning_rate` constructor argument, hence its learning rate is not settable. "
+                "Create it with a float `learning_rate` if you need it to be settable. "
+                f"Received: learning_rate={value!r}"
+            )
+        if settable and not callable(value) and not isinstance(value, dict):
+            self._learning_rate.assign(float(value))
+        else:
+            self._set_learning_rate(value)
+
+    @property
+    def schedule(self) -> LearningRateSchedule | None:
+        """The schedule, if there is one."""
+        rate = self._learning_rate
+        return rate if isinstance(rate, LearningRateSchedule) else None
+
+    def _current_learning_rate(self) -> float:
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            return float(rate.value)
+        if isinstance(rate, LearningRateSchedule):
+            return float(rate(int(self.iterations.value)))
+        return float(rate())
+
+    # Variables
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Sequence[Variable] | None = None,
+        var_names: Sequence[str] | None = None,
+    ) -> None:
+        """Leave out variables, or those whose name contains a string, from weight decay.
+
+        Raises
+        ------
+        ValueError
+            Once the optimizer is built.
+        """
+        if self.built:
+            raise ValueError(
+                "`exclude_from_weight_decay()` can only be configured before the optimizer is "
+                "built."
+            )
+        self._undecayed = ({id(v) for v in var_list or ()}, tuple(var_names or ()))
+
+    def _decays(self, variable: Variable) -> bool:
+        chosen, names = self._undecayed
+        return id(variable) not in chosen and not any(n in variable.path for n in names)
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        """Create the slots for ``variables``."""
+        if self.built:
+            return
+        self._trainable = list(variables)
+        self._segments = cut(
+            self._trainable, self._decays, single=self.clipnorm is not None or self._is_custom()
+        )
+        groups = list(self.slot_groups if not self._is_custom() else ())
+        if self.gradient_accumulation_steps:
+            groups.insert(0, ("gradient_accumulator",))
+        if self.use_ema:
+            groups.insert(0, ("average",))
+        for group in groups:
+            for name in self.active_slots(group):
+                for segment in self._segments:
+                    segment.slots[name] = np.full_like(segment.w, self.initial_slot(name))
+            self._slots.extend(self._slot_variables(self.active_slots(group)))
+        self.built = True
+
+    def _is_custom(self) -> bool:
+        """Return whether the update is a user's ``update_step``."""
+        return type(self).update_step is not Optimizer.update_step
+
+    def active_slots(self, group: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the slots of ``group`` that the settings need."""
+        return group
+
+    def initial_slot(self, name: str) -> float:
+        """Return the first value of a slot."""
+        return 0.0
+
+    def _slot_variables(self, names: tuple[str, ...]) -> list[Variable]:
+        """Return a variable for each weight and slot, sharing memory with the segments."""
+        found = []
+        for variable in self._trainable:
+            segment = next(s for s in self._segments if any(v is variable for v in s.variables))
+            for name in names:
+                slot = Variable(0.0, dtype=variable.dtype, trainable=False)
+                slot.value = segment.view(segment.slots[name], variable)
+                slot.name = f"{variable.path.replace('/', '_')}_{name}"
+                slot.path = f"{self.name}/{slot.name}"
+                found.append(slot)
+        return found
+
+    def add_variable_from_reference(
+        self,
+        reference_variable: Variable,
+        name: str | None = None,
+        initializer: Any = "zeros",
+    ) -> Variable:
+        """Return a new variable of this optimizer, of the shape of a weight."""
+        from fastconv import initializers
+
+        variable = Variable(
+            initializers.get(initializer),
+            reference_variable.shape,
+            reference_variable.dtype,
+            False,
+            name,
+        )
+        variable.path = f"{self.name}/{variable.name}"
+        self._own_variables.append(variable)
+        return variable
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Iteration, learning rate and slots, in the order of Keras's files."""
+        first = [self.iterations]
+        if isinstance(self._learning_rate, Variable):
+            first.append(self._learning_rate)
+        return [*first, *self._slots, *self._own_variables]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Overwrite :attr:`variables`.
+
+        Raises
+        ------
+        ValueError
+            If a number or a shape differs; nothing is changed then.
+        """
+        from fastconv._variable import assign_all
+
+        if not self.built:
+            raise ValueError(
+                "You are calling `set_weights()` on an optimizer that has not yet been built. "
+                "Please call `optimizer.build(trainable_variables)` to create the optimizer "
+                "weights before calling `set_weights()`."
+            )
+        assign_all(self.variables, list(weights), self.name)
+
+    # Steps
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+        """Update variables from (gradient, variable) pairs; return the iteration count."""
+        pairs = list(grads_and_vars)
+        self.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
+        return self.iterations
+
+    def apply(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
+        """Update variables from gradients.
+
+        Parameters
+        ----------
+        grads : sequence of array_like
+            One per variable.
+        trainable_variables : sequence of Variable, optional
+            Needed the first time.
+
+        Raises
+        ------
+        ValueError
+            If a variable is not one of those of the first time, or the numbers differ.
+        """
+        if trainable_variables is None:
+            if not self.built:
+                raise ValueError(
+                    "When passing `grads` without `variables`, the optimizer must already be "
+                    "built on a list of variables. Call `optimizer.build(trainable_variables)` "
+                    "first."
+                )
+            trainable_variables = self._trainable
+        if len(grads) != len(trainable_variables):
+            raise ValueError(
+                "`grads` must match the variables one to one. "
+                f"Received: {len(grads)} gradients for {len(trainable_variables)} variables"
+            )
+        self.build(list(trainable_variables))
+        known = {id(v) for v in self._trainable}
+        for grad, variable in zip(grads, trainable_variables, strict=True):
+            if id(variable) not in known:
+                raise ValueError(
+                    f"Unknown variable: {variable}. This optimizer can only be called for the "
+                    "variables it was originally built with. When working with a new set of "
+                    "variables, you should recreate a new optimizer instance."
+                )
+            if variable.grad is None:
+                raise ValueError(f"No gradient can be set. Received: variable={variable}")
+            variable.grad[...] = 0 if grad is None else np.asarray(grad)
+            if self.loss_scale_factor:
+                variable.grad /= self.loss_scale_factor
+        self.step()
+        for variable in trainable_variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
+
+    def step(self) -> None:
+        """Update all variables from ``variable.grad``."""
+        if self.gradient_accumulation_steps and not self._accumulated():
+            self.iterations.value += 1
+            return
+        rate = self._current_learning_rate()
+        scale = 1.0
+        if self.global_clipnorm is not None:
+            scale = _clip_factor(self.global_clipnorm, [s.g for s in self._segments])
+        elif self.clipvalue is not None:
+            for segment in self._segments:
+                np.clip(segment.g, -self.clipvalue, self.clipvalue, out=segment.g)
+        self.before_update()
+        for segment in self._segments:
+            own = scale
+            if self.clipnorm is not None:
+                own = _clip_factor(self.clipnorm, [segment.g])
+            decay = self.weight_decay * rate if self.weight_decay and segment.decays else 0.0
+            self.update(segment, rate, own, decay)
+        if self.use_ema:
+            self._average()
+        self.iterations.value += 1
+
+    def _accumulated(self) -> bool:
+        """Add to the accumulators; return whether it is time to update, with the mean gradient."""
+        steps = self.gradient_accumulation_steps or 1
+        ready = (int(self.iterations.value) + 1) % steps == 0
+        for segment in self._segments:
+            total = segment.slots["gradient_accumulator"]
+            total += segment.g
+            if ready:
+                np.divide(total, steps, out=segment.g)
+                total[...] = 0
+        return ready
+
+    def _average(self) -> None:
+        step = int(self.iterations.value)
+        momentum = self.ema_momentum if step else 0.0
+        for segment in self._segments:
+            average = segment.slots["average"]
+            average *= momentum
+            average += (1 - momentum) * segment.w
+        frequency = self.ema_overwrite_frequency
+        if frequency and (step + 1) % frequency == 0:
+            self.finalize_variable_values(self._trainable)
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """Replace the weights by their moving averages, if ``use_ema``."""
+        if self.use_ema:
+            for segment in self._segments:
+                segment.w[...] = segment.slots["average"]
+
+    def before_update(self) -> None:
+        """Prepare what is the same for all segments of a step."""
+
+    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
+        """Update one segment: gradients are multiplied by ``scale``, weights lose ``decay``."""
+        if scale != 1.0:
+            segment.g *= scale
+        if decay:
+            segment.w -= segment.w * decay
+        for variable in segment.variables:
+            self.update_step(variable.grad, variable, learning_rate)
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: float) -> None:
+        """Update one variable; implemented by optimizers that users write."""
+        raise TypeError(f"{type(self).__name__} must implement `update_step`.")
+
+    # Configuration
+
+    def get_config(self) -> dict[str, Any]:
+        rate: Any = self._learning_rate
+        if isinstance(rate, Variable):
+            rate = float(rate.value)
+        elif isinstance(rate, LearningRateSchedule | Callable):
+            rate = _objects.serialize(rate)
+        return {
+            "name": self.name,
+            "learning_rate": rate,
+            "weight_decay": self.weight_decay,
+            "clipnorm": self.clipnorm,
+            "global_clipnorm": self.global_clipnorm,
+            "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+        }
+
+
+def _clip_factor(limit: float, gradients: list[Array]) -> float:
+    """Return what to multiply gradients by so that their common norm is at most ``limit``."""
+    norm = math.sqrt(math.fsum(functional.sum_squares(g) for g in gradients))
+    return limit / norm if norm > limit else (1.0 if norm <= limit else math.nan)
