@@ -18,6 +18,8 @@ SOURCES = [
     "src_c/conv2d_depthwise_wgrad.c",
     "src_c/pool2d.c",
     "src_c/elementwise.c",
+    "src_c/loss.c",
+    "src_c/optimizer.c",
     "src_c/dispatch.c",
     "src_c/threads.c",
     "src_c/scratch.c",

@@ -54,3 +54,61 @@ class Pool2D:
     def max_backward(self, dy: Buffer, indices: Buffer, dx: Buffer) -> None: ...
     def avg_forward(self, x: Buffer, y: Buffer) -> None: ...
     def avg_backward(self, dy: Buffer, dx: Buffer) -> None: ...
+
+def activate(activation: int, x: Buffer, y: Buffer) -> None: ...
+def activation_needs_input(activation: int) -> bool: ...
+def activate_backward(activation: int, dy: Buffer, s: Buffer, dx: Buffer) -> None: ...
+def dropout(rate: float, seed: int, counter: int, x: Buffer, y: Buffer) -> None: ...
+def sum_squares(x: Buffer) -> float: ...
+def find_outside(indices: Buffer, limit: int) -> int: ...
+def gather_rows(src: Buffer, row: int, indices: Buffer, scale: float, out: Buffer) -> None: ...
+def softmax(x: Buffer, y: Buffer, rows: int, cols: int) -> None: ...
+def softmax_backward(dy: Buffer, y: Buffer, dx: Buffer, rows: int, cols: int) -> None: ...
+def softmax_crossentropy(
+    logits: Buffer,
+    labels: Buffer | None,
+    targets: Buffer | None,
+    weights: Buffer | None,
+    loss: Buffer,
+    dlogits: Buffer | None,
+    probs: Buffer | None,
+    correct: Buffer | None,
+    rows: int,
+    cols: int,
+) -> None: ...
+def sgd_update(
+    w: Buffer,
+    g: Buffer,
+    m: Buffer | None,
+    learning_rate: float,
+    momentum: float,
+    nesterov: bool,
+    decay: float,
+    scale: float,
+) -> None: ...
+def rmsprop_update(
+    w: Buffer,
+    g: Buffer,
+    v: Buffer,
+    m: Buffer | None,
+    mg: Buffer | None,
+    learning_rate: float,
+    rho: float,
+    momentum: float,
+    epsilon: float,
+    decay: float,
+    scale: float,
+) -> None: ...
+def adam_update(
+    w: Buffer,
+    g: Buffer,
+    m: Buffer,
+    v: Buffer,
+    vhat: Buffer | None,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    decay: float,
+    scale: float,
+) -> None: ...
