@@ -71,12 +71,12 @@ class Adagrad(Optimizer):
     def initial_slot(self, name: str) -> float:
         return self.initial_accumulator_value if name == "accumulator" else 0.0
 
-    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
+    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
         w, g, total = segment.w, segment.g, segment.slots["accumulator"]
         if scale != 1.0:
             g *= scale
-        if decay:
-            w -= w * decay
+        if self.decay_of(segment):
+            w -= w * (self.decay_of(segment) * learning_rate)
         total += np.square(g)
         w -= learning_rate * g / np.sqrt(total + self.epsilon)
 

@@ -85,7 +85,7 @@ class Adam(Optimizer):
         t = int(self.iterations.value) + 1
         self._correction = math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
 
-    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
+    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
         functional.adam_update(
             segment.w,
             segment.g,
@@ -96,7 +96,7 @@ class Adam(Optimizer):
             beta_1=self.beta_1,
             beta_2=self.beta_2,
             epsilon=self.epsilon,
-            weight_decay=decay,
+            weight_decay=self.decay_of(segment) * learning_rate,
             scale=scale,
         )
 

@@ -68,13 +68,13 @@ class Adamax(Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
-    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
+    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
         w, g = segment.w, segment.g
         m, norm = segment.slots["momentum"], segment.slots["norm"]
         if scale != 1.0:
             g *= scale
-        if decay:
-            w -= w * decay
+        if self.decay_of(segment):
+            w -= w * (self.decay_of(segment) * learning_rate)
         m += (g - m) * (1 - self.beta_1)
         np.maximum(self.beta_2 * norm, np.abs(g), out=norm)
         rate = learning_rate / (1 - self.beta_1 ** (int(self.iterations.value) + 1))

@@ -81,15 +81,15 @@ class Nadam(Optimizer):
             product *= self._warmup(step)
         self._product = (t, product)
 
-    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
+    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
         t, product = self._product
         u, u_next = self._warmup(t), self._warmup(t + 1)
         w, g = segment.w, segment.g
         m, v = segment.slots["momentum"], segment.slots["velocity"]
         if scale != 1.0:
             g *= scale
-        if decay:
-            w -= w * decay
+        if self.decay_of(segment):
+            w -= w * (self.decay_of(segment) * learning_rate)
         m += (g - m) * (1 - self.beta_1)
         v += (np.square(g) - v) * (1 - self.beta_2)
         mean = m * (u_next / (1 - product * u_next)) + g * ((1 - u) / (1 - product))

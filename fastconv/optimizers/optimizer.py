@@ -378,8 +378,7 @@ class Optimizer(_objects.Serializable):
             own = scale
             if self.clipnorm is not None:
                 own = _clip_factor(self.clipnorm, [segment.g])
-            decay = self.weight_decay * rate if self.weight_decay and segment.decays else 0.0
-            self.update(segment, rate, own, decay)
+            self.update(segment, rate, own)
         if self.use_ema:
             self._average()
         self.iterations.value += 1
@@ -413,15 +412,19 @@ class Optimizer(_objects.Serializable):
             for segment in self._segments:
                 segment.w[...] = segment.slots["average"]
 
+    def decay_of(self, segment: Segment) -> float:
+        """Return the weight decay that applies to a segment."""
+        return self.weight_decay if self.weight_decay and segment.decays else 0.0
+
     def before_update(self) -> None:
         """Prepare what is the same for all segments of a step."""
 
-    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
-        """Update one segment: gradients are multiplied by ``scale``, weights lose ``decay``."""
+    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
+        """Update one segment, its gradients multiplied by ``scale``."""
         if scale != 1.0:
             segment.g *= scale
-        if decay:
-            segment.w -= segment.w * decay
+        if self.decay_of(segment):
+            segment.w -= segment.w * (self.decay_of(segment) * learning_rate)
         for variable in segment.variables:
             self.update_step(variable.grad, variable, learning_rate)
 

@@ -83,7 +83,7 @@ class RMSprop(Optimizer):
             return group if self.centered else ()
         return group
 
-    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
+    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
         functional.rmsprop_update(
             segment.w,
             segment.g,
@@ -95,7 +95,7 @@ class RMSprop(Optimizer):
             momentum=self.momentum,
             epsilon=self.epsilon,
             centered=self.centered,
-            weight_decay=decay,
+            weight_decay=self.decay_of(segment),
             scale=scale,
         )
 

@@ -82,7 +82,7 @@ class SGD(Optimizer):
     def active_slots(self, group: tuple[str, ...]) -> tuple[str, ...]:
         return group if self.momentum or group != ("momentum",) else ()
 
-    def update(self, segment: Segment, learning_rate: float, scale: float, decay: float) -> None:
+    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
         functional.sgd_update(
             segment.w,
             segment.g,
@@ -90,7 +90,7 @@ class SGD(Optimizer):
             learning_rate=learning_rate,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=decay,
+            weight_decay=self.decay_of(segment),
             scale=scale,
         )
 
