@@ -216,7 +216,7 @@ def register_threadpoolctl() -> None:
     By the interface for other libraries in threadpoolctl 3.5:
     https://github.com/joblib/threadpoolctl
     """
-    import threadpoolctl
+    import threadpoolctl  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     class FastconvController(threadpoolctl.LibController):  # type: ignore[misc]
         user_api = "fastconv"

@@ -67,34 +67,35 @@ static void test_every_task_runs_once(void) {
 
 typedef struct {
     atomic_int inside, most;
+    double patience_us;
 } crowd;
 
-/* Leaves when two threads have met here, or after a second. */
+/* Leaves when two threads have met here, or when out of patience. */
 static fc_status meet(const void *context, ptrdiff_t task) {
     (void)task;
     crowd *const c = *(crowd *const *)context;
     const int inside = atomic_fetch_add(&c->inside, 1) + 1;
     int most = atomic_load(&c->most);
     while (inside > most && !atomic_compare_exchange_weak(&c->most, &most, inside)) continue;
-    for (const double end = now_us() + 1e6; atomic_load(&c->most) < 2 && now_us() < end;) usleep(10);
+    for (const double end = now_us() + c->patience_us; atomic_load(&c->most) < 2 && now_us() < end;) usleep(10);
     atomic_fetch_sub(&c->inside, 1);
     return FC_OK;
 }
 
-static int most_at_once(double work) {
-    crowd c = {0}, *const pointer = &c;
+static int most_at_once(double work, double patience_us) {
+    crowd c = {.patience_us = patience_us}, *const pointer = &c;
     CHECK(fc_parallel_for(2, work, meet, &pointer) == FC_OK);
     return c.most;
 }
 
 static void test_threads_work_at_the_same_time(void) {
     fc_set_num_threads(2);
-    CHECK(most_at_once(LONG_WORK) == 2);
+    CHECK(most_at_once(LONG_WORK, 2e6) == 2);
     usleep(2000); /* the worker is asleep now */
-    CHECK(most_at_once(LONG_WORK) == 2);
-    CHECK(most_at_once(100.0) == 1); /* below the cutoff */
+    CHECK(most_at_once(LONG_WORK, 2e6) == 2);
+    CHECK(most_at_once(100.0, 2e4) == 1); /* below the cutoff */
     fc_set_num_threads(1);
-    CHECK(most_at_once(LONG_WORK) == 1);
+    CHECK(most_at_once(LONG_WORK, 2e4) == 1);
 }
 
 static fc_status fail_at_5(const void *context, ptrdiff_t task) {
@@ -259,7 +260,7 @@ static void fork_and_compute(void (*end)(int)) {
         check_loop(50);
         CHECK(!pthread_join(thread, NULL));
         fc_set_num_threads(2);
-        CHECK(most_at_once(LONG_WORK) == 2);
+        CHECK(most_at_once(LONG_WORK, 2e6) == 2);
         end(0);
     }
     int status;
@@ -320,19 +321,29 @@ static fc_status nothing(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-static void print_latency(const char *what, int threads, double work, unsigned gap_us) {
+/* Ends when both tasks have begun: the time of a loop is that of reaching the other thread and coming back. */
+static fc_status meet_spinning(const void *context, ptrdiff_t task) {
+    (void)task;
+    atomic_int *const arrived = *(atomic_int *const *)context;
+    atomic_fetch_add(arrived, 1);
+    for (const double end = now_us() + 1000; atomic_load(arrived) < 2 && now_us() < end;) continue;
+    return FC_OK;
+}
+
+static void print_latency(const char *what, int threads, double work, fc_task_fn fn, unsigned gap_us) {
     fc_set_num_threads(threads);
     double best = 1e9, sum = 0;
     const int rounds = gap_us ? 500 : 20000;
     for (int i = 0; i < rounds; i++) {
         if (gap_us) usleep(gap_us);
+        atomic_int arrived = 0, *const pointer = &arrived;
         const double start = now_us();
-        fc_parallel_for(threads, work, nothing, NULL);
+        fc_parallel_for(2, work, fn, &pointer);
         const double took = now_us() - start;
         sum += took;
         if (took < best) best = took;
     }
-    printf("%-34s %d threads: min %7.3f us, mean %7.3f us\n", what, threads, best, sum / rounds);
+    printf("%-40s %d threads: min %7.3f us, mean %7.3f us\n", what, threads, best, sum / rounds);
 }
 
 /* Two tasks of equal length: the time above one of them is the price of the loop. */
@@ -359,11 +370,13 @@ static void print_two_tasks(double task_us, unsigned gap_us) {
 
 int main(int count, char **arguments) {
     if (count > 1 && !strcmp(arguments[1], "latency")) {
-        print_latency("empty, one thread", 1, LONG_WORK, 0);
-        print_latency("empty, below the cutoff", 2, 100.0, 0);
-        print_latency("empty, workers spinning", 2, LONG_WORK, 0);
-        print_latency("empty, workers asleep", 2, LONG_WORK, 1000);
-        print_latency("empty, more threads than CPUs", 4, LONG_WORK, 0);
+        print_latency("empty, one thread", 1, LONG_WORK, nothing, 0);
+        print_latency("empty, below the cutoff", 2, 100.0, nothing, 0);
+        print_latency("empty, worker awake", 2, LONG_WORK, nothing, 0);
+        print_latency("empty, worker asleep", 2, LONG_WORK, nothing, 1000);
+        print_latency("both threads meet, worker awake", 2, LONG_WORK, meet_spinning, 0);
+        print_latency("both threads meet, worker asleep", 2, LONG_WORK, meet_spinning, 1000);
+        print_latency("empty, more threads than CPUs", 4, LONG_WORK, nothing, 0);
         static const double task_us[] = {5, 10, 20, 50, 200};
         for (size_t i = 0; i < sizeof task_us / sizeof task_us[0]; i++)
             for (unsigned gap = 10; gap <= 1000; gap *= 10) print_two_tasks(task_us[i], gap);
