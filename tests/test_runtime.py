@@ -161,6 +161,47 @@ def test_subinterpreter_leaves_the_pool_alone() -> None:
     assert (run.returncode, run.stdout) == (0, "end\n"), run.stderr
 
 
+FEW_THREADS = """
+import os, resource
+import numpy as np
+from fastconv import runtime
+from fastconv.functional import conv2d
+x = np.random.default_rng(0).standard_normal((8, 32, 32, 16), dtype="float32")
+kernel = np.ones((3, 3, 16, 16), "float32")
+runtime.set_num_threads(1)
+expected = conv2d(x, kernel)
+others = len(os.listdir("/proc/self/task"))
+def workers():
+    return len(os.listdir("/proc/self/task")) - others
+size = 1024 * int(open("/proc/self/status").read().split("VmSize:")[1].split()[0])
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (size + (40 << 20), hard))
+runtime.set_num_threads(256)
+try:
+    conv2d(x, kernel)
+except MemoryError:
+    pass  # the threads took it all
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+started = workers()
+assert 0 < started < 100, started
+for _ in range(3):
+    assert np.array_equal(conv2d(x, kernel), expected)
+assert workers() == started
+runtime.set_num_threads(2)
+assert np.array_equal(conv2d(x, kernel), expected)
+while workers() > 1:  # a thread that has ended may be listed a moment longer
+    pass
+print("end")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
+def test_fewer_threads_than_asked_for() -> None:
+    """The system refuses to make all of them: the pool runs with those that it got."""
+    run = run_python(FEW_THREADS)
+    assert (run.returncode, run.stdout) == (0, "end\n"), run.stderr
+
+
 def test_pool_in_c(tmp_path: Path) -> None:
     """The stand-alone test of the pool and the scratch memory."""
     compiler = shutil.which("cc")
