@@ -312,7 +312,7 @@ def get(
         return _by_name(identifier, module, {}, names)
     if inspect.isclass(identifier):
         return identifier()
-    if callable(identifier):
+    if callable(identifier) or isinstance(identifier, Serializable):
         return identifier
     kind = module.rpartition(".")[2].rstrip("s")
     raise ValueError(f"Could not interpret {kind} identifier. Received: {kind}={identifier!r}")

@@ -1,6 +1,9 @@
 """Weights: named arrays that may be views of a model's flat buffer."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,30 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import _naming, config
 
-__all__ = ["Variable", "assign_all"]
+__all__ = ["Variable", "assign_all", "element_limit"]
+
+#: Elements that may still be created, in a list of one; None for no limit.
+_left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
+
+
+@contextmanager
+def element_limit(count: int) -> Iterator[None]:
+    """While inside, refuse to create variables of more than ``count`` elements together."""
+    token = _left.set([count])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _claim(shape: tuple[int, ...]) -> None:
+    left = _left.get()
+    if left is not None:
+        left[0] -= math.prod(shape)
+        if left[0] < 0:
+            raise ValueError(
+                f"The file cannot hold as many weights as it claims. Received: shape={shape}"
+            )
 
 
 class Variable(NDArrayOperatorsMixin):
@@ -64,6 +90,7 @@ class Variable(NDArrayOperatorsMixin):
                 raise ValueError(
                     "`shape` is needed when the initializer is a function. Received: shape=None"
                 )
+            _claim(tuple(shape))
             value = np.asarray(initializer(tuple(shape), dtype=dtype), dtype=dtype)
         else:
             value = np.array(initializer, dtype=dtype)

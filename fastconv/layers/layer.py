@@ -201,13 +201,27 @@ class Layer(_objects.Serializable):
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Layer) and name not in self.__dict__.setdefault("_parts", {}):
+            self._parts[name] = value
+        object.__setattr__(self, name, value)
+
+    def sublayers(self) -> list[tuple[str, "Layer"]]:
+        """Return (attribute, layer) for the layers this one is made of."""
+        return list(self.__dict__.get("_parts", {}).items())
+
     def leaves(self) -> list["Layer"]:
         """Return the layers that hold the weights: this one, or those it is made of."""
         return [self]
 
     @property
     def weights(self) -> list[Variable]:
-        """All weights, trainable first as created, in Keras's order."""
+        """All weights: its own, trainable first, then those of the layers it is made of."""
+        return [*self.own_weights, *(v for _, part in self.sublayers() for v in part.weights)]
+
+    @property
+    def own_weights(self) -> list[Variable]:
+        """The weights made with :meth:`add_weight`, trainable first."""
         return [*self._own(True), *self._own(False)]
 
     @property
@@ -221,7 +235,10 @@ class Layer(_objects.Serializable):
     @property
     def trainable_weights(self) -> list[Variable]:
         """The weights that training changes."""
-        return self._own(True) if self.trainable else []
+        if not self.trainable:
+            return []
+        parts = [v for _, part in self.sublayers() for v in part.trainable_weights]
+        return [*self._own(True), *parts]
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -231,7 +248,8 @@ class Layer(_objects.Serializable):
     @property
     def non_trainable_weights(self) -> list[Variable]:
         """The weights that training does not change."""
-        return self._own(False) if self.trainable else self.weights
+        trained = {id(v) for v in self.trainable_weights}
+        return [v for v in self.weights if id(v) not in trained]
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
