@@ -121,8 +121,8 @@ def dropout(x: Any, rate: float, *, seed: int, counter: int, out: Array | None =
 
     The mask is a pure function of `seed`, `counter` and the position of an element in memory, made
     by a counter-based generator (Threefry4x32 with 12 rounds: Salmon, Moraes, Dror and Shaw,
-    "Parallel random numbers: as easy as 1, 2, 3", 2011). It is the same for float32 and float64, on every
-    instruction set and for every number of threads, and need not be stored for the gradient.
+    "Parallel random numbers: as easy as 1, 2, 3", 2011). It is the same for float32 and float64, on
+    every instruction set and for every number of threads, and need not be stored for the gradient.
 
     Parameters
     ----------

@@ -45,11 +45,11 @@ FC_INLINE vec NAME(activate)(const fc_activation f, const vec x) {
     case FC_GELU:
         return v_mul(v_max(v_set1(-100), x), NAME(normal)(x, &bell));
     case FC_SILU:
-        return v_mul(v_max(v_set1(-1000), x), NAME(sigmoid)(x));
+        return v_div(v_max(v_set1(-1000), x), v_add(one, NAME(exp)(v_sub(zero, x))));
     case FC_EXPONENTIAL:
         return NAME(exp)(x);
     case FC_HARD_SIGMOID:
-        return v_min(one, v_max(zero, v_fma(x, v_set1((real)(1. / 6)), v_set1((real)0.5))));
+        return v_mul(v_set1((real)(1. / 6)), v_min(v_set1(6), v_max(zero, v_add(x, v_set1(3)))));
     case FC_RELU6:
         return v_min(v_set1(6), v_max(zero, x));
     default:

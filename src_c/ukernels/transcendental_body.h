@@ -55,8 +55,8 @@ FC_INLINE vec NAME(expm1_negative)(vec x) {
 FC_INLINE vec NAME(log1p_unit)(const vec t) {
     enum { TERMS = sizeof(real) == sizeof(float) ? 6 : 11 };
     const vmask large = v_gt(t, v_set1((real)0.41421356237309505));
-    const vec s = v_div(v_select(large, v_sub(t, v_set1(1)), t), v_add(t, v_select(large, v_set1(3), v_set1(2))));
-    const vec ss = v_mul(s, s), twice = v_add(s, s);
+    const vec top = v_select(large, v_sub(t, v_set1(1)), t), bottom = v_add(t, v_select(large, v_set1(3), v_set1(2)));
+    const vec twice = v_div(v_add(top, top), bottom), ss = v_mul(v_set1((real)0.25), v_mul(twice, twice));
     vec q = v_set1((real)(1. / (2 * TERMS - 1)));
     FC_UNROLL(12)
     for (int k = TERMS - 2; k >= 1; k--) q = v_fma(q, ss, v_set1((real)1 / (real)(2 * k + 1)));
