@@ -6,7 +6,7 @@ here. The rules are the textbook ones (Griewank and Walther, "Evaluating derivat
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -46,12 +46,10 @@ class Tensor(NDArrayOperatorsMixin):
 
     __array_priority__ = 1000.0
 
-    def __init__(
-        self, value: Any, parents: Sequence[tuple["Tensor", Pullback]] = ()
-    ) -> None:
+    def __init__(self, value: Any, parents: Sequence[tuple["Tensor", Pullback]] = ()) -> None:
         self.value: Array = np.asarray(value)
         self.parents = tuple(parents)
-        self.grad: Optional[Array] = None
+        self.grad: Array | None = None
 
     @staticmethod
     def of(value: Any) -> "Tensor":
@@ -79,9 +77,9 @@ class Tensor(NDArrayOperatorsMixin):
         return self.value.dtype
 
     @property
-    def T(self) -> Any:  # noqa: N802 - NumPy's name
+    def T(self) -> Any:
         """The axes reversed."""
-        return np.transpose(self)  # type: ignore[call-overload]
+        return np.transpose(self)
 
     def numpy(self) -> Array:
         """Return the value."""
@@ -131,23 +129,23 @@ class Tensor(NDArrayOperatorsMixin):
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Return the sum along ``axis``."""
-        return np.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Return the mean along ``axis``."""
-        return np.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.mean(self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Return the maximum along ``axis``."""
-        return np.max(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.max(self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Any:
         """Return the minimum along ``axis``."""
-        return np.min(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.min(self, axis=axis, keepdims=keepdims)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "reduce" and ufunc in (np.add, np.maximum, np.minimum):
-            names = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
+            names: dict[Any, Any] = {np.add: np.sum, np.maximum: np.max, np.minimum: np.min}
             return names[ufunc](*inputs, **kwargs)
         if method != "__call__" or any(isinstance(item, Variable) for item in inputs):
             return NotImplemented
@@ -183,7 +181,7 @@ class Tensor(NDArrayOperatorsMixin):
         result, parents = rule(*args, **kwargs)
         return Tensor(result, [p for p in parents if isinstance(p[0], Tensor)])
 
-    def backward(self, dy: Union[Array, float, None] = None) -> None:
+    def backward(self, dy: Array | float | None = None) -> None:
         """Add the gradient of this tensor, weighted by ``dy``, to every tensor it came from.
 
         Parameters

@@ -133,15 +133,17 @@ def _spread(dy: Array, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Arr
     return np.broadcast_to(dy, shape)
 
 
-def _sum(x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
-         **_: Any) -> Any:
+def _sum(
+    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **_: Any
+) -> Any:
     value = _value(x)
     y = np.sum(value, axis=axis, keepdims=keepdims)
     return y, [(x, lambda dy: _spread(dy, value.shape, axis, keepdims))]
 
 
-def _mean(x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
-          **_: Any) -> Any:
+def _mean(
+    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **_: Any
+) -> Any:
     value = _value(x)
     y = np.mean(value, axis=axis, keepdims=keepdims)
     share = value.dtype.type(max(y.size, 1) / max(value.size, 1))
@@ -239,9 +241,7 @@ def _concatenate(arrays: Any, axis: int = 0, **_: Any) -> Any:
     values = [_value(a) for a in arrays]
     edges = np.cumsum([v.shape[axis] for v in values])[:-1]
     y = np.concatenate(values, axis)
-    return y, [
-        (a, lambda dy, i=i: np.split(dy, edges, axis)[i]) for i, a in enumerate(arrays)
-    ]
+    return y, [(a, lambda dy, i=i: np.split(dy, edges, axis)[i]) for i, a in enumerate(arrays)]
 
 
 def _stack(arrays: Any, axis: int = 0, **_: Any) -> Any:

@@ -5,7 +5,6 @@ only classes of this package and classes the caller handed over: nothing is impo
 stands in a file (https://keras.io/api/models/model_saving_apis/serialization_utils/).
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
@@ -101,7 +100,7 @@ def register_keras_serializable(
 
     def decorate(target: T) -> T:
         short = name if name is not None else getattr(target, "__name__", str(target))
-        if inspect.isclass(target) and not hasattr(target, "get_config"):
+        if isinstance(target, type) and not hasattr(target, "get_config"):
             raise ValueError(
                 "Cannot register a class that does not have a `get_config()` method. "
                 f"Received: {target!r}"
@@ -256,7 +255,7 @@ def deserialize(
     if config["class_name"] == "function":
         return _by_name(str(config.get("config")), module, custom, functions or {})
     target = _class_of(config, module, custom)
-    if not inspect.isclass(target):
+    if not isinstance(target, type):
         return target
     arguments = config.get("config")
     if arguments is None:
@@ -289,7 +288,7 @@ def _by_name(
     if found is None:
         kind = module.rpartition(".")[2].rstrip("s")
         raise ValueError(f"Unknown {kind}: {name!r}. Received: {kind}={name!r}")
-    return found() if inspect.isclass(found) else found
+    return found() if isinstance(found, type) else found
 
 
 def get(
@@ -310,7 +309,7 @@ def get(
         return deserialize(identifier, module, functions=names)
     if isinstance(identifier, str):
         return _by_name(identifier, module, {}, names)
-    if inspect.isclass(identifier):
+    if isinstance(identifier, type):
         return identifier()
     if callable(identifier) or isinstance(identifier, Serializable):
         return identifier

@@ -169,7 +169,7 @@ class Variable(NDArrayOperatorsMixin):
         self.grad = grads[offset:stop].reshape(self.shape)
         self.slot = (values, grads, offset)
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy:
             return np.array(self.value, dtype=dtype)
         return np.asarray(self.value, dtype=dtype)

@@ -163,7 +163,7 @@ class Identity(Initializer):
                 "Identity matrix initializer can only be used for 2D matrices. "
                 f"Received: shape={tuple(shape)} of rank {len(shape)}."
             )
-        return np.asarray(self.gain * np.eye(*shape), _dtype(dtype))
+        return np.asarray(self.gain * np.eye(shape[0], shape[1]), _dtype(dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {"gain": self.gain}
@@ -178,14 +178,14 @@ class _Random(Initializer):
         self.seed = seed
         self._drawn = int(seed) if seed is not None else make_seed()
 
-    def _generator(self) -> np.random.Generator:
+    def _generator(self) -> "np.random.Generator":
         return np.random.default_rng(abs(self._drawn))
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed}
 
 
-def _truncated(rng: np.random.Generator, shape: Shape) -> Array:
+def _truncated(rng: "np.random.Generator", shape: Shape) -> Array:
     """Return unit normals of absolute value at most 2, drawn again until they are."""
     values = np.asarray(rng.standard_normal(tuple(shape)))
     outside = np.abs(values) > 2

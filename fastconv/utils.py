@@ -1,6 +1,5 @@
 """Small helpers that Keras programs expect under ``keras.utils``."""
 
-import random
 from typing import Any
 
 import numpy as np
@@ -55,12 +54,16 @@ def set_random_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"`seed` must be a non-negative integer. Received: seed={seed!r}")
+    import random
+
     random.seed(int(seed))
-    np.random.seed(int(seed) % 2**32)
+    np.random.seed(int(seed) % 2**32)  # noqa: NPY002 - the generator that user code may share
 
 
 def make_seed() -> int:
     """Return a seed drawn from Python's generator, so that :func:`set_random_seed` rules it."""
+    import random
+
     return random.randint(1, 2**31 - 1)
 
 

@@ -1,6 +1,5 @@
 """The progress bar."""
 
-import logging
 import math
 import sys
 import time
@@ -138,9 +137,9 @@ class ProgbarLogger(Callback):
         self._due = self._start
         if self._verbose == 1 and config.is_interactive_logging_enabled():
             if _in_notebook():
-                from tqdm.notebook import tqdm
+                from tqdm.notebook import tqdm  # type: ignore[import-untyped]
             else:
-                from tqdm.std import tqdm
+                from tqdm.std import tqdm  # type: ignore[import-untyped]
             self._bar = tqdm(
                 total=self._steps, desc=title or None, unit="step", file=sys.stdout, leave=True
             )
@@ -190,6 +189,8 @@ class ProgbarLogger(Callback):
         if config.is_interactive_logging_enabled():
             print(text, flush=True)
         else:
+            import logging
+
             logging.getLogger("fastconv").info(text)
 
 

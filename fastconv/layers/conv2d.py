@@ -174,9 +174,7 @@ class Conv2D(ActivatedLayer):
 
     def affine(self, x: Array, y: Array, activation: str, state: State) -> None:
         bias = self.bias.value if self.bias is not None else None
-        functional.conv2d(
-            x, self.kernel.value, bias, activation=activation, out=y, **self._options
-        )
+        functional.conv2d(x, self.kernel.value, bias, activation=activation, out=y, **self._options)
 
     def affine_backward(self, dz: Array, dx: Array | None, state: State) -> None:
         dw, db = self.weight_gradients(self.kernel)

@@ -75,9 +75,7 @@ class Dropout(Layer):
         """Return the scaled mask of ``noise_shape`` for the current draw."""
         seed, counter = state.extra["draw"]
         wanted = self.noise_shape or ()
-        shape = tuple(
-            state.input_shape[i] if n is None else n for i, n in enumerate(wanted)
-        )
+        shape = tuple(state.input_shape[i] if n is None else n for i, n in enumerate(wanted))
         ones = np.ones(math.prod(shape), self.dtype)
         return functional.dropout(ones, self.rate, seed=seed, counter=counter).reshape(shape)
 

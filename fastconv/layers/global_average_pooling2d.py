@@ -31,7 +31,7 @@ class GlobalAveragePooling2D(GlobalPoolingLayer):
     array([[3., 4.]], dtype=float32)
     """
 
-    def _window(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    def _window(self, shape: tuple[int, ...]) -> tuple[Any, Any, Any, Any]:
         size = arguments.spatial(shape, self.data_format)
         return (size, size, "valid", self.data_format)
 

@@ -6,7 +6,6 @@ plan (:mod:`fastconv.models.plan`) owns the arrays: for each layer and batch sha
 state)`` and ``backward(dy, dx, state)`` with buffers that live as long as the plan.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -202,8 +201,8 @@ class Layer(_objects.Serializable):
         self._trainable = bool(value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Layer) and name not in self.__dict__.setdefault("_parts", {}):
-            self._parts[name] = value
+        if isinstance(value, Layer):
+            self.__dict__.setdefault("_parts", {})[name] = value
         object.__setattr__(self, name, value)
 
     def sublayers(self) -> list[tuple[str, "Layer"]]:
@@ -339,6 +338,8 @@ class Layer(_objects.Serializable):
         return self.call(x, training=training) if self._takes_training() else self.call(x)
 
     def _takes_training(self) -> bool:
+        import inspect
+
         return "training" in inspect.signature(self.call).parameters
 
     def __call__(self, x: ArrayLike, training: bool = False) -> Array:
@@ -471,7 +472,7 @@ def _dtype_name(dtype: Any) -> str:
     if isinstance(dtype, str) and dtype in ("float32", "float64"):
         return dtype
     try:
-        name = np.dtype(dtype).name
+        name = str(np.dtype(dtype).name)
     except TypeError:
         name = str(dtype)
     if name not in ("float32", "float64"):

@@ -59,9 +59,7 @@ class ReLU(ActivationLayer):
         if max_value is None and not negative_slope and not threshold:
             self._set_function(activations.relu)
         else:
-            self._set_function(
-                lambda x: activations.relu(x, negative_slope, max_value, threshold)
-            )
+            self._set_function(lambda x: activations.relu(x, negative_slope, max_value, threshold))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -216,4 +216,3 @@ class SeparableConv2D(ActivatedLayer):
             for kind in ("initializer", "regularizer", "constraint"):
                 config[f"{part}_{kind}"] = initializers.serialize(getattr(self, f"{part}_{kind}"))
         return config
-

@@ -186,9 +186,7 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
     0.5
     """
 
-    def __init__(
-        self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None
-    ) -> None:
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(sparse_categorical_accuracy, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -104,15 +104,13 @@ class AUC(Metric):
         true, pred = matched(y_true, y_pred, self.dtype)
         if true.shape != pred.shape:
             raise ValueError(
-                f"Shapes must match. Received: y_true.shape={true.shape}, "
-                f"y_pred.shape={pred.shape}"
+                f"Shapes must match. Received: y_true.shape={true.shape}, y_pred.shape={pred.shape}"
             )
         if self.from_logits:
             pred = sigmoid(pred)
         elif pred.size and not (pred.min() >= 0 and pred.max() <= 1):
             raise ValueError(
-                "`y_pred` must lie in [0, 1]. "
-                f"Received: y_pred from {pred.min()} to {pred.max()}"
+                f"`y_pred` must lie in [0, 1]. Received: y_pred from {pred.min()} to {pred.max()}"
             )
         weights = (
             np.ones(true.shape, np.float64)

@@ -55,8 +55,7 @@ class _Counting(Metric):
         true, pred = matched(y_true, y_pred, self.dtype)
         if true.shape != pred.shape:
             raise ValueError(
-                f"Shapes must match. Received: y_true.shape={true.shape}, "
-                f"y_pred.shape={pred.shape}"
+                f"Shapes must match. Received: y_true.shape={true.shape}, y_pred.shape={pred.shape}"
             )
         weights = (
             np.ones(true.shape, self.dtype)

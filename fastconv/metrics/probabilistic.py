@@ -30,9 +30,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
         label_smoothing: float = 0,
     ) -> None:
         self.arguments = {"from_logits": from_logits, "label_smoothing": label_smoothing}
-        super().__init__(
-            crossentropy.binary_crossentropy, name=name, dtype=dtype, **self.arguments
-        )
+        super().__init__(crossentropy.binary_crossentropy, name=name, dtype=dtype, **self.arguments)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype, **self.arguments}

@@ -17,7 +17,8 @@ def load_model(
     """Return the model in a ``.keras`` or ``.h5`` file; see :func:`fastconv.saving.load_model`."""
     from fastconv import saving
 
-    return saving.load_model(filepath, custom_objects, compile, safe_mode)
+    model: Sequential = saving.load_model(filepath, custom_objects, compile, safe_mode)
+    return model
 
 
 def save_model(model: Sequential, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
@@ -25,9 +26,7 @@ def save_model(model: Sequential, filepath: Any, overwrite: bool = True, **kwarg
     model.save(filepath, overwrite=overwrite, **kwargs)
 
 
-def model_from_json(
-    json_string: str, custom_objects: dict[str, Any] | None = None
-) -> Sequential:
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Sequential:
     """Return a model of the architecture that :meth:`Sequential.to_json` wrote, weights anew.
 
     Raises

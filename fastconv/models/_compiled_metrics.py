@@ -155,5 +155,3 @@ def _figure(result: Any) -> Any:
     if isinstance(result, dict):
         return {key: _figure(value) for key, value in result.items()}
     return float(result) if getattr(result, "ndim", 0) == 0 else result
-
-

@@ -120,7 +120,7 @@ class LossHead:
         rows = y.reshape(-1, classes)
         weights = sample_weight
         if isinstance(loss, SparseCategoricalCrossentropy):
-            labels = integer_labels(y_true, y.shape).reshape(-1)
+            labels: Array = integer_labels(y_true, y.shape).reshape(-1)
             if loss.ignore_class is not None:
                 weights = loss.counted(y_true, y, sample_weight)
                 labels = np.where(labels == loss.ignore_class, 0, labels)

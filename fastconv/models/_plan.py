@@ -95,9 +95,7 @@ class Plan:
         for i, layer in enumerate(layers):
             out = known_shape(layer.compute_output_shape(shape))
             last = i == len(layers) - 1
-            state = State(
-                self.training, shape, out, self.dtype, self._allocate, as_logits and last
-            )
+            state = State(self.training, shape, out, self.dtype, self._allocate, as_logits and last)
             layer.prepare(state)
             if layer.is_view(state):
                 node = _Node(layer, state, None)
@@ -184,9 +182,7 @@ class Plan:
 
     def penalty(self) -> float:
         """Return the sum of the penalties on outputs of the last forward pass."""
-        return sum(
-            float(node.layer.activity_regularizer(node.state.y)) for node in self._penalized
-        )
+        return sum(float(node.layer.activity_regularizer(node.state.y)) for node in self._penalized)
 
     def backward(self) -> None:
         """Run the backward pass from :attr:`dy`; the gradients go into the weights' ``grad``."""
@@ -195,8 +191,6 @@ class Plan:
             node = nodes[i]
             dy = node.dy
             if node.layer.activity_regularizer is not None and dy is not None:
-                regularizers.apply_gradient(
-                    node.layer.activity_regularizer, node.state.y, dy
-                )
+                regularizers.apply_gradient(node.layer.activity_regularizer, node.state.y, dy)
             if not node.is_view:
                 node.backward(dy, node.dx, node.state)  # type: ignore[arg-type]

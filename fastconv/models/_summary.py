@@ -128,8 +128,7 @@ def _table(
 
     def line(cells: list[str], bar: str) -> str:
         padded = [
-            c.rjust(w) if r else c.ljust(w)
-            for c, w, r in zip(cells, widths, right, strict=True)
+            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
         ]
         return bar + bar.join(f" {c} " for c in padded) + bar
 

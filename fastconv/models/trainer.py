@@ -53,8 +53,9 @@ class Trainer:
         self._loss_total = 0.0
         self._loss_count = 0.0
         self._plans = Plans(self)
-        self._shuffle_seed = 0
-        self._initial_epoch: int | None = None
+        #: Together with the epoch, it decides the order of the rows.
+        self.shuffle_seed = 0
+        self._resume: tuple[int, int] | None = None
 
     # What the subclass provides
 
@@ -315,15 +316,16 @@ class Trainer:
             epochs=epochs,
             steps=data.num_batches,
         )
-        self._shuffle_seed = make_seed()
-        self._initial_epoch = None
+        self.shuffle_seed = make_seed()
+        self._resume = None
         self.stop_training = False
         logs: dict[str, Any] = {}
         with DeferredInterrupt() as interrupt, _closing(calls):
             calls.on_train_begin()
-            for epoch in range(self._initial_epoch or initial_epoch, epochs):
+            first, skipped = self._resume or (initial_epoch, 0)
+            for epoch in range(first, epochs):
                 calls.on_epoch_begin(epoch)
-                self._run_epoch(data, epoch, calls, interrupt)
+                self._run_epoch(data, epoch, calls, interrupt, skipped if epoch == first else 0)
                 logs = self.get_metrics_result()
                 if held_out is not None and _due(validation_freq, epoch):
                     figures = self._evaluate(held_out, calls)
@@ -338,14 +340,34 @@ class Trainer:
         self.history = history
         return history  # type: ignore[no-any-return]
 
+    def resume_at(self, epoch: int, batch: int, shuffle_seed: int) -> None:
+        """Let the fit that is about to begin start later, with the same order of rows.
+
+        Parameters
+        ----------
+        epoch, batch : int
+            Where to go on.
+        shuffle_seed : int
+            The :attr:`shuffle_seed` of the interrupted fit.
+        """
+        self._resume = (epoch, batch)
+        self.shuffle_seed = shuffle_seed
+
     def _run_epoch(
-        self, data: Batches, epoch: int, calls: CallbackList, interrupt: DeferredInterrupt
+        self,
+        data: Batches,
+        epoch: int,
+        calls: CallbackList,
+        interrupt: DeferredInterrupt,
+        skipped: int,
     ) -> None:
-        """Train on the batches of one epoch."""
+        """Train on the batches of one epoch, without the first ones if they were seen before."""
         self.reset_metrics()
         begin = calls.on_train_batch_begin if calls.has("on_train_batch_begin") else None
         end = _BatchEnd(calls, "on_train_batch_end", self.get_metrics_result)
-        for step, batch in enumerate(data.epoch(self._shuffle_seed, epoch)):
+        for step, batch in enumerate(data.epoch(self.shuffle_seed, epoch)):
+            if step < skipped:
+                continue
             if begin is not None:
                 begin(step)
             interrupt.enter_step()
@@ -566,7 +588,7 @@ class Trainer:
             return plan.forward(x_in, out)
 
 
-class _closing:  # noqa: N801 - used as a statement
+class _closing:
     """Closes the progress bar if training ends with an error."""
 
     def __init__(self, calls: CallbackList) -> None:

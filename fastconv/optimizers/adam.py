@@ -172,6 +172,4 @@ class AdamW(Adam):
             **kwargs,
         )
         if self.weight_decay is None:
-            raise ValueError(
-                "Argument `weight_decay` must be a float. Received: weight_decay=None"
-            )
+            raise ValueError("Argument `weight_decay` must be a float. Received: weight_decay=None")

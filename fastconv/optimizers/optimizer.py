@@ -101,8 +101,7 @@ class Optimizer(_objects.Serializable):
                 raise ValueError(f"`{key}` must be positive. Received: {key}={value}")
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ValueError(
-                "`ema_momentum` must be in the range [0, 1]. "
-                f"Received: ema_momentum={ema_momentum}"
+                f"`ema_momentum` must be in the range [0, 1]. Received: ema_momentum={ema_momentum}"
             )
         for key, count in (
             ("ema_overwrite_frequency", ema_overwrite_frequency),

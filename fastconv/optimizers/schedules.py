@@ -45,9 +45,7 @@ class LearningRateSchedule(_objects.Serializable):
 
 def _positive_steps(decay_steps: Any, name: str = "decay_steps") -> Any:
     if not decay_steps > 0:
-        raise ValueError(
-            f"Argument `{name}` must be > 0. Received: {name}={decay_steps}"
-        )
+        raise ValueError(f"Argument `{name}` must be > 0. Received: {name}={decay_steps}")
     return decay_steps
 
 

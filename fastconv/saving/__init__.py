@@ -41,9 +41,7 @@ def _path(filepath: Any) -> str:
     try:
         return str(os.fspath(filepath))
     except TypeError:
-        raise TypeError(
-            f"`filepath` must be a path. Received: filepath={filepath!r}"
-        ) from None
+        raise TypeError(f"`filepath` must be a path. Received: filepath={filepath!r}") from None
 
 
 def save_model(
@@ -231,9 +229,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
             f"Received: filepath={filepath}"
         )
     with _hdf5.reading(source, path) as tree:
-        group = _hdf5.child(tree, "model_weights", path)
-        if group is not None or "layer_names" in tree.attrs:
-            _legacy_h5.read_weights(model, group if group is not None else tree, path, skip_mismatch)
+        group = _hdf5.child(tree, "model_weights", path) or tree
+        if "layer_names" in group.attrs or "layer_names0" in group.attrs:
+            _legacy_h5.read_weights(model, group, path, skip_mismatch)
         else:
             _tree.read(model, tree, path, skip_mismatch)
             if getattr(model, "optimizer", None) is not None:

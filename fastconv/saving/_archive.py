@@ -138,9 +138,7 @@ def parse_json(data: bytes | str, filepath: str) -> dict[str, Any]:
             f"The configuration is not valid JSON ({error}). Received: filepath={filepath}"
         ) from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f"The configuration must be a JSON object. Received: filepath={filepath}"
-        )
+        raise ValueError(f"The configuration must be a JSON object. Received: filepath={filepath}")
     return content
 
 

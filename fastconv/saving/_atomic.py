@@ -1,7 +1,6 @@
 """Files that are either the old or the new one, never a part."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -19,6 +18,8 @@ def replacing(filepath: str, overwrite: bool = True) -> Iterator[BinaryIO]:
     FileExistsError
         If the file exists and ``overwrite`` is False.
     """
+    import tempfile
+
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(
             f"The file exists; pass `overwrite=True` to replace it. Received: filepath={filepath}"

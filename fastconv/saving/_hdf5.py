@@ -22,7 +22,7 @@ def reading(data: bytes | str, filepath: str) -> Iterator[Any]:
     ValueError
         If it is not HDF5, or damaged.
     """
-    import h5py
+    import h5py  # type: ignore[import-untyped]
 
     try:
         file = h5py.File(io.BytesIO(data) if isinstance(data, bytes) else data, "r")
@@ -115,7 +115,7 @@ def numbered(group: Any, filepath: str) -> list[Any]:
     """Return the data sets '0', '1', ... of a group in order."""
     if group is None:
         return []
-    found = []
+    found: list[Any] = []
     while str(len(found)) in group:
         found.append(array_of(child(group, str(len(found)), filepath), filepath))
     return found

@@ -97,7 +97,7 @@ def _problem(entry: Any, variable: Variable, data_size: int) -> str | None:
     if entry.get("shape") != list(variable.shape):
         return f"its shape is {entry.get('shape')}, expected was {list(variable.shape)}"
     offsets = entry.get("data_offsets")
-    if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(o) is int for o in offsets)):
+    if not isinstance(offsets, list) or [type(offset) for offset in offsets] != [int, int]:
         return f"its data_offsets are {offsets!r}"
     start, stop = offsets
     expected = variable.size * np.dtype(dtype).itemsize
