@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fastconv.callbacks import Callback
-
 from fastconv import Input, Sequential
+from fastconv.callbacks import Callback
 from fastconv.layers import Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 
 # A model of this name is known to have Fashion-MNIST's classes.

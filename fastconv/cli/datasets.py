@@ -58,7 +58,7 @@ def show(options: argparse.Namespace) -> int:
 
 def fetch(options: argparse.Namespace) -> int:
     """Download with a progress bar on the standard error."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     from fastconv.datasets.download import download
 

@@ -31,9 +31,8 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Load, predict, count."""
-    from fastconv.models import load_model
-
     from fastconv.datasets.fashion_mnist import CLASS_NAMES
+    from fastconv.models import load_model
 
     _common.use_threads(options.threads)
     model = load_model(options.model, compile=False)
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         if (y == label).any()
     }
     likelihood = np.maximum(probabilities[np.arange(len(y)), y], 1e-7)
-    result = {
+    result: dict[str, Any] = {
         "accuracy": float(right.mean()),
         "loss": float(-np.log(likelihood).mean()),
         "images": len(y),
@@ -65,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
     if options.plot:
         from fastconv.plotting import plot_confusion_matrix
 
-        axes = plot_confusion_matrix(y, predicted, class_names=CLASS_NAMES)
-        axes.get_figure().savefig(options.plot, dpi=150)
+        axes: Any = plot_confusion_matrix(y, predicted, class_names=CLASS_NAMES)
+        axes.figure.savefig(options.plot, dpi=150)
     if options.json:
         _common.print_json(result)
         return 0

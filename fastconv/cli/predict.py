@@ -54,12 +54,12 @@ def run(options: argparse.Namespace) -> int:
 
     _common.use_threads(options.threads)
     model = load_model(options.model, compile=False)
-    shape = tuple(model.input_shape[1:])
-    classes = model.output_shape[-1]
+    shape = tuple(size or 0 for size in model.input_shape[1:])
+    classes = model.output_shape[-1] or 0
     names = _names(options.names, model.name, classes)
     x = np.stack([read_image(path, shape, options.invert) for path in options.images])
     probabilities = model.predict(x, batch_size=options.batch_size, verbose=0)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path, row in zip(options.images, probabilities, strict=True):
         best = np.argsort(row)[::-1][: options.top]
         rows.append(

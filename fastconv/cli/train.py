@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--learning-rate",
         type=float,
-        default=0.001,
+        default=0.002,
         metavar="RATE",
         help="step size of Adam at the start; it falls to a twentieth (default: %(default)s)",
     )
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         print("interrupted: keeping what was learned so far", file=sys.stderr)
 
     loss, accuracy = model.evaluate(x_test, y_test, batch_size=256, verbose=0)
-    result = {
+    result: dict[str, Any] = {
         "test_accuracy": float(accuracy),
         "test_loss": float(loss),
         "images_per_second": recorder.images / max(recorder.seconds, 1e-9),
