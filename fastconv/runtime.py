@@ -19,6 +19,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, SupportsIndex
 
 from fastconv import _cgroup, _kernels
+from fastconv._measure import measure_copy_bandwidth as measure_copy_bandwidth
+from fastconv._measure import measure_fma_peak as measure_fma_peak
 
 _MAX_THREADS = 256
 

@@ -121,10 +121,10 @@ class Case:
         """Floating-point operations of the direct algorithm, a multiply-add counted as two.
 
         Taps on padding count as any other, the bias does not. The backward pass is the gradients of
-        the input and of the kernel. Pooling has none.
+        the input and of the kernel. Pooling compares in the forward pass and adds in the backward.
         """
         if not self.is_convolution:
-            return 0
+            return prod(self.y_shape) * (prod(self.kernel) - 1 if pass_ == "forward" else 1)
         forward = 2 * prod(self.y_shape) * prod(self.kernel_shape[:3])
         return forward if pass_ == "forward" else 2 * forward
 

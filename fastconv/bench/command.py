@@ -11,7 +11,7 @@ from typing import cast
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-import fastconv
+from fastconv import runtime
 from fastconv.bench import plot, report, runner
 from fastconv.bench.case import PASSES, Pass
 from fastconv.bench.cases import CASES, GROUPS, select
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads",
         type=_positive,
-        default=fastconv.get_num_threads(),
+        default=runtime.get_num_threads(),
         metavar="N",
         help="threads of every contender (default: %(default)s)",
     )

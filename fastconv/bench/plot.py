@@ -69,18 +69,18 @@ def _speedups(axes: Any, results: Sequence[Result], title: str) -> None:
     for place in places[1:]:
         if results[place].case.group != results[place - 1].case.group:
             axes.axvline(place - 0.5, color="grey", linewidth=0.6)
-    axes.legend(fontsize=8, ncols=max(len(peers), 1))
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.15)  # room for the legend
+    axes.legend(fontsize=8, ncols=max(len(peers), 1), loc="upper center")
 
 
 def _roofline(axes: Any, results: Sequence[Result], machine: Machine) -> None:
     points = []
     for result in results:
         timing = next(iter(result.timings.values()))
-        flops = result.case.flops(result.pass_)
-        if timing.measured and flops:
-            intensity = flops / result.case.bytes(result.pass_)
-            gflops, _ = speeds(result.case, result.pass_, timing.seconds)
-            points.append((result.case.group, result.pass_, intensity, gflops))
+        if timing.measured:
+            gflops, gigabytes = speeds(result.case, result.pass_, timing.seconds)
+            points.append((result.case.group, result.pass_, gflops / gigabytes, gflops))
     for group in dict.fromkeys(point[0] for point in points):
         for pass_, marker in (("forward", "o"), ("backward", "x")):
             chosen = [point[2:] for point in points if point[:2] == (group, pass_)]
@@ -88,7 +88,7 @@ def _roofline(axes: Any, results: Sequence[Result], machine: Machine) -> None:
                 color = f"C{list(GROUPS).index(group)}" if group in GROUPS else "black"
                 label = f"{GROUPS.get(group, group)}, {pass_}"
                 axes.plot(*zip(*chosen, strict=True), marker, color=color, label=label)
-    span = np.geomspace(0.5, max([100.0, *(point[2] for point in points)]) * 1.5, 200)
+    span = np.geomspace(0.05, max([100.0, *(point[2] for point in points)]) * 1.5, 200)
     roof = np.minimum(machine.fma_peak, machine.copy_bandwidth * span)
     axes.plot(span, roof, color="black", label="FMA peak and copy bandwidth")
     axes.set_xscale("log")

@@ -118,7 +118,9 @@ class Table:
             ]
             titles = _ROW.format("case", "pass", "ms", "GFLOP/s", "peak", "copy")
             lines.append(
-                titles + "".join(f"{peer[:11]:>12}" for peer in self.others) + "  best rival"
+                titles
+                + "".join(f"{peer.removeprefix('fastconv_')[-11:]:>12}" for peer in self.others)
+                + "  best rival"
             )
         if not timing.measured:
             lines.append(f"{case.name:<24} {result.pass_:<9} {timing.note}")
@@ -128,8 +130,8 @@ class Table:
             case.name,
             result.pass_,
             f"{timing.seconds * 1e3:.4g}",
-            f"{gflops:.1f}" if gflops else "-",
-            f"{gflops / self.machine.fma_peak:.0%}" if gflops else "-",
+            f"{gflops:.1f}",
+            f"{gflops / self.machine.fma_peak:.0%}",
             f"{gigabytes / self.machine.copy_bandwidth:.0%}",
         )
         for peer in self.others:
