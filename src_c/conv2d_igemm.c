@@ -45,6 +45,7 @@ typedef struct {
     int raw;                /* panels with all their columns are read from w_hwio where they are */
     const void *zero;
 
+    int dot; /* few output channels: vectors run along the reduction */
     int by_offset, copy;
     ptrdiff_t *offset;
     ptrdiff_t copy_w, band; /* output rows of a task */
@@ -67,9 +68,24 @@ static void panel_weights(const igemm *g, ptrdiff_t group, const fc_panel *p, fc
     args->columns = (int)p->columns;
 }
 
+/* Packs one group's weights for the dot kernels: [tap][output channel][depth]. */
+static void pack_dot(const igemm *g, ptrdiff_t group) {
+    const ptrdiff_t ldw = g->groups * (g->transposed ? g->depth : g->k), rows = g->transposed ? g->k : g->depth;
+    char *out = fc_at_mut(g->packed, group * g->packed_group, g->esize);
+    for (ptrdiff_t t = 0; t < g->taps; t++, out += g->k * g->depth * g->esize) {
+        const void *in = fc_at(g->weights, g->tap[t].source * rows * ldw + group * ldw / g->groups, g->esize);
+        if (g->transposed) g->kernels->frame.pack(in, ldw, g->k, g->depth, out, g->depth);
+        else g->kernels->frame.transpose(in, ldw, out, g->depth, g->depth, g->k);
+    }
+}
+
 /* Packs one panel of one group. */
 static fc_status pack_task(const void *context, ptrdiff_t task) {
     const igemm *const g = context;
+    if (g->dot) {
+        pack_dot(g, task);
+        return FC_OK;
+    }
     const ptrdiff_t panels = fc_panels_count(&g->panels), group = task / panels;
     const fc_panel p = fc_panels_get(&g->panels, task % panels);
     const ptrdiff_t nr = p.kernels->nr;
@@ -93,19 +109,37 @@ static fc_status pack_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+static void run_dot(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
+                    ptrdiff_t pixels) {
+    const fc_dot_kernels *const kernel = &g->kernels->gemm.dot[g->k];
+    args->w = fc_at(g->packed, group * g->packed_group, g->esize);
+    args->bias = g->bias ? fc_at(g->bias, group * g->k, g->esize) : NULL;
+    args->column = group * g->k;
+    args->columns = (int)g->k;
+    for (ptrdiff_t m = 0; m < pixels;) {
+        const int whole = pixels - m >= kernel->mr;
+        args->rows = rows + m;
+        args->out = out + m;
+        (whole ? kernel->tile : kernel->row)(args);
+        m += whole ? kernel->mr : 1;
+    }
+}
+
 /* All tiles of `pixels` pixels for panels first <= i < last. */
 static void run_panels(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                        ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     args->relu = g->activation == FC_RELU;
-    for (ptrdiff_t i = first; i < last; i++) {
+    if (g->dot) run_dot(g, group, args, rows, out, pixels);
+    for (ptrdiff_t i = first; i < last && !g->dot; i++) {
         const fc_panel p = fc_panels_get(&g->panels, i);
         panel_weights(g, group, &p, args);
         const fc_gemm_fn *const kernel = g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm;
         const ptrdiff_t mr = p.kernels->mr;
-        for (ptrdiff_t m = 0; m < pixels; m += mr) {
+        for (ptrdiff_t m = 0, tile; m < pixels; m += tile) {
+            tile = fc_tile_rows(pixels - m, mr);
             args->rows = rows + m;
             args->out = out + m;
-            kernel[fc_min(mr, pixels - m)](args);
+            kernel[tile](args);
         }
     }
     if (g->activation != FC_LINEAR && g->activation != FC_RELU && first < last) {
@@ -260,7 +294,8 @@ static fc_status run(igemm *g) {
     if (pixels == 0 || g->k == 0) return FC_OK;
     g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
     if (g->taps) tap_range(g);
-    g->by_offset = g->taps > 0 && g->depth > 0 && g->depth <= OFFSET_MAX_DEPTH;
+    g->dot = g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
+    g->by_offset = !g->dot && g->taps > 0 && g->depth > 0 && g->depth <= OFFSET_MAX_DEPTH;
     /* Weights that few tiles use, or that lie as a panel anyway, are not worth packing. */
     g->raw = !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= 8 * g->panels.main->mr);
 
@@ -278,7 +313,7 @@ static fc_status run(igemm *g) {
     g->packed = row + zero * g->esize;
 
     const double weights = (double)g->groups * (double)g->packed_group;
-    const ptrdiff_t pack_tasks = g->groups * fc_panels_count(&g->panels);
+    const ptrdiff_t pack_tasks = g->groups * (g->dot ? 1 : fc_panels_count(&g->panels));
     fc_status status = fc_parallel_for(pack_tasks, weights * 0.5, pack_task, g);
     if (status != FC_OK) return status;
 

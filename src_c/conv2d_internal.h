@@ -31,6 +31,11 @@ static inline ptrdiff_t fc_panels_count(const fc_panels *panels) { return panels
 /* Sum of the widths of all panels. */
 ptrdiff_t fc_panels_width(const fc_panels *panels);
 
+/* The rows of the next tile where `left` rows remain: what the kernel tables have entries for. */
+static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
+    return left >= mr ? mr : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
 static inline double fc_macs_ns(double macs) { return macs / 24.0; }
 

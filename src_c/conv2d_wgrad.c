@@ -117,10 +117,11 @@ static void run_tiles(const wgrad *g, const part *p, const fc_panel *panel, ptrd
         .x = x, .line = line, .lines = p->images * p->rows, .pixels = g->conv->ow, .step = g->conv->stride_w * g->ld,
         .dy = fc_at(dy, panel->first * p->pixels, g->esize), .accumulate = accumulate,
     };
-    for (ptrdiff_t l = first; l < last; l += mr) {
+    for (ptrdiff_t l = first, tile; l < last; l += tile) {
+        tile = fc_tile_rows(last - l, mr);
         args.offset = g->offset + l;
         args.acc = fc_at_mut(acc, panel->first * g->rows + l * nr, g->esize);
-        panel->kernels->wgrad[fc_min(mr, last - l)](&args);
+        panel->kernels->wgrad[tile](&args);
     }
 }
 

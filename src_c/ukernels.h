@@ -31,6 +31,13 @@ typedef struct {
 } fc_gemm_args;
 typedef void (*fc_gemm_fn)(const fc_gemm_args *args);
 
+/* The same with few output channels: vectors run along the reduction. w is [taps][columns][depth]; ldw is not used. */
+typedef struct {
+    int mr;
+    fc_gemm_fn tile, row; /* mr rows, one row */
+} fc_dot_kernels;
+#define FC_DOT_MAX 4
+
 /* One tile of a weight gradient: mr rows (taps x input channels) x nr output channels, summed over pixels,
  * acc[i * nr + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * nr + j]. */
 typedef struct {
@@ -44,7 +51,7 @@ typedef struct {
 } fc_wgrad_args;
 typedef void (*fc_wgrad_fn)(const fc_wgrad_args *args);
 
-/* The GEMM kernels for panels of nr output channels; entry [m] computes m rows, 1 <= m <= mr. */
+/* The GEMM kernels for panels of nr output channels; entry [m] computes m rows: m is 1, 2, 4 or mr (see fc_tile_rows). */
 typedef struct {
     int nr, mr;
     int cost; /* time of one row and one step of the reduction, relative to the other panels of the table */
@@ -58,6 +65,7 @@ typedef struct {
     int panels;
     int main_panel; /* index of the panel that wide layers are cut into */
     const fc_panel_kernels *narrow; /* a panel below the narrowest of these, or NULL */
+    fc_dot_kernels dot[FC_DOT_MAX + 1]; /* entry [k] for k output channels, k > 0 */
     int lanes;
 } fc_gemm_kernels;
 
@@ -72,6 +80,7 @@ typedef struct {
     void *y;
     ptrdiff_t y_step;
     int relu;
+    const void *next; ptrdiff_t ahead, next_step;
 } fc_depthwise_args;
 
 /* Its weight gradient: acc[(r * taps + t) * ldw + c] += sum over l < lines, i < pixels of

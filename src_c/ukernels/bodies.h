@@ -8,6 +8,8 @@
 #include "elementwise_body.h"
 #include "winograd_body.h"
 
+FC_DOTS(FC_DOT_FNS)
+
 #define FC_STRING_(s) #s
 #define FC_STRING(s) FC_STRING_(s)
 const fc_ukernels NAME(ukernels) = {
@@ -16,6 +18,7 @@ const fc_ukernels NAME(ukernels) = {
              .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]),
              .main_panel = FC_MAIN_PANEL,
              .narrow = FC_NARROW_PANEL,
+             .dot = {FC_DOTS(FC_DOT_ENTRY)},
              .lanes = VL},
     .depthwise = FC_DEPTHWISE_KERNELS,
     .frame = FC_FRAME_KERNELS,

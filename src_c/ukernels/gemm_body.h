@@ -101,6 +101,50 @@ FC_INLINE void NAME(gemm_offset_tile)(const int MR, const int NV, const fc_gemm_
     NAME(gemm_store)(MR, NV, acc, a);
 }
 
+FC_INLINE void NAME(dot_tile)(const int MR, const int NC, const fc_gemm_args *const a) {
+    assert(a->columns == NC && !a->offset);
+    vec acc[8][FC_DOT_MAX];
+    FC_UNROLL(8)
+    for (int i = 0; i < MR; i++) {
+        FC_UNROLL(4)
+        for (int j = 0; j < NC; j++) acc[i][j] = v_zero();
+    }
+    const real *w = a->w;
+    const ptrdiff_t depth = a->depth, whole = depth / VL * VL, rest = depth - whole;
+    const void *const *rows = a->rows;
+    for (ptrdiff_t t = 0; t < a->taps; t++, rows += a->row_stride, w += NC * depth) {
+        for (ptrdiff_t c = 0; c < whole; c += VL) {
+            vec b[FC_DOT_MAX];
+            FC_UNROLL(4)
+            for (int j = 0; j < NC; j++) b[j] = v_load(w + j * depth + c);
+            FC_UNROLL(8)
+            for (int i = 0; i < MR; i++) {
+                const vec x = v_load((const real *)rows[i] + c);
+                FC_UNROLL(4)
+                for (int j = 0; j < NC; j++) acc[i][j] = v_fma(x, b[j], acc[i][j]);
+            }
+        }
+        if (rest) {
+            FC_UNROLL(8)
+            for (int i = 0; i < MR; i++) {
+                const vec x = v_load_n((const real *)rows[i] + whole, rest);
+                FC_UNROLL(4)
+                for (int j = 0; j < NC; j++) acc[i][j] = v_fma(x, v_load_n(w + j * depth + whole, rest), acc[i][j]);
+            }
+        }
+    }
+    const real *const bias = a->bias;
+    FC_UNROLL(8)
+    for (int i = 0; i < MR; i++) {
+        real *const out = (real *)a->out[i] + a->column;
+        FC_UNROLL(4)
+        for (int j = 0; j < NC; j++) {
+            const real s = v_sum(acc[i][j]) + (bias ? bias[j] : 0);
+            out[j] = a->relu && s < 0 ? 0 : s;
+        }
+    }
+}
+
 FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args *const a) {
     vec acc[FC_MR_MAX][3];
     real *const out = a->acc;
@@ -137,21 +181,14 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     }
 }
 
-/* One function of each kind for every number of rows up to a panel's tile, and the panel's entry in the table. */
+/* One function of each kind for a panel's tile and for the smaller tiles that make up its remainders, and the panel's entry in the
+ * table. */
 #ifndef FC_ROWS
 #define FC_ROWS(mr, X, nv) FC_ROWS_##mr(X, nv)
-#define FC_ROWS_1(X, nv) X(1, nv)
-#define FC_ROWS_2(X, nv) FC_ROWS_1(X, nv) X(2, nv)
-#define FC_ROWS_3(X, nv) FC_ROWS_2(X, nv) X(3, nv)
-#define FC_ROWS_4(X, nv) FC_ROWS_3(X, nv) X(4, nv)
-#define FC_ROWS_5(X, nv) FC_ROWS_4(X, nv) X(5, nv)
-#define FC_ROWS_6(X, nv) FC_ROWS_5(X, nv) X(6, nv)
-#define FC_ROWS_7(X, nv) FC_ROWS_6(X, nv) X(7, nv)
-#define FC_ROWS_8(X, nv) FC_ROWS_7(X, nv) X(8, nv)
-#define FC_ROWS_9(X, nv) FC_ROWS_8(X, nv) X(9, nv)
-#define FC_ROWS_10(X, nv) FC_ROWS_9(X, nv) X(10, nv)
-#define FC_ROWS_11(X, nv) FC_ROWS_10(X, nv) X(11, nv)
-#define FC_ROWS_12(X, nv) FC_ROWS_11(X, nv) X(12, nv)
+#define FC_ROWS_4(X, nv) X(1, nv) X(2, nv) X(4, nv)
+#define FC_ROWS_6(X, nv) FC_ROWS_4(X, nv) X(6, nv)
+#define FC_ROWS_8(X, nv) FC_ROWS_4(X, nv) X(8, nv)
+#define FC_ROWS_10(X, nv) FC_ROWS_4(X, nv) X(10, nv)
 #define FC_TILE_FNS(mr, nv)                                                                                            \
     static void NAME(gemm_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_tile)(mr, nv, a); }                          \
     static void NAME(gemm_offset_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_offset_tile)(mr, nv, a); }            \
@@ -170,5 +207,13 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
 #endif
 
 FC_PANELS(FC_PANEL_FNS)
+
+#ifndef FC_DOTS
+#define FC_DOTS(X) X(8, 1) X(6, 2) X(4, 3) X(3, 4)
+#define FC_DOT_FNS(mr, nc)                                                                                             \
+    static void NAME(dot_##mr##x##nc)(const fc_gemm_args *a) { NAME(dot_tile)(mr, nc, a); }                            \
+    static void NAME(dot_1x##nc)(const fc_gemm_args *a) { NAME(dot_tile)(1, nc, a); }
+#define FC_DOT_ENTRY(mr, nc) [nc] = {mr, NAME(dot_##mr##x##nc), NAME(dot_1x##nc)},
+#endif
 
 static const fc_panel_kernels NAME(panels)[] = {FC_PANELS(FC_PANEL_ENTRY)};

@@ -1,39 +1,36 @@
 /* The matrix products between Winograd's transforms, FC_WINOGRAD_MR x NV vectors: see ukernels_winograd.h. One multiply-add
  * per product, in the order of the reduction. */
 
-FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, real *const out) {
-    vec acc[FC_MR_MAX][2];
+#ifndef FC_WINOGRAD_CHUNK
+#define FC_WINOGRAD_CHUNK 32
+#endif
+
+FC_INLINE void NAME(winograd_zero)(const int MR, const int NV, vec acc[FC_MR_MAX][2]) {
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(2)
         for (int v = 0; v < NV; v++) acc[i][v] = v_zero();
     }
-    for (; depth >= VL; depth -= VL, a += FC_WINOGRAD_MR * VL) {
-        FC_UNROLL(8)
-        for (int c = 0; c < VL; c++) {
-            vec b[2];
-            FC_UNROLL(2)
-            for (int v = 0; v < NV; v++) b[v] = v_load(u + v * VL);
-            u += NV * VL;
-            FC_UNROLL(12)
-            for (int i = 0; i < MR; i++) {
-                const vec s = v_set1(a[i * VL + c]);
-                FC_UNROLL(2)
-                for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
-            }
-        }
-    }
-    FC_UNROLL(1)
-    for (ptrdiff_t c = 0; c < depth; c++) {
-        vec b[2];
+}
+
+FC_INLINE void NAME(winograd_step)(const int MR, const int NV, const real *a, const int stride, const real *b, vec acc[FC_MR_MAX][2]) {
+    vec row[2];
+    FC_UNROLL(2)
+    for (int v = 0; v < NV; v++) row[v] = v_load(b + v * VL);
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) {
+        const vec s = v_set1(a[i * stride]);
         FC_UNROLL(2)
-        for (int v = 0; v < NV; v++) b[v] = v_load(u + v * VL);
-        u += NV * VL;
+        for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, row[v], acc[i][v]);
+    }
+}
+
+FC_INLINE void NAME(winograd_flush)(const int MR, const int NV, vec acc[FC_MR_MAX][2], real *out, int accumulate) {
+    if (accumulate) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            const vec s = v_set1(a[i * VL + c]);
             FC_UNROLL(2)
-            for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
+            for (int v = 0; v < NV; v++) acc[i][v] = v_add(v_load(out + (i * NV + v) * VL), acc[i][v]);
         }
     }
     FC_UNROLL(12)
@@ -41,38 +38,41 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
         FC_UNROLL(2)
         for (int v = 0; v < NV; v++) v_store(out + (i * NV + v) * VL, acc[i][v]);
     }
+}
+
+FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, real *const out) {
+    int accumulate = 0;
+    do {
+        vec acc[FC_MR_MAX][2];
+        NAME(winograd_zero)(MR, NV, acc);
+        ptrdiff_t n = depth < FC_WINOGRAD_CHUNK ? depth : FC_WINOGRAD_CHUNK;
+        depth -= n;
+        for (; n >= VL; n -= VL, a += FC_WINOGRAD_MR * VL) {
+            FC_UNROLL(8)
+            for (int c = 0; c < VL; c++, u += NV * VL) NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
+        }
+        FC_UNROLL(1)
+        for (ptrdiff_t c = 0; c < n; c++, u += NV * VL) NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
+        NAME(winograd_flush)(MR, NV, acc, out, accumulate);
+        accumulate = 1;
+    } while (depth > 0);
 }
 
 FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, ptrdiff_t step, const real *d, ptrdiff_t depth,
                                     real *const out, int accumulate) {
-    vec acc[FC_MR_MAX][2];
-    FC_UNROLL(12)
-    for (int i = 0; i < MR; i++) {
-        FC_UNROLL(2)
-        for (int v = 0; v < NV; v++) acc[i][v] = accumulate ? v_load(out + (i * NV + v) * VL) : v_zero();
-    }
-    FC_UNROLL(4)
-    for (ptrdiff_t t = 0; t < depth; t++) {
-        vec b[2];
-        FC_UNROLL(2)
-        for (int v = 0; v < NV; v++) b[v] = v_load(d + v * VL);
-        d += NV * VL;
-        FC_UNROLL(12)
-        for (int i = 0; i < MR; i++) {
-            const vec s = v_set1(a[i]);
-            FC_UNROLL(2)
-            for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
-        }
-        a += step;
-    }
-    FC_UNROLL(12)
-    for (int i = 0; i < MR; i++) {
-        FC_UNROLL(2)
-        for (int v = 0; v < NV; v++) v_store(out + (i * NV + v) * VL, acc[i][v]);
-    }
+    do {
+        vec acc[FC_MR_MAX][2];
+        NAME(winograd_zero)(MR, NV, acc);
+        const ptrdiff_t n = depth < FC_WINOGRAD_CHUNK ? depth : FC_WINOGRAD_CHUNK;
+        depth -= n;
+        FC_UNROLL(4)
+        for (ptrdiff_t t = 0; t < n; t++, a += step, d += NV * VL) NAME(winograd_step)(MR, NV, a, 1, d, acc);
+        NAME(winograd_flush)(MR, NV, acc, out, accumulate);
+        accumulate = 1;
+    } while (depth > 0);
 }
 
-/* A function of each kind for every number of rows, and the panel's entry in the table. FC_ROWS is gemm_body.h's. */
+/* A function of each kind for every number of rows, and the panel's entry in the table. */
 #ifndef FC_WINOGRAD_FNS
 #define FC_WINOGRAD_FNS(mr, nv)                                                                                        \
     static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, void *out) {            \
@@ -84,7 +84,12 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
     }
 #define FC_WINOGRAD_GEMM_ENTRY(mr, nv) [mr] = NAME(winograd_gemm_##mr##x##nv),
 #define FC_WINOGRAD_WGRAD_ENTRY(mr, nv) [mr] = NAME(winograd_wgrad_##mr##x##nv),
-#define FC_WINOGRAD_ROWS(mr, X, nv) FC_ROWS(mr, X, nv)
+#define FC_WINOGRAD_ROWS(mr, X, nv) FC_WINOGRAD_ROWS_(mr, X, nv)
+#define FC_WINOGRAD_ROWS_(mr, X, nv) FC_WINOGRAD_ROWS_##mr(X, nv)
+#define FC_WINOGRAD_ROWS_4(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv)
+#define FC_WINOGRAD_ROWS_6(X, nv) FC_WINOGRAD_ROWS_4(X, nv) X(5, nv) X(6, nv)
+#define FC_WINOGRAD_ROWS_8(X, nv) FC_WINOGRAD_ROWS_6(X, nv) X(7, nv) X(8, nv)
+#define FC_WINOGRAD_ROWS_12(X, nv) FC_WINOGRAD_ROWS_8(X, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv)
 #define FC_WINOGRAD_PANEL(nv)                                                                                          \
     {(nv) * VL,                                                                                                        \
      {FC_WINOGRAD_ROWS(FC_WINOGRAD_MR, FC_WINOGRAD_GEMM_ENTRY, nv)},                                                   \
