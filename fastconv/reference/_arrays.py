@@ -52,5 +52,6 @@ def add_bias_and_activate(y: Array, bias: ArrayLike | None, activation: str | No
 
 def check_needs(needs: Collection[str]) -> None:
     """Refuse names other than those of the three gradients."""
-    if isinstance(needs, str) or not set(needs) <= {"dx", "dw", "db"}:
+    names = {needs} if isinstance(needs, str) else set(needs)
+    if not names <= {"dx", "dw", "db"}:
         raise ValueError(f"`needs` must hold only 'dx', 'dw', 'db'. Received: needs={needs!r}")

@@ -1,0 +1,36 @@
+"""What every test starts from: Keras's defaults, the best kernels, one setting of threads."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="fastconv-no-keras-json-")
+
+from fastconv import runtime
+
+
+def pytest_report_header() -> str:
+    return f"fastconv: isa {runtime.isa()} of {runtime.available_isas()}"
+
+
+@pytest.fixture(autouse=True)
+def _restored_runtime() -> Iterator[None]:
+    """Undo what a test sets."""
+    isa, threads = runtime.isa(), runtime.get_num_threads()
+    yield
+    runtime.set_isa(isa)
+    runtime.set_num_threads(threads)
+
+
+@pytest.fixture(params=runtime.available_isas())
+def isa(request: pytest.FixtureRequest) -> str:
+    """Each instruction set that this machine can run, selected."""
+    runtime.set_isa(request.param)
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> str:
+    return request.param
