@@ -181,8 +181,11 @@ class Plan:
         return x
 
     def penalty(self) -> float:
-        """Return the sum of the penalties on outputs of the last forward pass."""
-        return sum(float(node.layer.activity_regularizer(node.state.y)) for node in self._penalized)
+        """Return the penalties on outputs of the last forward pass, per sample as Keras has it."""
+        return sum(
+            float(node.layer.activity_regularizer(node.state.y)) / max(self.input_shape[0], 1)
+            for node in self._penalized
+        )
 
     def backward(self) -> None:
         """Run the backward pass from :attr:`dy`; the gradients go into the weights' ``grad``."""
@@ -191,6 +194,8 @@ class Plan:
             node = nodes[i]
             dy = node.dy
             if node.layer.activity_regularizer is not None and dy is not None:
-                regularizers.apply_gradient(node.layer.activity_regularizer, node.state.y, dy)
+                penalty = np.zeros_like(dy)
+                regularizers.apply_gradient(node.layer.activity_regularizer, node.state.y, penalty)
+                dy += penalty / max(self.input_shape[0], 1)
             if not node.is_view:
                 node.backward(dy, node.dx, node.state)  # type: ignore[arg-type]
