@@ -86,7 +86,7 @@ void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t firs
                        const fc_winograd_v_layout *layout, float *v) {
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     fc_winograd_input_args args = {.row = p->w * p->c, .pixel = p->c, .channels = p->c, .position = layout->position,
-                                   .block = layout->block};
+                                   .block = layout->block, .m = (int)p->m};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t y = tile.y - p->pad_top, x0 = tile.x - p->pad_left;
         args.row0 = (int)fc_min(fc_max(-y, 0), FC_WINOGRAD_TILE), args.row1 = (int)fc_min(p->h - y, FC_WINOGRAD_TILE);
@@ -94,6 +94,7 @@ void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t firs
         const int inside = args.row0 < args.row1 && args.col0 < args.col1;
         args.x = inside ? x + ((tile.image * p->h + y + args.row0) * p->w + x0 + args.col0) * p->c : x;
         if (!inside) args.row0 = args.row1 = args.col0 = args.col1 = 0;
+        args.ahead = tile.x + p->m < p->ow;
         args.v = v + t / layout->group * layout->group_stride + t % layout->group * layout->tile_stride;
         p->kernels->input(&args);
     }
@@ -176,25 +177,38 @@ static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel
     }
 }
 
-static void output_tiles(const winograd_call *call, const fc_winograd_columns *panel, ptrdiff_t first, ptrdiff_t count, const float *m,
+/* Activations that the output transform does not know. */
+static void activate(const winograd_call *call, const fc_winograd_output_args *args) {
+    if (call->activation == FC_LINEAR || call->activation == FC_RELU) return;
+    for (ptrdiff_t i = 0; i < args->rows; i++)
+        for (ptrdiff_t j = 0; j < args->cols; j++) {
+            float *const y = (float *)args->y + i * args->row + j * args->pixel;
+            fc_kernels(FC_F32)->elementwise.activation[call->activation](y, y, args->columns);
+        }
+}
+
+/* y of panels begin .. end - 1. */
+static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first, ptrdiff_t count, const float *m,
                          ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t mr = p->kernels->mr;
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
-    fc_winograd_output_args args = {.position = m_step, .columns = panel->columns, .bias = call->bias ? call->bias + panel->first : NULL,
-                                    .row = p->ow * p->k, .pixel = p->k, .relu = call->activation == FC_RELU};
+    fc_winograd_output_args args = {.position = m_step, .row = p->ow * p->k, .pixel = p->k, .relu = call->activation == FC_RELU};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        args.m = m + t / mr * m_group + t % mr * panel->nr;
-        args.y = call->y + ((tile.image * p->oh + tile.y) * p->ow + tile.x) * p->k + panel->first;
         args.rows = (int)fc_min(p->m, p->oh - tile.y);
         args.cols = (int)fc_min(p->m, p->ow - tile.x);
-        p->transforms->output(&args);
-        if (call->activation == FC_LINEAR || call->activation == FC_RELU) continue;
-        for (ptrdiff_t i = 0; i < args.rows; i++)
-            for (ptrdiff_t j = 0; j < args.cols; j++) {
-                float *const y = (float *)args.y + i * args.row + j * args.pixel;
-                fc_kernels(FC_F32)->elementwise.activation[call->activation](y, y, panel->columns);
-            }
+        const float *group = m + t / mr * m_group;
+        for (ptrdiff_t i = begin; i < end; i++) {
+            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+            args.m = group + t % mr * panel.nr;
+            group += mr * panel.nr;
+            args.columns = panel.columns;
+            args.bias = call->bias ? call->bias + panel.first : NULL;
+            args.y = call->y + ((tile.image * p->oh + tile.y) * p->ow + tile.x) * p->k + panel.first;
+            args.ahead = tile.x + p->m < p->ow ? p->m * p->k + (p->m - 1) * panel.first : 0;
+            p->transforms->output(&args);
+            activate(call, &args);
+        }
     }
 }
 
@@ -212,10 +226,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
             products(p, &panel, q, q + 1, count, v, call->packed + q * u_position(p) + panel.first * p->c, 0, m + panel.first * mr, m_step, p->width * mr);
         }
-    for (ptrdiff_t i = 0; i < p->panels; i++) {
-        const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-        output_tiles(call, &panel, first, count, m + panel.first * mr, m_step, p->width * mr);
-    }
+    output_tiles(call, 0, p->panels, first, count, m, m_step, p->width * mr);
     return FC_OK;
 }
 
@@ -250,7 +261,7 @@ static fc_status panel_task(const void *context, ptrdiff_t task) {
             products(p, &panel, q, q + FC_WINOGRAD_TILE, call->count, call->v, u, u_step, m, m_step, panel.nr * p->kernels->mr);
         }
     }
-    output_tiles(call, &panel, call->first, call->count, m, m_step, panel.nr * p->kernels->mr);
+    output_tiles(call, task, task + 1, call->first, call->count, m, m_step, panel.nr * p->kernels->mr);
     return FC_OK;
 }
 

@@ -20,6 +20,8 @@ typedef struct {
     int row0, row1, col0, col1;
     void *v;
     ptrdiff_t position, block;
+    int m;      /* columns from tile to tile */
+    int ahead;  /* whether to prefetch the next tile of the row */
 } fc_winograd_input_args;
 
 /* Row `row` (of 6) of U for one panel: six positions, u[j * position + c * nr + k] for c < rows, k < nr; zero for k >= columns.
@@ -42,6 +44,7 @@ typedef struct {
     ptrdiff_t row, pixel;
     int rows, cols;
     int relu;
+    ptrdiff_t ahead; /* the panel's share of the next tile in the row starts that far from y: to be prefetched; or 0 */
 } fc_winograd_output_args;
 
 /* D of one tile for one panel: d[p * position + k], k < nr, zero for k >= columns; sum[k] += the sum of the tile, k < nr. */

@@ -1,28 +1,30 @@
-/* Winograd's transforms, see ukernels_winograd.h: Toom-Cook with the points 0, +-a, +-b and infinity. The points keep float32's
- * error at that of direct convolution, where the usual 0, +-1, +-2 cost a digit: compare B. Barabasz, A. Anderson,
- * K. M. Soodhalter, D. Gregg, "Error analysis and improving the accuracy of Winograd convolution for deep neural networks",
- * ACM TOMS 46(4), 2020; A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+/* Winograd's transforms, see ukernels_winograd.h: Toom-Cook with the points 0, +-a, +-b and infinity, a * b = 1. These points
+ * amplify rounding errors least; the usual 0, +-1, +-2 cost a digit. Compare B. Barabasz, A. Anderson, K. M. Soodhalter, D. Gregg,
+ * "Error analysis and improving the accuracy of Winograd convolution for deep neural networks", ACM TOMS 46(4), 2020, and
+ * A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
  *
  * Each transform is separable. The first pass goes column by column into a buffer on the stack, the second row by row out of
  * it; the loops over columns and rows stay rolled, for unrolled they keep more addresses and vectors alive than there are registers. */
 #ifndef FC_WINOGRAD_A
-#define FC_WINOGRAD_A 0.625
-#define FC_WINOGRAD_B 1.5
-#define FC_WINOGRAD_A2 (FC_WINOGRAD_A * FC_WINOGRAD_A)
-#define FC_WINOGRAD_B2 (FC_WINOGRAD_B * FC_WINOGRAD_B)
-/* One over the product of a point's differences to the others: 0, +-a, +-b. */
-#define FC_WINOGRAD_G0 (1 / (FC_WINOGRAD_A2 * FC_WINOGRAD_B2))
+#define FC_WINOGRAD_A 0.70710678118654752440
+#define FC_WINOGRAD_B 1.41421356237309504880
+/* Their squares. */
+#define FC_WINOGRAD_A2 0.5
+#define FC_WINOGRAD_B2 2.0
+/* One over the product of a point's differences to the others; for point 0 it is 1. */
 #define FC_WINOGRAD_GA (1 / (2 * FC_WINOGRAD_A2 * (FC_WINOGRAD_A2 - FC_WINOGRAD_B2)))
 #define FC_WINOGRAD_GB (1 / (2 * FC_WINOGRAD_B2 * (FC_WINOGRAD_B2 - FC_WINOGRAD_A2)))
 #endif
+/* Fetches what lies `elements` from p; it need not exist. */
+#define FC_PREFETCH(p, elements) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)((elements) * (ptrdiff_t)sizeof(real))))
 #define C_(x) v_set1((real)(x))
 
 /* out = B^T d */
 FC_INLINE void NAME(winograd_bt)(const vec d[6], vec out[6]) {
     const vec a = C_(FC_WINOGRAD_A), b = C_(FC_WINOGRAD_B), a2 = C_(FC_WINOGRAD_A2), b2 = C_(FC_WINOGRAD_B2);
-    const vec sum = C_(FC_WINOGRAD_A2 + FC_WINOGRAD_B2), product = C_(FC_WINOGRAD_A2 * FC_WINOGRAD_B2);
-    out[0] = v_fnma(sum, d[2], v_fma(product, d[0], d[4]));
-    out[5] = v_fnma(sum, d[3], v_fma(product, d[1], d[5]));
+    const vec sum = C_(FC_WINOGRAD_A2 + FC_WINOGRAD_B2);
+    out[0] = v_fnma(sum, d[2], v_add(d[0], d[4]));
+    out[5] = v_fnma(sum, d[3], v_add(d[1], d[5]));
     const vec even_a = v_fnma(b2, d[2], d[4]), odd_a = v_fnma(b2, d[1], d[3]);
     const vec even_b = v_fnma(a2, d[2], d[4]), odd_b = v_fnma(a2, d[1], d[3]);
     out[1] = v_fma(a, odd_a, even_a);
@@ -33,14 +35,14 @@ FC_INLINE void NAME(winograd_bt)(const vec d[6], vec out[6]) {
 
 /* out = G w */
 FC_INLINE void NAME(winograd_g)(const int R, const vec w[5], vec out[6]) {
-    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
-    vec even_a = v_fma(C_(ga * a * a), w[2], v_mul(C_(ga), w[0])), odd_a = v_mul(C_(ga * a), w[1]);
-    vec even_b = v_fma(C_(gb * b * b), w[2], v_mul(C_(gb), w[0])), odd_b = v_mul(C_(gb * b), w[1]);
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
+    vec even_a = v_fma(C_(ga * a2), w[2], v_mul(C_(ga), w[0])), odd_a = v_mul(C_(ga * a), w[1]);
+    vec even_b = v_fma(C_(gb * b2), w[2], v_mul(C_(gb), w[0])), odd_b = v_mul(C_(gb * b), w[1]);
     if (R == 5) {
-        even_a = v_fma(C_(ga * a * a * a * a), w[4], even_a), odd_a = v_fma(C_(ga * a * a * a), w[3], odd_a);
-        even_b = v_fma(C_(gb * b * b * b * b), w[4], even_b), odd_b = v_fma(C_(gb * b * b * b), w[3], odd_b);
+        even_a = v_fma(C_(ga * a2 * a2), w[4], even_a), odd_a = v_fma(C_(ga * a2 * a), w[3], odd_a);
+        even_b = v_fma(C_(gb * b2 * b2), w[4], even_b), odd_b = v_fma(C_(gb * b2 * b), w[3], odd_b);
     }
-    out[0] = v_mul(C_(FC_WINOGRAD_G0), w[0]);
+    out[0] = w[0];
     out[1] = v_add(even_a, odd_a);
     out[2] = v_sub(even_a, odd_a);
     out[3] = v_add(even_b, odd_b);
@@ -50,27 +52,27 @@ FC_INLINE void NAME(winograd_g)(const int R, const vec w[5], vec out[6]) {
 
 /* out = G^T u */
 FC_INLINE void NAME(winograd_gt)(const int R, const vec u[6], vec out[5]) {
-    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
     const vec even_a = v_add(u[1], u[2]), odd_a = v_sub(u[1], u[2]), even_b = v_add(u[3], u[4]), odd_b = v_sub(u[3], u[4]);
-    out[0] = v_fma(C_(FC_WINOGRAD_G0), u[0], v_fma(C_(ga), even_a, v_mul(C_(gb), even_b)));
+    out[0] = v_add(u[0], v_fma(C_(ga), even_a, v_mul(C_(gb), even_b)));
     out[1] = v_fma(C_(ga * a), odd_a, v_mul(C_(gb * b), odd_b));
-    out[2] = v_fma(C_(ga * a * a), even_a, v_mul(C_(gb * b * b), even_b));
+    out[2] = v_fma(C_(ga * a2), even_a, v_mul(C_(gb * b2), even_b));
     if (R == 5) {
-        out[3] = v_fma(C_(ga * a * a * a), odd_a, v_mul(C_(gb * b * b * b), odd_b));
-        out[4] = v_fma(C_(ga * a * a * a * a), even_a, v_mul(C_(gb * b * b * b * b), even_b));
+        out[3] = v_fma(C_(ga * a2 * a), odd_a, v_mul(C_(gb * b2 * b), odd_b));
+        out[4] = v_fma(C_(ga * a2 * a2), even_a, v_mul(C_(gb * b2 * b2), even_b));
     }
     out[R - 1] = v_add(out[R - 1], u[5]);
 }
 
 /* out = A^T m */
 FC_INLINE void NAME(winograd_at)(const int M, const vec m[6], vec out[4]) {
-    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B;
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2;
     const vec even_a = v_add(m[1], m[2]), odd_a = v_sub(m[1], m[2]), even_b = v_add(m[3], m[4]), odd_b = v_sub(m[3], m[4]);
     out[0] = v_add(v_add(m[0], even_a), even_b);
     if (M == 4) {
         out[1] = v_fma(C_(b), odd_b, v_mul(C_(a), odd_a));
-        out[2] = v_fma(C_(b * b), even_b, v_mul(C_(a * a), even_a));
-        out[3] = v_fma(C_(b * b * b), odd_b, v_fma(C_(a * a * a), odd_a, m[5]));
+        out[2] = v_fma(C_(b2), even_b, v_mul(C_(a2), even_a));
+        out[3] = v_fma(C_(b2 * b), odd_b, v_fma(C_(a2 * a), odd_a, m[5]));
     } else {
         out[1] = v_fma(C_(b), odd_b, v_fma(C_(a), odd_a, m[5]));
     }
@@ -78,11 +80,11 @@ FC_INLINE void NAME(winograd_at)(const int M, const vec m[6], vec out[4]) {
 
 /* out = A y */
 FC_INLINE void NAME(winograd_a)(const int M, const vec y[4], vec out[6]) {
-    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B;
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2;
     vec even_a = y[0], odd_a = v_mul(C_(a), y[1]), even_b = y[0], odd_b = v_mul(C_(b), y[1]);
     if (M == 4) {
-        even_a = v_fma(C_(a * a), y[2], even_a), odd_a = v_fma(C_(a * a * a), y[3], odd_a);
-        even_b = v_fma(C_(b * b), y[2], even_b), odd_b = v_fma(C_(b * b * b), y[3], odd_b);
+        even_a = v_fma(C_(a2), y[2], even_a), odd_a = v_fma(C_(a2 * a), y[3], odd_a);
+        even_b = v_fma(C_(b2), y[2], even_b), odd_b = v_fma(C_(b2 * b), y[3], odd_b);
     }
     out[0] = y[0];
     out[1] = v_add(even_a, odd_a);
@@ -108,6 +110,10 @@ FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const 
                 const real *const p = x + (i - row0) * row + (j - col0) * pixel;
                 d[i] = TAIL ? v_load_n(p, n) : v_load(p);
             }
+        }
+        if (a->ahead && j >= 6 - a->m) {
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) FC_PREFETCH(a->x, (i - row0) * row + (6 - col0) * pixel + (x - (const real *)a->x) * a->m + (j - 6 + a->m) * VL);
         }
         NAME(winograd_bt)(d, t);
         FC_UNROLL(6)
@@ -136,7 +142,7 @@ static void NAME(winograd_input)(const fc_winograd_input_args *const a) {
 
 FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_args *const a) {
     static const double POINT[5] = {0, FC_WINOGRAD_A, -FC_WINOGRAD_A, FC_WINOGRAD_B, -FC_WINOGRAD_B};
-    static const double SCALE[5] = {FC_WINOGRAD_G0, FC_WINOGRAD_GA, FC_WINOGRAD_GA, FC_WINOGRAD_GB, FC_WINOGRAD_GB};
+    static const double SCALE[5] = {1, FC_WINOGRAD_GA, FC_WINOGRAD_GA, FC_WINOGRAD_GB, FC_WINOGRAD_GB};
     /* Row `row` of G. */
     vec g[5];
     double power = a->row < 5 ? SCALE[a->row] : 0;
@@ -202,6 +208,10 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
                 if (a->relu) out[j] = v_max(zero, out[j]);
             }
             real *const p = y + i * a->row;
+            if (a->ahead) {
+                FC_UNROLL(4)
+                for (int j = 0; j < M; j++) FC_PREFETCH(p, a->ahead + k * (M - 1) + j * VL);
+            }
             if (full && n >= VL) {
                 FC_UNROLL(4)
                 for (int j = 0; j < M; j++) v_store(p + j * a->pixel, out[j]);
@@ -281,6 +291,7 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
     }
 }
 #undef C_
+#undef FC_PREFETCH
 
 static void NAME(winograd_weights_3)(const fc_winograd_weights_args *a) { NAME(winograd_weights)(3, a); }
 static void NAME(winograd_weights_5)(const fc_winograd_weights_args *a) { NAME(winograd_weights)(5, a); }
