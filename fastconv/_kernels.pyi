@@ -119,3 +119,29 @@ def adam_update(
     decay: float,
     scale: float,
 ) -> None: ...
+def batchnorm_moments(
+    shape: tuple[int, int, int], x: Buffer, mean: Buffer, variance: Buffer
+) -> None: ...
+def batchnorm_normalize(
+    shape: tuple[int, int, int],
+    epsilon: float,
+    x: Buffer,
+    mean: Buffer,
+    variance: Buffer,
+    gamma: Buffer | None,
+    beta: Buffer | None,
+    y: Buffer,
+) -> None: ...
+def batchnorm_backward(
+    shape: tuple[int, int, int],
+    epsilon: float,
+    training: bool,
+    dy: Buffer,
+    x: Buffer,
+    mean: Buffer,
+    variance: Buffer,
+    gamma: Buffer | None,
+    dx: Buffer | None,
+    dgamma: Buffer | None,
+    dbeta: Buffer | None,
+) -> None: ...

@@ -41,12 +41,12 @@ cdef extern from "fastconv.h":
 
 
 cdef class Views:
-    """The memory of up to 8 arrays, held until the object goes; NULL for None.
+    """The memory of up to 10 arrays, held until the object goes; NULL for None.
 
     `dtype` and `size` are those of the array taken last.
     """
 
-    cdef Py_buffer view[8]
+    cdef Py_buffer view[10]
     cdef int count
     cdef fc_dtype dtype
     cdef ptrdiff_t size
@@ -226,3 +226,71 @@ def adam_update(w, g, m, v, vhat, double learning_rate, double beta_1, double be
     with nogil:
         status = fc_adam_update(&p, views.dtype, pw, pg, pm, pv, ph, views.size)
     check(status, "adam_update")
+
+
+cdef extern from "fastconv.h":
+    ctypedef struct fc_batchnorm:
+        ptrdiff_t outer, channels, inner
+        fc_dtype dtype
+        double epsilon
+    fc_status fc_batchnorm_moments(const fc_batchnorm *, const void *, void *, void *) nogil
+    fc_status fc_batchnorm_normalize(const fc_batchnorm *, const void *, const void *, const void *, const void *, const void *,
+                                     void *) nogil
+    fc_status fc_batchnorm_backward(const fc_batchnorm *, int, const void *, const void *, const void *, const void *,
+                                    const void *, void *, void *, void *) nogil
+
+
+def batchnorm_moments(tuple shape, x, mean, variance):
+    """Mean and biased variance of the channels of x, of shape (outer, channels, inner)."""
+    cdef Views views = Views()
+    cdef fc_batchnorm bn
+    bn.outer, bn.channels, bn.inner = shape
+    bn.epsilon = 0
+    cdef void *px = views.read(x)
+    cdef void *pm = views.write(mean)
+    cdef void *pv = views.write(variance)
+    cdef fc_status status
+    bn.dtype = views.dtype
+    with nogil:
+        status = fc_batchnorm_moments(&bn, px, pm, pv)
+    check(status, "batch_norm_forward")
+
+
+def batchnorm_normalize(tuple shape, double epsilon, x, mean, variance, gamma, beta, y):
+    """gamma and beta may be None; y may be x."""
+    cdef Views views = Views()
+    cdef fc_batchnorm bn
+    bn.outer, bn.channels, bn.inner = shape
+    bn.epsilon = epsilon
+    cdef void *px = views.read(x)
+    cdef void *pm = views.read(mean)
+    cdef void *pv = views.read(variance)
+    cdef void *pg = views.read(gamma)
+    cdef void *pb = views.read(beta)
+    cdef void *py = views.write(y)
+    cdef fc_status status
+    bn.dtype = views.dtype
+    with nogil:
+        status = fc_batchnorm_normalize(&bn, px, pm, pv, pg, pb, py)
+    check(status, "batch_norm_forward")
+
+
+def batchnorm_backward(tuple shape, double epsilon, bint training, dy, x, mean, variance, gamma, dx, dgamma, dbeta):
+    """gamma, dx, dgamma and dbeta may be None; dx may be dy."""
+    cdef Views views = Views()
+    cdef fc_batchnorm bn
+    bn.outer, bn.channels, bn.inner = shape
+    bn.epsilon = epsilon
+    cdef void *pd = views.read(dy)
+    cdef void *px = views.read(x)
+    cdef void *pm = views.read(mean)
+    cdef void *pv = views.read(variance)
+    cdef void *pg = views.read(gamma)
+    cdef void *pdx = views.write(dx)
+    cdef void *pdg = views.write(dgamma)
+    cdef void *pdb = views.write(dbeta)
+    cdef fc_status status
+    bn.dtype = views.dtype
+    with nogil:
+        status = fc_batchnorm_backward(&bn, training, pd, px, pm, pv, pg, pdx, pdg, pdb)
+    check(status, "batch_norm_backward")

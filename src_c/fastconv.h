@@ -135,6 +135,21 @@ typedef struct {
 } fc_adam;
 fc_status fc_adam_update(const fc_adam *p, fc_dtype dtype, void *w, const void *g, void *m, void *v, void *vhat, ptrdiff_t n);
 
+/* Batch normalization of x (outer, channels, inner): channels last is inner = 1, channels second is outer = the batch. */
+typedef struct {
+    ptrdiff_t outer, channels, inner;
+    fc_dtype dtype;
+    double epsilon;
+} fc_batchnorm;
+/* The mean and the biased variance of every channel. There is at least one element per channel. */
+fc_status fc_batchnorm_moments(const fc_batchnorm *bn, const void *x, void *mean, void *variance);
+/* y = gamma * (x - mean) / sqrt(variance + epsilon) + beta. gamma or beta may be NULL: 1 and 0. y may be x. */
+fc_status fc_batchnorm_normalize(const fc_batchnorm *bn, const void *x, const void *mean, const void *variance, const void *gamma,
+                                 const void *beta, void *y);
+/* The gradients of it; of mean and variance as functions of x too if `training`. dx, dgamma and dbeta may be NULL; dx may be dy. */
+fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void *dy, const void *x, const void *mean,
+                                const void *variance, const void *gamma, void *dx, void *dgamma, void *dbeta);
+
 /* Instruction sets, in order of preference. */
 int fc_isa_count(void);
 const char *fc_isa_name(int index);

@@ -13,6 +13,15 @@ typedef struct {
     double scale;
 } fc_dropout_mask;
 
+/* Channels of a block, at most. */
+#define FC_CHANNEL_BLOCK 256
+
+/* A block of an array for batch normalization: element j of channel c at outer position i lies at
+ * i * stride + c * inner + j, i < outer, c < channels, j < inner. */
+typedef struct {
+    ptrdiff_t outer, stride, channels, inner;
+} fc_channel_block;
+
 typedef struct {
     /* y[i] = f(x[i]), i < n. y may be x. A NaN gives a NaN. No entry is NULL. */
     void (*activation[FC_ACTIVATIONS])(const void *x, void *y, ptrdiff_t n);
@@ -35,6 +44,14 @@ typedef struct {
     void (*sgd)(const fc_sgd *p, void *w, const void *g, void *m, ptrdiff_t n);
     void (*rmsprop)(const fc_rmsprop *p, void *w, const void *g, void *v, void *m, void *mg, ptrdiff_t n);
     void (*adam)(const fc_adam *p, void *w, const void *g, void *m, void *v, void *vhat, ptrdiff_t n);
+
+    /* Per channel: the sum of dy and of dy * (x - shift); with NULL for dy, of x - shift and its square. */
+    void (*bn_sums)(const fc_channel_block *block, const void *dy, const void *x, const void *shift, double *sum, double *dot);
+    /* y = (x - mean) * a + b. y may be x. */
+    void (*bn_normalize)(const fc_channel_block *block, const void *x, const void *mean, const void *a, const void *b, void *y);
+    /* dx = dy * a + (x - mean) * c + b. dx may be dy. */
+    void (*bn_backward)(const fc_channel_block *block, const void *dy, const void *x, const void *mean, const void *a,
+                        const void *b, const void *c, void *dx);
 } fc_elementwise_kernels;
 
 #endif

@@ -16,6 +16,7 @@ from fastconv.functional._elementwise import (
     sum_squares,
 )
 from fastconv.functional._losses import softmax, softmax_backward, softmax_crossentropy
+from fastconv.functional._normalization import batch_norm_backward, batch_norm_forward
 from fastconv.functional._optimizers import adam_update, rmsprop_update, sgd_update
 from fastconv.functional._pool import (
     avg_pool2d,
@@ -30,6 +31,8 @@ __all__ = [
     "adam_update",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "batch_norm_backward",
+    "batch_norm_forward",
     "conv2d",
     "conv2d_backward",
     "dense",
