@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import ENVIRONMENT, FASTCONV, run
 
 import fastconv
 from fastconv.cli import main
@@ -22,21 +23,8 @@ from fastconv.datasets import fashion_mnist
 SMALL = ["--data", "embedded", "--limit", "128", "--epochs", "2", "--threads", "1"]
 
 
-# The package that these tests import, not a source folder that happens to be the current one.
-FASTCONV = [sys.executable, "-P", "-m", "fastconv"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])}
-
-
 def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*FASTCONV, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=ENVIRONMENT,
-        **options,
-    )
+    return run([*FASTCONV, *arguments], **options)
 
 
 @pytest.fixture(scope="module")

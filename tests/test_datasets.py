@@ -155,8 +155,8 @@ def test_idx_keeps_the_order_of_elements(tmp_path: Path) -> None:
 
 def test_digits_are_the_known_ones() -> None:
     (x_train, y_train), (x_test, y_test) = digits.load_data()
-    assert x_train.shape == (1437, 8, 8)
-    assert x_test.shape == (360, 8, 8)
+    assert x_train.shape == (1442, 8, 8)
+    assert x_test.shape == (355, 8, 8)
     assert y_train[:10].tolist() == list(range(10))
     assert x_train[0, 0].tolist() == [0, 0, 5, 13, 9, 1, 0, 0]
     counts = np.bincount(np.concatenate([y_train, y_test])).tolist()

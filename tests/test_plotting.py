@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import PYTHON, run
 
 import fastconv
 from fastconv import plotting
@@ -207,10 +206,9 @@ def test_neither_pyplot_nor_a_display_is_touched(tmp_path: Path) -> None:
         "p.plot_history({'loss': [1, 2]})[0].figure.savefig(sys.argv[1])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])}
     picture = tmp_path / "loss.png"
-    command = [sys.executable, "-P", "-c", code, str(picture)]
-    subprocess.run(command, env=environment, check=True, timeout=60)
+    done = run([*PYTHON, "-c", code, str(picture)])
+    assert done.returncode == 0, done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -13,7 +13,7 @@ from fastconv.datasets._folders import EMBEDDED
 from fastconv.datasets._idx import read_idx
 
 CLASS_NAMES = tuple("0123456789")
-TEST_COUNT = 360
+TEST_EVERY = 5
 
 Pair = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
@@ -24,18 +24,18 @@ def load_data() -> tuple[Pair, Pair]:
     Returns
     -------
     (x_train, y_train), (x_test, y_test)
-        Images: uint8 of shape (1437, 8, 8) and (360, 8, 8), values 0 (paper) to 16 (ink).
-        Labels: uint8 of shape (1437,) and (360,). The test images are the last 360 of the file.
+        Images: uint8 of shape (1442, 8, 8) and (355, 8, 8), values 0 (paper) to 16 (ink).
+        Labels: uint8 of shape (1442,) and (355,). Every fifth image of each digit is for testing.
 
     Examples
     --------
     >>> (x_train, y_train), (x_test, y_test) = load_data()
     >>> x_train.shape, x_test.shape, int(x_train.max())
-    ((1437, 8, 8), (360, 8, 8), 16)
+    ((1442, 8, 8), (355, 8, 8), 16)
     """
     images = read_idx(EMBEDDED / "digits" / "images-idx3-ubyte.gz", item_shape=(8, 8))
     labels = read_idx(EMBEDDED / "digits" / "labels-idx1-ubyte.gz")
-    return (
-        (images[:-TEST_COUNT], labels[:-TEST_COUNT]),
-        (images[-TEST_COUNT:], labels[-TEST_COUNT:]),
-    )
+    test = np.zeros(len(labels), dtype=bool)
+    for digit in range(len(CLASS_NAMES)):
+        test[np.flatnonzero(labels == digit)[TEST_EVERY - 1 :: TEST_EVERY]] = True
+    return (images[~test], labels[~test]), (images[test], labels[test])
