@@ -35,13 +35,24 @@ def _integer(value: object, name: str, minimum: int, received: object) -> int:
         number = index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
-            f"`{name}` must be made of integers. Received: {name}={received!r}"
+            f"`{name}` must hold integers only. Received: {name}={received!r}"
         ) from None
     if number < minimum:
         raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={received!r}")
     if number > MAX_ELEMENTS:
         raise ValueError(f"`{name}` is too large. Received: {name}={received!r}")
     return number
+
+
+def normalize_integer(value: object, name: str, minimum: int = 1) -> int:
+    """Return ``value`` as an int; TypeError for bools and floats, ValueError below ``minimum``.
+
+    Examples
+    --------
+    >>> normalize_integer(3, "groups")
+    3
+    """
+    return _integer(value, name, minimum, value)
 
 
 def normalize_pair(value: object, name: str, minimum: int = 1) -> Pair:

@@ -19,7 +19,7 @@ def as_float_array(value: Any, name: str, ndim: int | None = None) -> Array:
     Raises TypeError for other element types and ValueError for another number of dimensions than `ndim`.
     """
     if type(value) is not np.ndarray:
-        value = _to_numpy(value, name)
+        value = to_numpy(value, name)
     dtype = value.dtype
     if dtype is not _FLOAT32 and dtype is not _FLOAT64:
         if dtype.newbyteorder("=") not in (_FLOAT32, _FLOAT64):
@@ -90,7 +90,8 @@ def output(
     return out
 
 
-def _to_numpy(value: Any, name: str) -> Array:
+def to_numpy(value: Any, name: str) -> Array:
+    """`value`, an array of any library, as a NumPy array without a copy where that is possible."""
     if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
         try:
             return np.from_dlpack(value)

@@ -263,14 +263,19 @@ def _backward(
     if wanted[0]:
         dx = output(targets[0], "out[0]", x.shape, x.dtype, dy, x, kernel)
     if wanted[1]:
-        dw = output(targets[1], "out[1]", kernel_shape, x.dtype, dy, x, kernel)
+        dw = output(targets[1], "out[1]", kernel_shape, x.dtype, dy, x, kernel, *_present(dx))
     if wanted[2]:
-        db = output(targets[2], "out[2]", (kernel.shape[3],), x.dtype, dy, x, kernel)
+        taken = (dy, x, kernel, *_present(dx, dw))
+        db = output(targets[2], "out[2]", (kernel.shape[3],), x.dtype, *taken)
     if dx is not None:
         plan.backward_input(dy, kernel, dx)
     if dw is not None or db is not None:
         plan.backward_weights(x, dy, dw, db)
     return dx, dw, db
+
+
+def _present(*arrays: Array | None) -> list[Array]:
+    return [array for array in arrays if array is not None]
 
 
 def _needs(needs: Iterable[str]) -> tuple[bool, bool, bool]:

@@ -46,7 +46,7 @@ def data_format_of(data_format: str | None) -> str:
     """`data_format`, or Keras's setting where it is None."""
     if data_format == "channels_last" or data_format == "channels_first":
         return data_format
-    return _shapes.normalize_data_format(data_format, config.image_data_format())  # type: ignore[arg-type]
+    return _shapes.normalize_data_format(data_format, config.image_data_format())
 
 
 def conv2d_plan(
@@ -70,7 +70,7 @@ def conv2d_plan(
     if type(padding) is not str:
         padding = _shapes.normalize_padding(padding)
     if type(groups) is not int:
-        raise TypeError(f"Argument `groups` must be an integer. Received: groups={groups!r}")
+        groups = _shapes.normalize_integer(groups, "groups")
     if activation is not None and type(activation) is not str:
         activation_number(activation)
     if type(algorithm) is not str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from fastconv import _kernels, _shapes
-from fastconv.functional._arrays import Array, as_float_array, check_shape, output
+from fastconv.functional._arrays import Array, as_float_array, check_shape, output, to_numpy
 from fastconv.functional._plans import data_format_of
 
 #: Window positions that an index of one byte can tell apart.
@@ -129,7 +130,9 @@ def max_pool2d_backward(
            [0., 1.]], dtype=float32)
     """
     dy = as_float_array(dy, "dy")
-    plan = _pool2d_plan(_sizes(input_shape), dy.dtype, pool_size, strides, padding, data_format)
+    plan = _pool2d_plan(
+        _sizes(input_shape), dy.dtype, pool_size, strides, padding, data_format, "input_shape"
+    )
     _check_positions(pool_size)
     check_shape(dy, "dy", plan.y_shape)
     positions = _as_indices(indices, _UINT8)
@@ -186,7 +189,9 @@ def avg_pool2d_backward(
            [0.25, 0.25]])
     """
     dy = as_float_array(dy, "dy")
-    plan = _pool2d_plan(_sizes(input_shape), dy.dtype, pool_size, strides, padding, data_format)
+    plan = _pool2d_plan(
+        _sizes(input_shape), dy.dtype, pool_size, strides, padding, data_format, "input_shape"
+    )
     check_shape(dy, "dy", plan.y_shape)
     dx = output(out, "out", plan.x_shape, dy.dtype, dy)
     plan.avg_backward(dy, dx)
@@ -204,18 +209,17 @@ def _check_positions(pool_size: Any) -> None:
 
 def _sizes(input_shape: Any) -> tuple[int, ...]:
     try:
-        sizes = tuple(input_shape)
-        if any(isinstance(size, bool | float) for size in sizes):
+        if any(isinstance(size, bool) for size in input_shape):
             raise TypeError
-        return tuple(int(size) for size in sizes)
-    except (TypeError, ValueError):
+        return tuple(map(index, input_shape))
+    except TypeError:
         raise TypeError(
             f"Argument `input_shape` must be a sequence of integers. Received: input_shape={input_shape!r}"
         ) from None
 
 
 def _as_indices(indices: Any, dtype: np.dtype[Any]) -> Array:
-    array = np.asarray(indices)
+    array = to_numpy(indices, "indices")
     if array.dtype != dtype:
         raise TypeError(
             f"Argument `indices` must be a {dtype} array, as the forward call returns it. "
@@ -231,6 +235,7 @@ def _pool2d_plan(
     strides: Any,
     padding: Any,
     data_format: str | None,
+    name: str = "x",
 ) -> _kernels.Pool2D:
     """The description of a pooling of an array of this shape, from a cache when it was asked for before."""
     # Normal forms are hashable and exactly integers, so that 1, True and 1.0 are not mistaken for each other.
@@ -240,7 +245,9 @@ def _pool2d_plan(
         strides = _shapes.normalize_pair(strides, "strides")
     if type(padding) is not str:
         padding = _shapes.normalize_padding(padding)
-    return _cached_plan(shape, dtype, pool_size, strides, padding, data_format_of(data_format))
+    return _cached_plan(
+        shape, dtype, pool_size, strides, padding, data_format_of(data_format), name
+    )
 
 
 @lru_cache(maxsize=2048)
@@ -251,12 +258,13 @@ def _cached_plan(
     strides: Any,
     padding: Any,
     data_format: str,
+    name: str,
 ) -> _kernels.Pool2D:
     pool = _shapes.normalize_pair(pool_size, "pool_size")
     steps = pool if strides is None else _shapes.normalize_pair(strides, "strides")
     form = _shapes.normalize_data_format(data_format)
-    n, h, w, c = _shapes.image_sizes(shape, form, "x")
-    _shapes.check_elements(shape, "x")
+    n, h, w, c = _shapes.image_sizes(shape, form, name)
+    _shapes.check_elements(shape, name)
     vertical, horizontal = _shapes.pool_axes((h, w), pool, steps, _shapes.normalize_padding(padding))
     return _kernels.Pool2D(
         shape,
