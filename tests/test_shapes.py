@@ -116,6 +116,13 @@ def test_bad_pairs(value: Any, error: type[Exception]) -> None:
     assert "`strides`" in str(caught.value)
 
 
+def test_integers() -> None:
+    assert _shapes.normalize_integer(np.int64(3), "groups") == 3
+    for bad, error in [(True, TypeError), (1.0, TypeError), ((1, 1), TypeError), (0, ValueError)]:
+        with pytest.raises(error, match=re.escape(f"Received: groups={bad!r}") + "$"):
+            _shapes.normalize_integer(bad, "groups")
+
+
 def test_minimum_of_pairs() -> None:
     assert _shapes.normalize_pair((0, 1), "padding", minimum=0) == (0, 1)
     with pytest.raises(ValueError, match=r"`size` must be at least 2\. Received: size=1$"):

@@ -1,0 +1,244 @@
+"""Pooling against the reference: the maximum exactly, bit for bit, the mean within its bound."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from guards import Output, surrounded
+from reference import DATA_FORMATS, THREADS, integers, random, same_bytes, to_format, truth
+from tolerances import assert_within, sum_bound
+
+import fastconv
+from fastconv import reference, runtime
+
+
+@dataclass(frozen=True)
+class Pool:
+    name: str
+    n: int
+    h: int
+    w: int
+    c: int
+    pool_size: Any = (2, 2)
+    strides: Any = None
+    padding: Any = "valid"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return self.n, self.h, self.w, self.c
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {"pool_size": self.pool_size, "strides": self.strides, "padding": self.padding}
+
+
+CASES = [Pool(f"c{c}", 2, 6, 5, c) for c in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65)]
+WINDOWS = [(2, 2, 2, 3), (3, 3, 2, 5), (3, 3, 1, 16), (2, 5, (3, 2), 4)]
+WINDOWS += [(7, 1, None, 8), (1, 4, 1, 2), (1, 1, (2, 3), 6), (2, 2, 5, 9)]
+CASES += [
+    Pool(f"{ph}x{pw}-stride{stride}-{padding}-c{c}", 1, 11, 10, c, (ph, pw), stride, padding)
+    for ph, pw, stride, c in WINDOWS
+    for padding in ("valid", "same")
+]
+CASES += [
+    Pool("padding-int", 1, 6, 7, 3, 3, 2, 1),
+    Pool("padding-uneven", 2, 6, 7, 9, (3, 4), (2, 3), ((2, 0), (1, 3))),
+    Pool("padding-one-side", 1, 5, 5, 8, 2, 2, ((0, 1), (1, 0))),
+    Pool("pool-is-image", 2, 6, 5, 4, (6, 5)),
+    Pool("pool-wider-than-image-same", 1, 2, 3, 5, (5, 5), 1, "same"),
+    Pool("pool-256", 1, 17, 18, 3, (16, 16), 1),
+    Pool("pool-long", 1, 260, 1, 2, (256, 1), 1),
+    Pool("image1x1", 3, 1, 1, 7, 1),
+    Pool("image1x1-same", 1, 1, 1, 7, 3, 2, "same"),
+    Pool("one-row", 1, 1, 33, 1, (1, 2)),
+    Pool("one-column", 1, 33, 1, 3, (2, 1)),
+    Pool("rest-unused", 1, 7, 9, 4, 4),
+    Pool("empty-batch", 0, 6, 5, 3),
+    Pool("large", 4, 28, 28, 32),
+    Pool("large-odd", 2, 55, 53, 19, 3, 2, "same"),
+    Pool("large-one-channel", 8, 40, 40, 1),
+    Pool("many-images", 70, 4, 4, 3),
+]
+BY_NAME = {case.name: case for case in CASES}
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0])
+
+
+def special_values(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Return images full of NaN, infinities, signed zeros and ties."""
+    return np.random.default_rng(7).choice(SPECIAL, shape).astype(dtype)
+
+
+@cache
+def images(case: Pool, dtype: str, kind: str) -> np.ndarray:
+    make = {"random": random, "ties": integers, "special": special_values}[kind]
+    return surrounded(make(case.shape, dtype))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_maximum_and_position_are_exact(case: Pool, isa: str, dtype: str) -> None:
+    for kind in ("random", "ties", "special"):
+        x = images(case, dtype, kind)
+        exact, exact_indices = reference.max_pool2d(x, **case.arguments, return_indices=True)
+        for data_format in DATA_FORMATS:
+            x_there = surrounded(to_format(x, data_format))
+            y_expected, indices_expected = (
+                to_format(a, data_format) for a in (exact, exact_indices)
+            )
+            for threads in THREADS:
+                runtime.set_num_threads(threads)
+                outs = Output(y_expected.shape, dtype), Output(y_expected.shape, "uint8")
+                y, indices = fastconv.max_pool2d(
+                    x_there,
+                    **case.arguments,
+                    data_format=data_format,
+                    return_indices=True,
+                    out=tuple(out.array for out in outs),
+                )
+                assert y is outs[0].array
+                assert indices is outs[1].array
+                for out in outs:
+                    out.assert_surroundings_untouched()
+                what = f"{kind}, {data_format}, {threads} threads"
+                np.testing.assert_array_equal(y, y_expected, err_msg=what)
+                np.testing.assert_array_equal(indices, indices_expected, err_msg=what)
+            alone = fastconv.max_pool2d(x_there, **case.arguments, data_format=data_format)
+            np.testing.assert_array_equal(alone, y_expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_maximum_backward_is_exact(case: Pool, isa: str, dtype: str) -> None:
+    """Whole numbers make sums of overlapping windows exact in any order."""
+    x = images(case, dtype, "ties")
+    y, indices = reference.max_pool2d(x, **case.arguments, return_indices=True)
+    dy = integers(y.shape, dtype, "dy")
+    exact = reference.max_pool2d_backward(dy, indices, x.shape, **case.arguments)
+    for data_format in DATA_FORMATS:
+        dy_there = surrounded(to_format(dy, data_format))
+        indices_there = to_format(indices, data_format)
+        shape = to_format(x, data_format).shape
+        for threads in THREADS:
+            runtime.set_num_threads(threads)
+            out = Output(shape, dtype)
+            dx = fastconv.max_pool2d_backward(
+                dy_there,
+                indices_there,
+                shape,
+                **case.arguments,
+                data_format=data_format,
+                out=out.array,
+            )
+            assert dx is out.array
+            out.assert_surroundings_untouched()
+            np.testing.assert_array_equal(dx, to_format(exact, data_format))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_maximum_backward_does_not_depend_on_threads(case: Pool, isa: str) -> None:
+    x = images(case, "float32", "random")
+    y, indices = reference.max_pool2d(x, **case.arguments, return_indices=True)
+    dy = random(y.shape, "float32", "dy")
+    results = []
+    for threads in THREADS:
+        runtime.set_num_threads(threads)
+        results.append(fastconv.max_pool2d_backward(dy, indices, x.shape, **case.arguments))
+    assert same_bytes(results[1], results[0])
+    assert same_bytes(results[2], results[0])
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_mean(case: Pool, isa: str, dtype: str) -> None:
+    x = images(case, dtype, "random")
+    exact = truth(reference.avg_pool2d, x, **case.arguments)
+    pool = np.ravel(np.broadcast_to(case.pool_size, 2))
+    length = int(pool.prod())
+    bound = sum_bound(truth(reference.avg_pool2d, np.abs(x), **case.arguments), length, dtype)
+    dy = surrounded(random(exact.shape, dtype, "dy"))
+    dx_exact = truth(reference.avg_pool2d_backward, dy, input_shape=x.shape, **case.arguments)
+    dx_scale = truth(
+        reference.avg_pool2d_backward, np.abs(dy), input_shape=x.shape, **case.arguments
+    )
+    dx_bound = sum_bound(dx_scale, length, dtype)
+    for data_format in DATA_FORMATS:
+        x_there, dy_there = (surrounded(to_format(a, data_format)) for a in (x, dy))
+        one_thread = None
+        for threads in THREADS:
+            runtime.set_num_threads(threads)
+            outs = Output(dy_there.shape, dtype), Output(x_there.shape, dtype)
+            y = fastconv.avg_pool2d(
+                x_there, **case.arguments, data_format=data_format, out=outs[0].array
+            )
+            dx = fastconv.avg_pool2d_backward(
+                dy_there,
+                x_there.shape,
+                **case.arguments,
+                data_format=data_format,
+                out=outs[1].array,
+            )
+            assert y is outs[0].array
+            assert dx is outs[1].array
+            for out in outs:
+                out.assert_surroundings_untouched()
+            if one_thread is None:
+                one_thread = y, dx
+                assert_within(y, *(to_format(a, data_format) for a in (exact, bound)))
+                assert_within(dx, *(to_format(a, data_format) for a in (dx_exact, dx_bound)))
+            assert same_bytes(y, one_thread[0])
+            assert same_bytes(dx, one_thread[1])
+
+
+@pytest.mark.parametrize("position", range(9))
+@pytest.mark.parametrize("channels", [1, 5, 16, 33])
+def test_nan_wins_from_every_position(position: int, channels: int, isa: str, dtype: str) -> None:
+    for others in (0.0, np.inf, -np.inf):
+        x = np.full((1, 3, 3, channels), others, dtype)
+        x[0, position // 3, position % 3] = np.nan
+        y, indices = fastconv.max_pool2d(x, 3, return_indices=True)
+        assert np.isnan(y).all()
+        assert (indices == position).all()
+        assert np.isnan(fastconv.avg_pool2d(x, 3)).all()
+
+
+def test_nan_in_the_gradient_stays_with_its_winner(isa: str) -> None:
+    x = random((1, 6, 6, 5), "float32")
+    y, indices = fastconv.max_pool2d(x, 3, 2, "same", return_indices=True)
+    dy = np.ones_like(y)
+    dy[0, 1, 1, 2] = np.nan
+    dx = fastconv.max_pool2d_backward(dy, indices, x.shape, 3, 2, "same")
+    expected = reference.max_pool2d_backward(dy, indices, x.shape, 3, 2, "same")
+    assert np.isnan(expected).sum() == 1
+    np.testing.assert_array_equal(dx, expected)
+
+
+@pytest.mark.parametrize("name", ["c5", "padding-uneven", "3x3-stride2-same-c5"])
+def test_positions_of_no_element_send_no_gradient(name: str, isa: str) -> None:
+    """Indices that no forward pass returns are ignored, not followed out of the array."""
+    case = BY_NAME[name]
+    y = reference.max_pool2d(np.zeros(case.shape, "float32"), **case.arguments)
+    indices = np.random.default_rng(1).integers(0, 256, y.shape).astype(np.uint8)
+    dy = integers(y.shape, "float32")
+    out = Output(case.shape, "float32")
+    fastconv.max_pool2d_backward(dy, indices, case.shape, **case.arguments, out=out.array)
+    out.assert_surroundings_untouched()
+    expected = reference.max_pool2d_backward(dy, indices, case.shape, **case.arguments)
+    np.testing.assert_array_equal(out.array, expected)
+
+
+def test_windows_of_more_than_256_positions(isa: str) -> None:
+    x = random((1, 20, 21, 5), "float32")
+    y = fastconv.max_pool2d(x, (17, 20), 1)
+    np.testing.assert_array_equal(y, reference.max_pool2d(x, (17, 20), 1))
+    with pytest.raises(ValueError, match=r"pool_size.*256.*Received: pool_size="):
+        fastconv.max_pool2d(x, (17, 20), 1, return_indices=True)
+
+
+def test_golden_values_of_keras() -> None:
+    x = np.arange(9, dtype="float32").reshape(1, 3, 3, 1)
+    y = fastconv.avg_pool2d(x, 2, 2, "SAME")
+    np.testing.assert_array_equal(y[0, :, :, 0], [[2, 3.5], [6.5, 8]])
+    y = fastconv.max_pool2d(x, 2, 2, "same")
+    np.testing.assert_array_equal(y[0, :, :, 0], [[4, 5], [7, 8]])
