@@ -27,7 +27,7 @@ class Nadam(Optimizer):
     >>> w = Variable([1.0])
     >>> Nadam(0.1).apply([np.array([3.0])], [w])
     >>> w.numpy().round(4)
-    array([0.8932], dtype=float32)
+    array([0.8937], dtype=float32)
     """
 
     slot_groups = (("momentum", "velocity"),)
