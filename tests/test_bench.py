@@ -101,6 +101,8 @@ def test_time_calls_reports_seconds_per_call():
     assert 0 < cores < 1.5
     times, _ = time_calls(run, 0.0005)
     assert len(times) == 1
+    times, _ = time_calls(lambda: time.sleep(0.005), 0.02, "cpu")
+    assert min(times) < 0.002
 
 
 def test_deviation_sees_values_nan_and_shapes():
@@ -291,7 +293,13 @@ def test_command_measures_and_writes_json(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--against", "theano"], ["--passes", "sideways"], ["--threads", "0"], ["--rounds", "x"]],
+    [
+        ["--clock", "cpu", "--threads", "2"],
+        ["--against", "theano"],
+        ["--passes", "sideways"],
+        ["--threads", "0"],
+        ["--rounds", "x"],
+    ],
 )
 def test_command_refuses_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stop:

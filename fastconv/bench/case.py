@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Pass = Literal["forward", "backward"]
 Op = Literal["conv2d", "depthwise_conv2d", "max_pool2d"]
+Clock = Literal["wall", "cpu"]
 Pair = tuple[int, int]
 
 PASSES: tuple[Pass, ...] = ("forward", "backward")

@@ -37,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     seed-conv1               first      32x28x28x1 -> 32, 5x5
     0
     """
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.clock == "cpu" and options.threads > 1:
+        parser.error("--clock cpu needs --threads 1")
     cases = select(options.cases, options.group)
     if options.list:
         for case in cases:
@@ -59,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         threads=options.threads,
         rounds=options.rounds,
         seconds=options.seconds,
+        clock=options.clock,
         note=say,
     )
     say(", ".join(f"{peer} {version}" for peer, version in versions.items()))
@@ -146,6 +150,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0.25,
         metavar="S",
         help="time of a contender on a case, all rounds together (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="elapsed time or processor time, which helps on a busy machine (default: %(default)s)",
     )
     parser.add_argument(
         "--json", metavar="FILE", help="write all figures; '-' is the standard output"

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fastconv.bench.case import PASSES, Case, Pass
+from fastconv.bench.case import PASSES, Case, Clock, Pass
 from fastconv.bench.peers import environment
 
 #: Largest accepted difference between two libraries, relative to the largest result. Rounding, even
@@ -156,6 +156,7 @@ def run(
     threads: int = 1,
     rounds: int = 5,
     seconds: float = 0.25,
+    clock: Clock = "wall",
     note: Callable[[str], None] = lambda message: None,
 ) -> tuple[dict[str, str], Generator[Result, None, None]]:
     """Measure ``cases`` on ``peers``, interleaved.
@@ -172,6 +173,9 @@ def run(
         How often every contender has its turn on a case.
     seconds : float
         What one contender gets for one case and pass, all rounds together.
+    clock : 'wall' or 'cpu'
+        What counts: elapsed time, or the processor time of all threads, which other programs on
+        the machine disturb less. The latter makes sense for one thread.
     note : callable
         Told about peers that are not installed.
 
@@ -199,14 +203,19 @@ def run(
             for case in cases:
                 for pass_ in passes:
                     result = Result(case, pass_)
-                    _measure(result, contenders, Path(folder), rounds, seconds)
+                    _measure(result, contenders, Path(folder), rounds, seconds, clock)
                     yield result
 
     return versions, results()
 
 
 def _measure(
-    result: Result, contenders: dict[str, Contender], folder: Path, rounds: int, seconds: float
+    result: Result,
+    contenders: dict[str, Contender],
+    folder: Path,
+    rounds: int,
+    seconds: float,
+    clock: Clock,
 ) -> None:
     racing: dict[str, Contender] = {}
     truth = folder / "truth.npz"
@@ -228,10 +237,11 @@ def _measure(
             racing[peer] = contender
     truth.unlink(missing_ok=True)
     for turn in range(_PATIENCE * rounds):
-        if turn >= rounds and all(result.timings[peer].cores > _UNDISTURBED for peer in racing):
+        disturbed = any(result.timings[peer].cores < _UNDISTURBED for peer in racing)
+        if turn >= rounds and (clock == "cpu" or not disturbed):
             break
         for peer, contender in list(racing.items()):
-            answer = _ask(contender, "round", seconds=seconds / rounds)
+            answer = _ask(contender, "round", seconds=seconds / rounds, clock=clock)
             timing = result.timings[peer]
             if "failed" in answer:
                 timing.note = answer["failed"]

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from fastconv.bench.case import Array, Case
+from fastconv.bench.case import Array, Case, Clock
 from fastconv.bench.peers import Peer, Variant, connect
 
 #: Calls shorter than this are timed in batches.
@@ -25,10 +25,13 @@ _RESOLUTION = 2e-4
 _KEEP = 1.25
 
 
-def time_calls(run: Callable[[], Any], seconds: float) -> tuple[list[float], float]:
+def time_calls(
+    run: Callable[[], Any], seconds: float, clock: Clock = "wall"
+) -> tuple[list[float], float]:
     """Call ``run`` for about ``seconds``; return seconds per call, and the cores the fastest used.
 
-    The first call is a warm-up, unless it alone takes longer than ``seconds``.
+    The first call is a warm-up, unless it alone takes longer than ``seconds``. The clock "cpu"
+    counts the processor time of all threads.
 
     Examples
     --------
@@ -42,7 +45,8 @@ def time_calls(run: Callable[[], Any], seconds: float) -> tuple[list[float], flo
         for _ in range(calls):
             run()
         wall = max(time.perf_counter() - start, 1e-9)
-        return wall / calls, (time.process_time() - cpu) / wall
+        used = max(time.process_time() - cpu, 1e-9)
+        return (wall if clock == "wall" else used) / calls, used / wall
 
     measured = [measure(1)]
     if measured[0][0] < seconds:
@@ -51,7 +55,7 @@ def time_calls(run: Callable[[], Any], seconds: float) -> tuple[list[float], flo
         end = time.perf_counter() + seconds
         while not measured or time.perf_counter() < end:
             measured.append(measure(calls))
-    return [wall for wall, _ in measured], min(measured)[1]
+    return [entry[0] for entry in measured], min(measured)[1]
 
 
 def deviation(results: tuple[Array, ...], expected: tuple[Array, ...]) -> float:
@@ -99,10 +103,10 @@ class Worker:
         self.measured = False
         return {"error": error}
 
-    def round(self, seconds: float) -> dict[str, Any]:
+    def round(self, seconds: float, clock: Clock) -> dict[str, Any]:
         """Measure every variant still in the race and report the fastest."""
         share = seconds / len(self.variants)
-        measured = [(variant, *time_calls(variant.run, share)) for variant in self.variants]
+        measured = [(variant, *time_calls(variant.run, share, clock)) for variant in self.variants]
         variant, times, cores = min(measured, key=lambda entry: min(entry[1]))
         if not self.measured:
             limit = _KEEP * min(times)
