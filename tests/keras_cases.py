@@ -344,10 +344,24 @@ def cases() -> dict[str, Case]:
         found[f"metric: {name}"] = _metric_case(make, true, pred)
     for name, (make, true, pred) in _UNWEIGHTED_METRICS.items():
         found[f"metric: {name}"] = lambda k, m=make, t=true, p=pred: _collected(m(k), t, p)
-    for name in (
-        "linear relu relu6 sigmoid tanh elu selu softplus softsign leaky_relu gelu silu exponential "
-        "hard_sigmoid softmax log_softmax"
-    ).split():
+    for name in [
+        "linear",
+        "relu",
+        "relu6",
+        "sigmoid",
+        "tanh",
+        "elu",
+        "selu",
+        "softplus",
+        "softsign",
+        "leaky_relu",
+        "gelu",
+        "silu",
+        "exponential",
+        "hard_sigmoid",
+        "softmax",
+        "log_softmax",
+    ]:
         x = LINE[None] if "softmax" in name else LINE
         found[f"activation: {name}"] = lambda k, n=name, x=x: getattr(k.activations, n)(x)
     found["activation: relu general"] = lambda k: k.activations.relu(LINE, 0.1, 2.0, 0.5)

@@ -54,10 +54,24 @@ LAST: dict[str, Callable[[], Layer]] = {
     "softmax axis": lambda: layers.Softmax(axis=1),
     "rescaling": lambda: layers.Rescaling([2.0, 0.5, 1.0, -1.0], offset=0.3),
 }
-for name in (
-    "linear relu sigmoid tanh elu selu softplus softsign leaky_relu gelu silu exponential "
-    "hard_sigmoid relu6 softmax log_softmax"
-).split():
+for name in [
+    "linear",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "elu",
+    "selu",
+    "softplus",
+    "softsign",
+    "leaky_relu",
+    "gelu",
+    "silu",
+    "exponential",
+    "hard_sigmoid",
+    "relu6",
+    "softmax",
+    "log_softmax",
+]:
     LAST[f"activation {name}"] = lambda name=name: layers.Activation(name)
 
 

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import constraints, initializers, regularizers
+from fastconv import constraints, functional, initializers, regularizers
 from fastconv.layers.layer import Layer, Shape, State
 
 __all__ = ["BatchNormalization"]
@@ -50,6 +49,7 @@ class BatchNormalization(Layer):
     """
 
     min_ndim = 2
+    elementwise = True
 
     def __init__(
         self,
@@ -138,61 +138,51 @@ class BatchNormalization(Layer):
         self.check_input_shape(input_shape)
         return tuple(input_shape)
 
-    def _channels_last(self, array: Array) -> Array:
-        """Return a view with the channels last."""
-        return array if self.axis in (-1, array.ndim - 1) else np.moveaxis(array, self.axis, -1)
-
     def _uses_batch(self, state: State) -> bool:
         return state.training and self.trainable
 
-    def forward(self, x: Array, y: Array, state: State) -> None:
-        x, y = self._channels_last(x), self._channels_last(y)
-        if self._uses_batch(state):
-            axes = tuple(range(x.ndim - 1))
-            mean = x.mean(axis=axes, dtype=np.float64)
-            np.subtract(x, mean.astype(x.dtype), out=y)
-            variance = np.square(y).mean(axis=axes, dtype=np.float64)
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.value += (1 - self.momentum) * (batch - moving.value)
-        else:
-            mean, variance = self.moving_mean.value, self.moving_variance.value
-            np.subtract(x, mean, out=y)
-        scale = (1 / np.sqrt(variance + self.epsilon)).astype(x.dtype)
-        state.extra["mean"], state.extra["scale"] = np.asarray(mean, x.dtype), scale
-        np.multiply(y, scale * self.gamma.value if self.scale else scale, out=y)
-        if self.center:
-            np.add(y, self.beta.value, out=y)
+    def _gamma(self) -> Array | None:
+        return self.gamma.value if self.scale else None
 
-    def prepare(self, state: State) -> None:
-        if state.training:
-            state.extra["normal"] = state.allocate(state.input_shape, self.dtype)
+    def forward(self, x: Array, y: Array, state: State) -> None:
+        batch = self._uses_batch(state)
+        _, mean, variance = functional.batch_norm_forward(
+            x,
+            self._gamma(),
+            self.beta.value if self.center else None,
+            mean=None if batch else self.moving_mean.value,
+            variance=None if batch else self.moving_variance.value,
+            epsilon=self.epsilon,
+            axis=self.axis,
+            out=y,
+        )
+        state.extra["statistics"] = (mean, variance)
+        if batch:
+            rest = 1 - self.momentum
+            self.moving_mean.value += rest * (mean - self.moving_mean.value)
+            self.moving_variance.value += rest * (variance - self.moving_variance.value)
 
     def backward(self, dy: Array, dx: Array | None, state: State) -> None:
-        x, dy = self._channels_last(state.x), self._channels_last(dy)
-        normal = self._channels_last(state.extra["normal"])
-        axes = tuple(range(x.ndim - 1))
-        scale = state.extra["scale"]
-        np.subtract(x, state.extra["mean"], out=normal)
-        np.multiply(normal, scale, out=normal)
-        count = x.size // x.shape[-1]
-        dbeta = dy.sum(axis=axes)
-        dgamma = np.einsum("nc,nc->c", *(a.reshape(-1, x.shape[-1]) for a in (dy, normal)))
-        if self.trainable:
-            if self.scale and self.gamma.grad is not None:
-                self.gamma.grad[...] = dgamma
-            if self.center and self.beta.grad is not None:
-                self.beta.grad[...] = dbeta
-        if dx is None:
-            return
-        dx = self._channels_last(dx)
-        factor = scale * self.gamma.value if self.scale else scale
-        if not self._uses_batch(state):
-            np.multiply(dy, factor, out=dx)
-            return
-        np.multiply(normal, dgamma / x.dtype.type(count), out=normal)
-        np.subtract(dy, normal, out=dx)
-        np.subtract(dx, dbeta / x.dtype.type(count), out=dx)
-        np.multiply(dx, factor, out=dx)
+        needs = ["dx"] if dx is not None else []
+        if self.scale and "dw" in state.needs:
+            needs.append("dgamma")
+        if self.center and "dw" in state.needs:
+            needs.append("dbeta")
+        functional.batch_norm_backward(
+            dy,
+            state.x,
+            self._gamma(),
+            *state.extra["statistics"],
+            training=self._uses_batch(state),
+            epsilon=self.epsilon,
+            axis=self.axis,
+            needs=needs,
+            out=(
+                dx,
+                self.gamma.grad if self.scale else None,
+                self.beta.grad if self.center else None,
+            ),
+        )
 
     def get_config(self) -> dict[str, Any]:
         config = {
