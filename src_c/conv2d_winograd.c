@@ -5,13 +5,14 @@
  *   - by tiles: all weights are transformed first, then each task takes a block of tiles from x to y, and what it holds
  *     between the transforms stays in its second-level cache;
  *   - by panels: for few tiles or many weights. All tiles are transformed first, then each task takes a panel of output
- *     channels from w to y, and transforms its weights row by row between the products.
+ *     channels from w to y: it transforms the weights of some input channels and multiplies them before it goes on.
  * V is laid out as [36][tiles / mr][c / lanes][mr][lanes], U as [36][panel][c][nr], M as [36][tiles / mr][panel][mr][nr].
  *
  * A NaN or infinity in x reaches all outputs of the tiles that read it, and no others. */
 #include "conv2d_winograd.h"
 
 #include <assert.h>
+#include <string.h>
 
 typedef struct {
     fc_winograd_plan plan;
@@ -41,6 +42,7 @@ static void finish_plan(fc_winograd_plan *p) {
     p->tiles_w = fc_ceil_div(p->ow, p->m);
     p->tiles = p->n * p->tiles_h * p->tiles_w;
     const ptrdiff_t wide = p->kernels->panel[0].nr, narrow = p->kernels->panel[1].nr, rest = p->k % wide;
+    p->lanes_c = fc_round_up(p->c, p->kernels->lanes);
     p->panels = fc_ceil_div(p->k, wide);
     p->width = p->k - rest + (rest == 0 ? 0 : rest <= narrow ? narrow : wide);
 }
@@ -100,10 +102,9 @@ void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t firs
     }
 }
 
-static ptrdiff_t padded_channels(const fc_winograd_plan *p) { return fc_round_up(p->c, p->kernels->lanes); }
 static ptrdiff_t u_position(const fc_winograd_plan *p) { return p->width * p->c + FC_WINOGRAD_SKEW; }
 static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return fc_round_up(tiles, p->kernels->mr) * padded_channels(p) + FC_WINOGRAD_SKEW;
+    return fc_round_up(tiles, p->kernels->mr) * p->lanes_c + FC_WINOGRAD_SKEW;
 }
 static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_t width) {
     return fc_round_up(tiles, p->kernels->mr) * width + FC_WINOGRAD_SKEW;
@@ -112,30 +113,38 @@ static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_
 static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t position, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
     const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = kernels->mr,
-                                         .group_stride = kernels->mr * padded_channels(&call->plan), .tile_stride = kernels->lanes};
+                                         .group_stride = kernels->mr * call->plan.lanes_c, .tile_stride = kernels->lanes};
     fc_winograd_input(&call->plan, call->x, first, count, &layout, v);
 }
 
-/* Where the weights transform finds input channels c0 .. c1 - 1 of a panel. `copy` has room for r * r * (c1 - c0) * nr elements: a
- * rotated kernel is transposed into it. */
-static fc_winograd_weights_args weights_source(const winograd_call *call, const fc_winograd_columns *panel, ptrdiff_t c0, ptrdiff_t c1,
-                                               float *copy) {
+/* Rows of weights that are fetched ahead. */
+enum { FETCH_AHEAD = 12 };
+
+/* Copies the weights of a panel, for input channels c0 .. c1 - 1, to copy[tap][c][nr], as the forward pass of the plan sees
+ * them. What is read lies in pieces of a panel's width, often a power of two apart: read more than once where it is, it would
+ * evict itself. */
+static void copy_weights(const winograd_call *call, const fc_winograd_columns *panel, ptrdiff_t c0, ptrdiff_t c1, float *copy) {
     const fc_winograd_plan *const p = &call->plan;
-    fc_winograd_weights_args args = {.rows = c1 - c0, .columns = panel->columns, .nr = panel->nr};
-    if (!call->transposed) {
-        args.tap = p->c * p->k;
-        args.ld = p->k;
-        args.w = call->w + c0 * p->k + panel->first;
-        return args;
+    const ptrdiff_t taps = p->r * p->r, tap_size = (c1 - c0) * panel->nr;
+    for (ptrdiff_t t = 0; t < taps; t++) {
+        if (call->transposed) {
+            const float *const from = call->w + ((taps - 1 - t) * p->k + panel->first) * p->c + c0;
+            fc_kernels(FC_F32)->frame.transpose(from, p->c, copy + t * tap_size, panel->nr, panel->columns, c1 - c0);
+            continue;
+        }
+        for (ptrdiff_t c = c0; c < c1; c++) {
+            const float *const from = call->w + (t * p->c + c) * p->k + panel->first;
+            float *const to = copy + t * tap_size + (c - c0) * panel->nr;
+            for (ptrdiff_t k = 0; k < panel->nr; k += 16) __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)(FETCH_AHEAD * p->k + k) * sizeof(float)));
+            if (panel->columns == 32) memcpy(to, from, 32 * sizeof(float));
+            else if (panel->columns == 16) memcpy(to, from, 16 * sizeof(float));
+            else memcpy(to, from, (size_t)panel->columns * sizeof(float));
+        }
     }
-    const ptrdiff_t taps = p->r * p->r;
-    args.tap = (c1 - c0) * panel->nr;
-    args.ld = panel->nr;
-    args.w = copy;
-    for (ptrdiff_t t = 0; t < taps; t++)
-        fc_kernels(FC_F32)->frame.transpose(call->w + ((taps - 1 - t) * p->k + panel->first) * p->c + c0, p->c, copy + t * args.tap, args.ld,
-                                            panel->columns, c1 - c0);
-    return args;
+}
+
+static fc_winograd_weights_args copied_weights(const fc_winograd_columns *panel, ptrdiff_t rows, const float *copy) {
+    return (fc_winograd_weights_args){.w = copy, .tap = rows * panel->nr, .ld = panel->nr, .rows = rows, .columns = panel->columns, .nr = panel->nr};
 }
 
 /* Input channels of one task of the weights transform. */
@@ -149,13 +158,11 @@ static fc_status transform_weights_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t c0 = task % chunks * WEIGHTS_CHUNK, c1 = fc_min(c0 + WEIGHTS_CHUNK, p->c);
     float *const copy = fc_scratch(FC_SLOT_TASK, (size_t)(p->r * p->r * WEIGHTS_CHUNK * panel.nr) * sizeof(float));
     if (!copy) return FC_NO_MEMORY;
-    fc_winograd_weights_args args = weights_source(call, &panel, c0, c1, copy);
+    copy_weights(call, &panel, c0, c1, copy);
+    fc_winograd_weights_args args = copied_weights(&panel, c1 - c0, copy);
     args.position = u_position(p);
-    for (int row = 0; row < FC_WINOGRAD_TILE; row++) {
-        args.row = row;
-        args.u = call->u + FC_WINOGRAD_TILE * row * args.position + panel.first * p->c + c0 * panel.nr;
-        p->transforms->weights(&args);
-    }
+    args.u = call->u + panel.first * p->c + c0 * panel.nr;
+    p->transforms->weights(&args);
     return FC_OK;
 }
 
@@ -164,17 +171,13 @@ static fc_status transform_weights(const winograd_call *call) {
     return fc_parallel_for(p->panels * fc_ceil_div(p->c, WEIGHTS_CHUNK), (double)(p->c * p->width) * 2, transform_weights_task, call);
 }
 
-/* M of `count` tiles and one panel, positions first .. last - 1 of V: u is position `first` of the panel. */
-static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, int first, int last, ptrdiff_t count, const float *v,
-                     const float *u, ptrdiff_t u_step, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
-    const ptrdiff_t mr = p->kernels->mr, v_step = v_position(p, count), v_group = mr * padded_channels(p);
-    for (int q = first; q < last; q++) {
-        const float *a = v + q * v_step;
-        float *out = m + q * m_step;
-        const float *const b = u + (q - first) * u_step;
-        for (ptrdiff_t t = 0; t < count; t += mr, a += v_group, out += m_group)
-            panel->kernels->gemm[fc_min(mr, count - t)](a, b, p->c, out);
-    }
+/* M (+)= V U for one position of `count` tiles, one panel, and input channels c0 .. c1 - 1, which u starts with. */
+static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, ptrdiff_t count, const float *v, ptrdiff_t c0, ptrdiff_t c1,
+                     const float *u, float *m, ptrdiff_t m_group) {
+    const ptrdiff_t mr = p->kernels->mr, v_group = mr * p->lanes_c;
+    v += c0 * mr;
+    for (ptrdiff_t t = 0; t < count; t += mr, v += v_group, m += m_group)
+        panel->kernels->gemm[fc_min(mr, count - t)](v, u, c1 - c0, m, c0 > 0);
 }
 
 /* Activations that the output transform does not know. */
@@ -224,7 +227,8 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
         for (ptrdiff_t i = 0; i < p->panels; i++) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-            products(p, &panel, q, q + 1, count, v, call->packed + q * u_position(p) + panel.first * p->c, 0, m + panel.first * mr, m_step, p->width * mr);
+            products(p, &panel, count, v + q * v_step, 0, p->c, call->packed + q * u_position(p) + panel.first * p->c,
+                     m + q * m_step + panel.first * mr, p->width * mr);
         }
     output_tiles(call, 0, p->panels, first, count, m, m_step, p->width * mr);
     return FC_OK;
@@ -233,41 +237,77 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
 static fc_status input_task(const void *context, ptrdiff_t task) {
     const winograd_call *const call = context;
     const ptrdiff_t mr = call->plan.kernels->mr, first = task * mr, count = fc_min(mr, call->count - first);
-    input_tiles(call, call->first + first, count, v_position(&call->plan, call->count), call->v + first * padded_channels(&call->plan));
+    input_tiles(call, call->first + first, count, v_position(&call->plan, call->count), call->v + first * call->plan.lanes_c);
     return FC_OK;
 }
 
-static fc_status panel_task(const void *context, ptrdiff_t task) {
+/* Of a task by panels: input channels whose weights are transformed at once, a multiple of the lanes, and panels. */
+enum { PANEL_CHUNK = 32, PANEL_GROUP = 32 };
+
+static ptrdiff_t group_panels(const fc_winograd_plan *p) { return PANEL_GROUP / p->kernels->panel[0].nr; }
+
+/* Panels of one group, with packed weights. */
+static void multiply_packed(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t first = fc_winograd_panel_at(p, begin).first, v_step = v_position(p, call->count);
+    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
+        for (ptrdiff_t i = begin; i < end; i++) {
+            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+            products(p, &panel, call->count, call->v + q * v_step, 0, p->c, call->packed + q * u_position(p) + panel.first * p->c,
+                     m + q * m_step + (panel.first - first) * p->kernels->mr, m_group);
+        }
+}
+
+/* The same with weights that are transformed on the way. */
+static fc_status multiply(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t first = fc_winograd_panel_at(p, begin).first, chunk = fc_min(PANEL_CHUNK, p->c);
+    const ptrdiff_t v_step = v_position(p, call->count), u_step = chunk * PANEL_GROUP + FC_WINOGRAD_SKEW, u_size = FC_WINOGRAD_POSITIONS * u_step;
+    float *const u = fc_scratch(FC_SLOT_TASK2, (size_t)(u_size + p->r * p->r * chunk * PANEL_GROUP) * sizeof(float));
+    if (!u) return FC_NO_MEMORY;
+    for (ptrdiff_t c0 = 0; c0 < p->c; c0 += chunk) {
+        const ptrdiff_t c1 = fc_min(c0 + chunk, p->c);
+        for (ptrdiff_t i = begin; i < end; i++) {
+            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+            copy_weights(call, &panel, c0, c1, u + u_size);
+            fc_winograd_weights_args args = copied_weights(&panel, c1 - c0, u + u_size);
+            args.u = u + (panel.first - first) * chunk;
+            args.position = u_step;
+            p->transforms->weights(&args);
+        }
+        for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
+            for (ptrdiff_t i = begin; i < end; i++) {
+                const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+                const ptrdiff_t at = panel.first - first;
+                products(p, &panel, call->count, call->v + q * v_step, c0, c1, u + q * u_step + at * chunk,
+                         m + q * m_step + at * p->kernels->mr, m_group);
+            }
+    }
+    return FC_OK;
+}
+
+static fc_status panels_task(const void *context, ptrdiff_t task) {
     const winograd_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
-    const fc_winograd_columns panel = fc_winograd_panel_at(p, task);
-    const ptrdiff_t u_step = p->c * panel.nr + FC_WINOGRAD_SKEW, m_step = m_position(p, call->count, panel.nr);
-    float *const u = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_TILE * u_step + FC_WINOGRAD_POSITIONS * m_step) * sizeof(float));
-    float *const copy = call->transposed && !call->packed ? fc_scratch(FC_SLOT_TASK2, (size_t)(p->r * p->r * p->c * panel.nr) * sizeof(float)) : u;
-    if (!u || !copy) return FC_NO_MEMORY;
-    float *const m = u + FC_WINOGRAD_TILE * u_step;
-    fc_winograd_weights_args args = {0};
-    if (!call->packed) args = weights_source(call, &panel, 0, p->c, copy);
-    args.u = u;
-    args.position = u_step;
-    for (int row = 0; row < FC_WINOGRAD_TILE; row++) {
-        const int q = row * FC_WINOGRAD_TILE;
-        if (call->packed) {
-            const float *const packed = call->packed + q * u_position(p) + panel.first * p->c;
-            products(p, &panel, q, q + FC_WINOGRAD_TILE, call->count, call->v, packed, u_position(p), m, m_step, panel.nr * p->kernels->mr);
-        } else {
-            args.row = row;
-            p->transforms->weights(&args);
-            products(p, &panel, q, q + FC_WINOGRAD_TILE, call->count, call->v, u, u_step, m, m_step, panel.nr * p->kernels->mr);
-        }
+    const ptrdiff_t begin = task * group_panels(p), end = fc_min(begin + group_panels(p), p->panels);
+    const fc_winograd_columns last = fc_winograd_panel_at(p, end - 1);
+    const ptrdiff_t width = last.first + last.nr - fc_winograd_panel_at(p, begin).first;
+    const ptrdiff_t m_step = m_position(p, call->count, width), m_group = width * p->kernels->mr;
+    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * m_step) * sizeof(float));
+    if (!m) return FC_NO_MEMORY;
+    if (call->packed) {
+        multiply_packed(call, begin, end, m, m_step, m_group);
+    } else {
+        const fc_status status = multiply(call, begin, end, m, m_step, m_group);
+        if (status != FC_OK) return status;
     }
-    output_tiles(call, task, task + 1, call->first, call->count, m, m_step, panel.nr * p->kernels->mr);
+    output_tiles(call, begin, end, call->first, call->count, m, m_step, m_group);
     return FC_OK;
 }
 
 /* Tiles of a task such that V and M of a block take up half of a second-level cache of 1 MB. */
 static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
-    const ptrdiff_t mr = p->kernels->mr, bytes = FC_WINOGRAD_POSITIONS * (padded_channels(p) + p->width) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t mr = p->kernels->mr, bytes = FC_WINOGRAD_POSITIONS * (p->lanes_c + p->width) * (ptrdiff_t)sizeof(float);
     ptrdiff_t block = fc_max(fc_min(512 * 1024 / (bytes * mr), 12), 1) * mr;
     return block;
 }
@@ -289,7 +329,7 @@ static fc_status by_tiles(winograd_call *call) {
 
 static fc_status by_panels(winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t most = 128;
+    ptrdiff_t most = 128;
     call->count = fc_min(most, p->tiles);
     call->v = fc_scratch(FC_SLOT_CALL, (size_t)(FC_WINOGRAD_POSITIONS * v_position(p, call->count)) * sizeof(float));
     if (!call->v) return FC_NO_MEMORY;
@@ -299,7 +339,7 @@ static fc_status by_panels(winograd_call *call) {
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, p->kernels->mr), (double)call->count * per_tile, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
-        status = fc_parallel_for(p->panels, fc_macs_ns(macs) + (double)(p->c * p->width) * 2, panel_task, call);
+        status = fc_parallel_for(fc_ceil_div(p->panels, group_panels(p)), fc_macs_ns(macs) + (double)(p->c * p->width) * 2, panels_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
@@ -308,7 +348,7 @@ static fc_status by_panels(winograd_call *call) {
 static fc_status run(winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     if (p->tiles == 0) return FC_OK;
-    int panels = p->tiles <= 4 * p->kernels->mr || p->c * p->k >= 128 * 256;
+    int panels = (p->tiles <= 8 * p->kernels->mr && p->panels > 1) || p->c * p->k > 256 * 256;
     return panels ? by_panels(call) : by_tiles(call);
 }
 

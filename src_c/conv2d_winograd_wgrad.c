@@ -25,13 +25,13 @@ typedef struct {
 } wgrad_call;
 
 static ptrdiff_t channels_step(const fc_winograd_plan *p) {
-    return p->kernels->lanes % p->kernels->mr ? fc_round_up(p->c, p->kernels->lanes) + FC_WINOGRAD_SKEW : p->kernels->lanes;
+    return p->kernels->lanes % p->kernels->mr ? p->lanes_c + FC_WINOGRAD_SKEW : p->kernels->lanes;
 }
 static ptrdiff_t v_block(const fc_winograd_plan *p, ptrdiff_t tiles) {
     return p->kernels->lanes % p->kernels->mr ? p->kernels->lanes : tiles * p->kernels->lanes;
 }
 static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return tiles * (fc_round_up(p->c, p->kernels->lanes) + FC_WINOGRAD_SKEW) + FC_WINOGRAD_SKEW;
+    return tiles * (p->lanes_c + FC_WINOGRAD_SKEW) + FC_WINOGRAD_SKEW;
 }
 static ptrdiff_t d_position(const fc_winograd_plan *p, ptrdiff_t tiles) { return tiles * p->width + FC_WINOGRAD_SKEW; }
 static ptrdiff_t sums_position(const wgrad_call *call, ptrdiff_t nr) { return call->chunk * nr + FC_WINOGRAD_SKEW; }

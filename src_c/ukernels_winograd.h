@@ -24,12 +24,11 @@ typedef struct {
     int ahead;  /* whether to prefetch the next tile of the row */
 } fc_winograd_input_args;
 
-/* Row `row` (of 6) of U for one panel: six positions, u[j * position + c * nr + k] for c < rows, k < nr; zero for k >= columns.
- * Tap (i, j) of the kernel is w[(i * r + j) * tap + c * ld + k]; tap is negative for a rotated kernel. */
+/* U of one panel, u[p * position + c * nr + k] for c < rows, k < nr; zero for k >= columns. Tap (i, j) of the kernel is
+ * w[(i * r + j) * tap + c * ld + k]; tap is negative for a rotated kernel. */
 typedef struct {
     const void *w;
     ptrdiff_t tap, ld, rows, columns, nr;
-    int row;
     void *u;
     ptrdiff_t position;
 } fc_winograd_weights_args;
@@ -74,8 +73,8 @@ typedef struct {
     void (*dw)(const fc_winograd_dw_args *args);
 } fc_winograd_transforms;
 
-/* out[i * nr + j] = sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr. */
-typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, void *out);
+/* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr. */
+typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, void *out, int accumulate);
 /* acc[i * nr + j] (+)= sum over t < depth of a[t * step + i] * d[t * nr + j]. */
 typedef void (*fc_winograd_wgrad_fn)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate);
 

@@ -40,8 +40,8 @@ FC_INLINE void NAME(winograd_flush)(const int MR, const int NV, vec acc[FC_MR_MA
     }
 }
 
-FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, real *const out) {
-    int accumulate = 0;
+FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, real *const out,
+                                  int accumulate) {
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
@@ -75,8 +75,9 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
 /* A function of each kind for every number of rows, and the panel's entry in the table. */
 #ifndef FC_WINOGRAD_FNS
 #define FC_WINOGRAD_FNS(mr, nv)                                                                                        \
-    static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, void *out) {            \
-        NAME(winograd_gemm)(mr, nv, a, u, depth, out);                                                                 \
+    static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, void *out,              \
+                                               int accumulate) {                                                       \
+        NAME(winograd_gemm)(mr, nv, a, u, depth, out, accumulate);                                                                 \
     }                                                                                                                  \
     static void NAME(winograd_wgrad_##mr##x##nv)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth,        \
                                                  void *acc, int accumulate) {                                          \

@@ -141,40 +141,33 @@ static void NAME(winograd_input)(const fc_winograd_input_args *const a) {
 }
 
 FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_args *const a) {
-    static const double POINT[5] = {0, FC_WINOGRAD_A, -FC_WINOGRAD_A, FC_WINOGRAD_B, -FC_WINOGRAD_B};
-    static const double SCALE[5] = {1, FC_WINOGRAD_GA, FC_WINOGRAD_GA, FC_WINOGRAD_GB, FC_WINOGRAD_GB};
-    /* Row `row` of G. */
-    vec g[5];
-    double power = a->row < 5 ? SCALE[a->row] : 0;
-    for (int i = 0; i < R; i++) {
-        g[i] = C_(a->row < 5 ? power : i == R - 1);
-        power *= a->row < 5 ? POINT[a->row] : 0;
-    }
-    const int first = a->row < 5 ? 0 : R - 1, last = a->row == 0 ? 1 : R;
-    const ptrdiff_t tap = a->tap;
-    for (ptrdiff_t k = 0; k < a->nr; k += VL) {
-        const ptrdiff_t n = a->columns - k;
-        real *u = (real *)a->u + k;
-        FC_UNROLL(1)
-        for (ptrdiff_t c = 0; c < a->rows; c++, u += a->nr) {
+    const ptrdiff_t tap = a->tap, position = a->position;
+    for (ptrdiff_t c = 0; c < a->rows; c++) {
+        for (ptrdiff_t k = 0; k < a->nr; k += VL) {
+            const ptrdiff_t n = a->columns - k;
             const real *const w = (const real *)a->w + c * a->ld + (n > 0 ? k : 0);
-            vec t[5], out[6];
-            FC_UNROLL(5)
-            for (int j = 0; j < R; j++) t[j] = v_zero();
-            if (n >= VL) {
-                for (int i = first; i < last; i++) {
-                    FC_UNROLL(5)
-                    for (int j = 0; j < R; j++) t[j] = v_fma(g[i], v_load(w + (i * R + j) * tap), t[j]);
+            vec buffer[6][5];
+            FC_UNROLL(1)
+            for (int j = 0; j < R; j++) {
+                vec t[5], out[6];
+                FC_UNROLL(5)
+                for (int i = 0; i < R; i++) {
+                    const real *const p = w + (i * R + j) * tap;
+                    t[i] = n >= VL ? v_load(p) : n > 0 ? v_load_n(p, n) : v_zero();
+                    FC_PREFETCH(p, 8 * a->ld);
                 }
-            } else if (n > 0) {
-                for (int i = first; i < last; i++) {
-                    FC_UNROLL(5)
-                    for (int j = 0; j < R; j++) t[j] = v_fma(g[i], v_load_n(w + (i * R + j) * tap, n), t[j]);
-                }
+                NAME(winograd_g)(R, t, out);
+                FC_UNROLL(6)
+                for (int i = 0; i < 6; i++) buffer[i][j] = out[i];
             }
-            NAME(winograd_g)(R, t, out);
-            FC_UNROLL(6)
-            for (int j = 0; j < 6; j++) v_store(u + j * a->position, out[j]);
+            real *u = (real *)a->u + c * a->nr + k;
+            FC_UNROLL(1)
+            for (int i = 0; i < 6; i++, u += 6 * position) {
+                vec out[6];
+                NAME(winograd_g)(R, buffer[i], out);
+                FC_UNROLL(6)
+                for (int j = 0; j < 6; j++) v_store(u + j * position, out[j]);
+            }
         }
     }
 }
