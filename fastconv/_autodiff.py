@@ -122,6 +122,16 @@ class Tensor(NDArrayOperatorsMixin):
         before = self.value.shape
         return Tensor(self.value.reshape(wanted), [(self, lambda dy: dy.reshape(before))])
 
+    def ravel(self) -> "Tensor":
+        """Return the elements along one axis."""
+        return self.reshape(-1)
+
+    flatten = ravel
+
+    def transpose(self, *axes: int) -> Any:
+        """Return the axes in another order, reversed by default."""
+        return np.transpose(self, axes or None)
+
     def astype(self, dtype: Any) -> "Tensor":
         """Return the elements as another type."""
         before = self.value.dtype

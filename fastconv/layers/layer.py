@@ -353,11 +353,36 @@ class Layer(_objects.Serializable):
             )
         if isinstance(x, Tensor):
             self.ensure_built(x.shape)
-            return self._call(x, training)  # type: ignore[no-any-return]
+            own = type(self).call is not Layer.call
+            return self._call(x, training) if own else self._recorded(x, training)  # type: ignore
         array = np.ascontiguousarray(as_float(x), dtype=self.dtype)
         array = array.reshape(np.shape(x))
         self.ensure_built(array.shape)
         return self.run(array, training)
+
+    def _recorded(self, x: Tensor, training: bool) -> Tensor:
+        """Return the output of a layer without ``call`` as a tensor: a part of a user's layer."""
+        shape = known_shape(self.compute_output_shape(x.shape))
+        state = State(training, x.shape, shape, self.dtype)
+        state.x = np.ascontiguousarray(x.value, self.dtype)
+        if self.is_view(state):
+            return x.reshape(shape)
+        if not self.trainable:
+            state.needs = ("dx",)
+        self.prepare(state)
+        state.y = np.empty(shape, self.dtype)
+        self.forward(state.x, state.y, state)
+
+        def pull(dy: Array) -> Array:
+            dx = np.empty(x.shape, self.dtype)
+            grads = [v.grad for v in self.own_weights if v.grad is not None]
+            before = [grad.copy() for grad in grads]
+            self.backward(np.array(dy, self.dtype), dx, state)
+            for grad, earlier in zip(grads, before, strict=True):
+                grad += earlier
+            return dx
+
+        return Tensor(state.y, [(x, pull)])
 
     def run(self, x: Array, training: bool) -> Array:
         """Return a new array: one forward pass outside of any plan."""
@@ -400,6 +425,10 @@ class Layer(_objects.Serializable):
         ``dy`` may be overwritten. Weight gradients go into ``variable.grad``.
         """
         tensor, tracked, result = state.extra.pop("tape")
+        for _, part in self.sublayers():
+            for variable in part.weights:
+                if variable.grad is not None:
+                    variable.grad[...] = 0
         result.backward(dy.reshape(result.shape))
         if dx is not None:
             dx[...] = 0 if tensor.grad is None else tensor.grad
