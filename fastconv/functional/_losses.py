@@ -147,7 +147,8 @@ def softmax_crossentropy(
     for name, array in (("dlogits", dlogits), ("probs", probs)):
         if array is not None:
             output(array, name, logits.shape, logits.dtype, *inputs)
-            output(array, name, logits.shape, logits.dtype, logits, may_alias=True)
+            if array is not logits:
+                output(array, name, logits.shape, logits.dtype, logits, may_alias=True)
     if correct is not None:
         output(correct, "correct", (rows,), _BOOL, logits, *inputs)
     if dlogits is not None and probs is not None and np.may_share_memory(dlogits, probs):
