@@ -155,6 +155,31 @@ def test_special_values_reach_what_sees_them(
         assert np.isfinite(y[~special]).all()
 
 
+@pytest.mark.parametrize("name", ["c3k4", "c16k17", "c17k23", "groups3-odd", "large-odd"])
+def test_nan_in_the_kernel_stays_in_its_filter(name: str, isa: str, dtype: str) -> None:
+    case = BY_NAME[name]
+    x, kernel, bias = (a.copy() for a in arrays(case, dtype))
+    kernel[1, 1, 0, case.k // 2] = np.nan
+    y = fastconv.conv2d(x, kernel, bias, **case.arguments, algorithm="direct")
+    spoilt = np.isnan(y).any((0, 1, 2))
+    assert spoilt.nonzero()[0].tolist() == [case.k // 2]
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("strides", [100, (2**40, 1), (1, 2**57)], ids=str)
+def test_strides_beyond_the_image(strides: Any, padding: str, isa: str) -> None:
+    x, kernel = random((2, 6, 5, 9), "float32"), random((3, 2, 9, 17), "float32")
+    arguments: dict[str, Any] = {"strides": strides, "padding": padding}
+    exact = truth(reference.conv2d, x, kernel, **arguments)
+    scale = magnitude(reference.conv2d, x, kernel, **arguments)
+    y = fastconv.conv2d(x, kernel, **arguments)
+    assert_within(y, exact, sum_bound(scale, 54, "float32"))
+    dx = fastconv.conv2d_backward(y, x, kernel, **arguments, needs=("dx",))[0]
+    dx_exact = truth(reference.conv2d_backward, y, x, kernel, **arguments)[0]
+    dx_scale = magnitude(reference.conv2d_backward, y, x, kernel, **arguments)[0]
+    assert_within(dx, dx_exact, sum_bound(dx_scale, 17 * 6, "float32"))
+
+
 def test_winograd_keeps_special_values() -> None:
     """A tile mixes its pixels, so a NaN may reach neighbours, but never another image."""
     case = BY_NAME["large-3x3"]
