@@ -15,6 +15,7 @@ enum {
     MAX_CHUNKS = 16,
     MIN_CHUNKS = 4,
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
+    RAW_MAX_ROWS = 256, /* up to here packing dy costs more than it saves */
     TILE_ROWS = 64                /* rows of dw in one task where threads share a block */
 };
 
@@ -33,7 +34,7 @@ typedef struct {
     ptrdiff_t ld, copy_h, copy_w, image_step; /* elements of a pixel, rows, pixels of a row, elements of an image */
     ptrdiff_t band, bands, images;            /* output rows of a block, bands of an image, images of a block */
     ptrdiff_t blocks, chunks;
-    int packed;                               /* dy is packed; otherwise it is one panel already */
+    int packed;                               /* dy is packed; otherwise read where it is */
     ptrdiff_t x_size, dy_size, acc_size;      /* elements of the three buffers of a block or chunk */
     ptrdiff_t *offset;
     void *acc; /* [chunk][group][panel][rows][nr], and behind it [chunk][k of all groups] for db */
@@ -115,7 +116,8 @@ static void run_tiles(const wgrad *g, const part *p, const fc_panel *panel, ptrd
     const ptrdiff_t nr = panel->kernels->nr, mr = panel->kernels->mr;
     fc_wgrad_args args = {
         .x = x, .line = line, .lines = p->images * p->rows, .pixels = g->conv->ow, .step = g->conv->stride_w * g->ld,
-        .dy = fc_at(dy, panel->first * p->pixels, g->esize), .accumulate = accumulate,
+        .dy = fc_at(dy, panel->first * (g->packed ? p->pixels : 1), g->esize), .ld_dy = g->packed ? nr : g->conv->k,
+        .accumulate = accumulate,
     };
     for (ptrdiff_t l = first, tile; l < last; l += tile) {
         tile = fc_tile_rows(last - l, mr);
@@ -130,8 +132,8 @@ static const void *input_of(const wgrad *g, const part *p, ptrdiff_t group) {
     return fc_at(g->x, (p->n * conv->h + p->row * conv->stride_h) * conv->w * conv->c + group * g->depth, g->esize);
 }
 
-static const void *gradient_of(const wgrad *g, const part *p) {
-    return fc_at(g->dy, (p->n * g->conv->oh + p->row) * g->conv->ow * g->conv->k, g->esize);
+static const void *gradient_of(const wgrad *g, const part *p, ptrdiff_t group) {
+    return fc_at(g->dy, (p->n * g->conv->oh + p->row) * g->conv->ow * g->conv->k + group * g->k, g->esize);
 }
 
 /* All blocks of one chunk of one group. */
@@ -159,7 +161,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
         for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
             const fc_panel panel = fc_panels_get(&g->panels, i);
             run_tiles(g, &p, &panel, 0, g->rows, g->copy ? copy : input_of(g, &p, group),
-                      g->packed ? packed : gradient_of(g, &p), line, acc, block > begin);
+                      g->packed ? packed : gradient_of(g, &p, group), line, acc, block > begin);
         }
     }
     return FC_OK;
@@ -189,7 +191,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_panel panel = fc_panels_get(&g->panels, task / count);
     void *const acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize);
     run_tiles(g, &p, &panel, first, fc_min(first + TILE_ROWS, g->rows), g->copy ? g->shared_x : input_of(g, &p, g->group),
-              g->packed ? g->shared_dy : gradient_of(g, &p), g->shared_line, acc, g->block > 0);
+              g->packed ? g->shared_dy : gradient_of(g, &p, g->group), g->shared_line, acc, g->block > 0);
     return FC_OK;
 }
 
@@ -265,7 +267,8 @@ static void plan(wgrad *g) {
         g->copy_w = conv->w;
         g->image_step = conv->h * conv->w * conv->c;
     }
-    g->packed = g->groups > 1 || fc_panels_count(&g->panels) > 1 || g->panels_width != g->k;
+    const int one_panel = g->groups == 1 && fc_panels_count(&g->panels) == 1;
+    g->packed = g->panels_width != g->k || (g->rows > RAW_MAX_ROWS && !one_panel);
     g->dy_size = g->packed ? g->images * g->band * conv->ow * g->panels_width : 0;
     g->acc_size = fc_round_up(g->panels_width * g->rows, FC_ALIGN / g->esize);
     const ptrdiff_t chunks = ACCUMULATORS_BYTES / (g->acc_size * g->groups * g->esize);

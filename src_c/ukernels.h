@@ -39,13 +39,14 @@ typedef struct {
 #define FC_DOT_MAX 4
 
 /* One tile of a weight gradient: mr rows (taps x input channels) x nr output channels, summed over pixels,
- * acc[i * nr + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * nr + j]. */
+ * acc[i * nr + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * ld_dy + j]. */
 typedef struct {
     const void *x;
     const ptrdiff_t *offset;
     const ptrdiff_t *line;
     ptrdiff_t lines, pixels, step;
     const void *dy;
+    ptrdiff_t ld_dy;
     void *acc;
     int accumulate; /* 0: acc is written, 1: acc is added to */
 } fc_wgrad_args;
@@ -70,17 +71,21 @@ typedef struct {
 } fc_gemm_kernels;
 
 /* Depthwise convolution of pixels side by side, by the kernel rows that lie in the image:
- * y[i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of x[r][i * x_step + t * tap_step + c] * w[r][t * ldw + c]),
- * i < pixels, c < channels. act is relu or the identity. */
+ * y[i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of x[r][column(i, t) * channels + c] * w[r][t * ldw + c]),
+ * i < pixels, c < channels, where column(i, t) = first_column + i * advance + t * spread takes part if it is one of 0 .. columns - 1.
+ * act is relu or the identity. */
 typedef struct {
     const void *const *x, *const *w;
-    ptrdiff_t rows, taps, tap_step, x_step, ldw;
+    ptrdiff_t rows, taps, ldw;
+    ptrdiff_t first_column, advance, spread, columns;
     ptrdiff_t pixels, channels;
     const void *bias; /* or NULL */
     void *y;
     ptrdiff_t y_step;
     int relu;
-    const void *next; ptrdiff_t ahead, next_step;
+    int stream;       /* y goes past the caches: every pixel of it is aligned to FC_ALIGN and a multiple of that long */
+    const void *next; /* what will be read soon: fetched along with the pixels */
+    ptrdiff_t next_elements;
 } fc_depthwise_args;
 
 /* Its weight gradient: acc[(r * taps + t) * ldw + c] += sum over l < lines, i < pixels of

@@ -51,6 +51,13 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
     assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
     vec acc[FC_MR_MAX][3];
     NAME(gemm_init)(MR, NV, acc, a);
+    /* The result is far from the last one in memory: it is fetched while the sums are made. */
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) {
+        const char *const out = (const char *)((real *)a->out[i] + a->column);
+        FC_UNROLL(4)
+        for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(out + byte, 1);
+    }
     const real *w = a->w;
     const ptrdiff_t ldw = a->ldw, depth = a->depth;
     const void *const *rows = a->rows;
@@ -156,7 +163,7 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     const real *x[FC_MR_MAX], *dy = a->dy;
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) x[i] = (const real *)a->x + a->offset[i];
-    const ptrdiff_t step = a->step;
+    const ptrdiff_t step = a->step, ld_dy = a->ld_dy;
     for (ptrdiff_t r = 0; r < a->lines; r++) {
         ptrdiff_t o = a->line[r];
         FC_UNROLL(4)
@@ -164,7 +171,7 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
             vec b[3];
             FC_UNROLL(3)
             for (int v = 0; v < NV; v++) b[v] = v_load(dy + v * VL);
-            dy += NV * VL;
+            dy += ld_dy;
             FC_UNROLL(12)
             for (int i = 0; i < MR; i++) {
                 const vec s = v_set1(x[i][o]);
