@@ -3,12 +3,18 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="fastconv-no-keras-json-")
 
+import fastconv
 from fastconv import runtime
+
+# Programs that a test starts use the package under test, not sources in the current folder.
+os.environ["PYTHONSAFEPATH"] = "1"
+os.environ["PYTHONPATH"] = str(Path(fastconv.__file__).parents[1])
 
 
 def pytest_report_header() -> str:

@@ -1,26 +1,19 @@
-"""Python in a process of its own, with the package that the tests import.
-
-``-P`` keeps the current folder off the path: a checkout holds the sources, not the extension.
-"""
+"""Programs in processes of their own; conftest.py sees to it that they find the package."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-import fastconv
-
-PYTHON = [sys.executable, "-P"]
-FASTCONV = [*PYTHON, "-m", "fastconv"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])}
+PYTHON = [sys.executable]
+FASTCONV = [sys.executable, "-m", "fastconv"]
 
 
 def run(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     """Run to the end within two minutes, whatever the exit code, and keep what was printed."""
-    environment = ENVIRONMENT | options.pop("env", {})
+    environment = os.environ | options.pop("env", {})
     return subprocess.run(
         arguments,
         capture_output=True,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import ENVIRONMENT, FASTCONV, run
+from processes import FASTCONV, run
 
 import fastconv
 from fastconv.cli import main
@@ -275,7 +275,6 @@ def test_version_and_module_and_pipe(tmp_path: Path) -> None:
     os.close(reader)
     process = subprocess.run(
         [*FASTCONV, "info"],
-        env=ENVIRONMENT,
         stdout=writer,
         stderr=subprocess.PIPE,
         timeout=60,
@@ -291,7 +290,6 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             [*FASTCONV, *arguments],
-            env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

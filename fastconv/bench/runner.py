@@ -80,7 +80,7 @@ class Contender:
         variables["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fastconv.bench.worker", self.peer, str(self.threads)],
+            [sys.executable, "-P", "-m", "fastconv.bench.worker", self.peer, str(self.threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
