@@ -5,7 +5,16 @@ this package. The Keras-shaped API lies in the modules ``layers``, ``models``, `
 on, which are imported when they are first used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+try:
+    import_module("fastconv._kernels")
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"fastconv is imported from its sources in {__path__[0]}, where the extension is not "
+        "built: start Python in another folder, or build it here with: pip install -e ."
+    ) from error
 
 from fastconv.functional import (
     activate,
@@ -146,7 +155,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
 
     if name in _MODULES:
         return import_module(f"fastconv.{name}")
