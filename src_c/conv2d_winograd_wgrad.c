@@ -52,31 +52,31 @@ static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, 
                                          .group_stride = 0, .tile_stride = channels_step(p)};
     fc_winograd_input(p, call->x, first, count, &layout, v + offset * layout.tile_stride);
     fc_winograd_gradient_args args = {.row = p->ow * p->k, .pixel = p->k, .position = d_position(p, total)};
-    for (ptrdiff_t i = 0; i < p->panels; i++) {
-        const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-        fc_winograd_tile tile = fc_winograd_tile_at(p, first);
-        args.columns = panel.columns, args.nr = panel.nr;
-        args.sum = db_sums + panel.first;
-        for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
+    fc_winograd_tile tile = fc_winograd_tile_at(p, first);
+    for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
+        args.rows = (int)fc_min(p->m, p->oh - tile.y), args.cols = (int)fc_min(p->m, p->ow - tile.x);
+        for (ptrdiff_t i = 0; i < p->panels; i++) {
+            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+            args.columns = panel.columns, args.nr = panel.nr;
             args.dy = call->dy + ((tile.image * p->oh + tile.y) * p->ow + tile.x) * p->k + panel.first;
-            args.rows = (int)fc_min(p->m, p->oh - tile.y), args.cols = (int)fc_min(p->m, p->ow - tile.x);
             args.d = d + panel.first * total + (offset + t) * panel.nr;
+            args.sum = db_sums + panel.first;
+            args.ahead = tile.x + p->m < p->ow ? p->m * p->k + (p->m - 1) * panel.first : 0;
             p->transforms->gradient(&args);
         }
     }
 }
 
-static void products(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, ptrdiff_t tiles, const float *v,
+/* Adds the products of position q of `tiles` tiles to the sums of a chunk, or writes them. */
+static void products(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, int q, ptrdiff_t tiles, const float *v,
                      const float *d, float *sums, int accumulate) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(p), block = v_block(p, tiles);
-    const ptrdiff_t c0 = chunk * call->chunk, c1 = fc_min(c0 + call->chunk, p->c), position = sums_position(call, panel->nr);
-    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
-        const float *const a = v + q * v_position(p, tiles), *const b = d + q * d_position(p, tiles) + panel->first * tiles;
-        float *const out = sums + q * position;
-        for (ptrdiff_t c = c0; c < c1; c += mr)
-            panel->kernels->wgrad[fc_min(mr, c1 - c)](a + c / lanes * block + c % lanes, step, b, tiles, out + (c - c0) * panel->nr, accumulate);
-    }
+    const ptrdiff_t c0 = chunk * call->chunk, c1 = fc_min(c0 + call->chunk, p->c);
+    const float *const a = v + q * v_position(p, tiles), *const b = d + q * d_position(p, tiles) + panel->first * tiles;
+    float *const out = sums + q * sums_position(call, panel->nr);
+    for (ptrdiff_t c = c0; c < c1; c += mr)
+        panel->kernels->wgrad[fc_min(mr, c1 - c)](a + c / lanes * block + c % lanes, step, b, tiles, out + (c - c0) * panel->nr, accumulate);
 }
 
 static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, const float *sums) {
@@ -100,11 +100,12 @@ static fc_status split_task(const void *context, ptrdiff_t task) {
     for (ptrdiff_t first = begin; first < end; first += call->block) {
         const ptrdiff_t count = fc_min(call->block, end - first);
         transform(call, first, count, 0, count, v, d, db_sums);
-        for (ptrdiff_t i = 0; i < p->panels; i++) {
-            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-            for (ptrdiff_t chunk = 0; chunk < call->chunks; chunk++)
-                products(call, &panel, chunk, count, v, d, sums + sums_at(call, &panel, chunk), first > begin);
-        }
+        for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
+            for (ptrdiff_t i = 0; i < p->panels; i++) {
+                const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+                for (ptrdiff_t chunk = 0; chunk < call->chunks; chunk++)
+                    products(call, &panel, chunk, q, count, v, d, sums + sums_at(call, &panel, chunk), first > begin);
+            }
     }
     return FC_OK;
 }
@@ -129,16 +130,29 @@ static fc_status transform_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+/* Output channels of a task by chunks. */
+enum { CHUNK_COLUMNS = 32 };
+
+static ptrdiff_t group_panels(const fc_winograd_plan *p) { return fc_max(1, CHUNK_COLUMNS / p->kernels->panel[0].nr); }
+
 static fc_status chunk_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
-    const fc_winograd_columns panel = fc_winograd_panel_at(&call->plan, task / call->chunks);
-    const ptrdiff_t chunk = task % call->chunks;
-    float *const sums = call->sums
-                            ? call->sums + sums_at(call, &panel, chunk)
-                            : fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * sums_position(call, panel.nr)) * sizeof(float));
-    if (!sums) return FC_NO_MEMORY;
-    products(call, &panel, chunk, call->count, call->v, call->d, sums, call->first > 0);
-    if (call->first + call->count == call->plan.tiles) finish(call, &panel, chunk, sums);
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t chunk = task % call->chunks, begin = task / call->chunks * group_panels(p), end = fc_min(begin + group_panels(p), p->panels);
+    const ptrdiff_t size = FC_WINOGRAD_POSITIONS * sums_position(call, p->kernels->panel[0].nr);
+    float *const own = call->sums ? NULL : fc_scratch(FC_SLOT_TASK, (size_t)((end - begin) * size) * sizeof(float));
+    if (!call->sums && !own) return FC_NO_MEMORY;
+    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
+        for (ptrdiff_t i = begin; i < end; i++) {
+            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+            float *const sums = own ? own + (i - begin) * size : call->sums + sums_at(call, &panel, chunk);
+            products(call, &panel, chunk, q, call->count, call->v, call->d, sums, call->first > 0);
+        }
+    if (call->first + call->count < p->tiles) return FC_OK;
+    for (ptrdiff_t i = begin; i < end; i++) {
+        const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+        finish(call, &panel, chunk, own ? own + (i - begin) * size : call->sums + sums_at(call, &panel, chunk));
+    }
     return FC_OK;
 }
 
@@ -164,7 +178,8 @@ static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
         const double per_tile = FC_WINOGRAD_POSITIONS * (double)(p->c + p->width) / 2;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, transform_task, call);
         if (status != FC_OK) return status;
-        status = fc_parallel_for(p->panels * call->chunks, products_ns(p, call->count) + (double)(p->c * p->width) * 2, chunk_task, call);
+        status = fc_parallel_for(fc_ceil_div(p->panels, group_panels(p)) * call->chunks,
+                                 products_ns(p, call->count) + (double)(p->c * p->width) * 2, chunk_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
@@ -173,12 +188,12 @@ static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
 /* dw, and db_sums. */
 static fc_status run(wgrad_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    enum { STAGE = 128, SPLIT_WEIGHTS = 64 * 128 };
-    int split = p->tiles > STAGE && p->c * p->width <= SPLIT_WEIGHTS;
+    enum { STAGE = 128, SPLIT_TILES = 256, SPLIT_WEIGHTS = 128 * 128 };
+    int split = p->tiles >= SPLIT_TILES && p->c * p->width <= SPLIT_WEIGHTS;
     call->chunk = fc_min(fc_round_up(p->c, p->kernels->mr), 48);
     call->chunks = fc_ceil_div(p->c, call->chunk);
-    call->splits = split ? fc_max(1, fc_min(p->tiles / 128, 4)) : 1;
-    call->block = split ? 48 : 16;
+    call->splits = !split ? 1 : p->tiles < 2048 ? 4 : p->tiles < 8192 ? 8 : 16;
+    call->block = split ? 32 : 16;
     const ptrdiff_t sums = split || p->tiles > STAGE ? call->splits * sums_size(call) : 0;
     const ptrdiff_t parts = split ? call->splits : fc_ceil_div(p->tiles, call->block);
     float *const memory = fc_scratch(FC_SLOT_CALL, (size_t)(sums + parts * p->width) * sizeof(float));

@@ -55,6 +55,7 @@ typedef struct {
     void *d;
     ptrdiff_t position;
     void *sum;
+    ptrdiff_t ahead; /* as for the output */
 } fc_winograd_gradient_args;
 
 /* dw of one panel: w[(i * r + j) * tap + c * ld + k] = (G^T U' G)[i][j], from u[p * position + c * nr + k], c < rows,

@@ -236,6 +236,7 @@ FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_a
                     y[i] = n >= VL ? v_load(p) : v_load_n(p, n);
                 }
                 sum = v_add(sum, y[i]);
+                if (a->ahead) FC_PREFETCH(dy, i * a->row + a->ahead + k * (M - 1) + j * VL);
             }
             NAME(winograd_a)(M, y, t);
             FC_UNROLL(6)
