@@ -205,7 +205,7 @@ def _class_of(config: Mapping[str, Any], module: str, custom: Mapping[str, Any])
                 return found
     stated = config.get("module")
     modules = [stated] if isinstance(stated, str) else []
-    for candidate_module in [*modules, module]:
+    for candidate_module in [*modules, module, "keras"]:
         found = builtin_class(candidate_module, name)
         if found is not None:
             return found

@@ -121,7 +121,8 @@ class Layer(_objects.Serializable):
         self._input_shape_argument = pop_input_shape(kwargs)
         if kwargs:
             raise ValueError(
-                f"Unrecognized keyword arguments passed to {type(self).__name__}: {kwargs}"
+                f"Unrecognized keyword arguments passed to {type(self).__name__}. "
+                f"Received: {', '.join(f'{k}={v!r}' for k, v in kwargs.items())}"
             )
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(

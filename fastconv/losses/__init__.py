@@ -121,6 +121,10 @@ def as_loss(identifier: Any) -> Loss:
     found = get(identifier)
     if isinstance(found, Loss):
         return found
+    if not callable(found):
+        raise ValueError(
+            f"A loss must be a name, a Loss or a function. Received: loss={identifier!r}"
+        )
     for name, function in _FUNCTIONS.items():
         if function is found:
             return as_loss(name) if name in _CLASSES else as_loss(_SHORT[name])

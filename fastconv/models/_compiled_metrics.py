@@ -56,6 +56,17 @@ def _resolve(
     return found
 
 
+def _check(identifier: Any) -> None:
+    """Raise ValueError if no metric can be made of ``identifier``."""
+    if isinstance(identifier, str) and identifier.lower() in (*_ACCURACY, *_CROSSENTROPY):
+        return
+    found = metrics.get(identifier)
+    if not isinstance(found, Metric | losses.Loss) and not callable(found):
+        raise ValueError(
+            f"A metric must be a name, a Metric or a function. Received: metrics=[{identifier!r}]"
+        )
+
+
 class CompiledMetrics:
     """The metrics of a compiled model.
 
@@ -77,11 +88,7 @@ class CompiledMetrics:
         ]
         for group in self._identifiers:
             for identifier in group:
-                if isinstance(identifier, str) and identifier.lower() not in (
-                    *_ACCURACY,
-                    *_CROSSENTROPY,
-                ):
-                    metrics.get(identifier)
+                _check(identifier)
         self._groups: list[list[Metric]] = [[], []]
         self._built = False
 

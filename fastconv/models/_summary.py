@@ -1,14 +1,14 @@
 """The table that ``model.summary()`` prints."""
 
 import re
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastconv._variable import Variable
 from fastconv.layers.layer import Layer
 
-_DEFAULT_WIDTH = 80
+_WIDEST = 88
+_TRAINABLE_WIDTH = 12
 
 
 def print_summary(
@@ -26,7 +26,7 @@ def print_summary(
     ----------
     model : Sequential
     line_length : int, optional
-        Width of the table; 80 by default.
+        Width of the table; by default 88, or what the terminal has room for.
     positions : sequence of float, optional
         Where the columns end, as shares of the width.
     print_fn : callable, optional
@@ -39,34 +39,41 @@ def print_summary(
         Names or patterns of the first and the last layer to show.
     """
     header = ["Layer (type)", "Output Shape", "Param #"]
-    ends = [0.45, 0.80, 1.0]
+    ends = list(positions) if positions is not None else [0.45, 0.80, 1.0]
+    widest = _WIDEST
     if show_trainable:
-        header.append("Trai…")
-        ends = [0.45, 0.73, 0.90, 1.0]
-    if positions is not None:
-        if len(positions) != len(header):
-            raise ValueError(
-                f"`positions` must have one entry per column, {len(header)}. "
-                f"Received: positions={positions}"
-            )
-        ends = [p / positions[-1] for p in positions]
+        header.append("Trainable")
+        ends = [end * 0.90 for end in ends] + [1.0]
+        widest += _TRAINABLE_WIDTH
+    if len(ends) != len(header):
+        raise ValueError(
+            f"`positions` must have one entry per column, {len(header)}. "
+            f"Received: positions={positions}"
+        )
     rows = []
     for layer, depth in _chosen(model, layer_range, expand_nested):
+        indent = "   " * depth + "└ " if depth else ""
         row = [
-            f"{'    ' * depth}{layer.name} ({type(layer).__name__})",
+            f"{indent}{layer.name} ({type(layer).__name__})",
             _shape_text(layer),
             _count_text(layer),
         ]
         if show_trainable:
-            row.append("Y" if layer.trainable else "N")
+            row.append("-" if not layer.weights else "Y" if layer.trainable else "N")
         rows.append(row)
-    width = line_length if line_length is not None else _DEFAULT_WIDTH
+    width = line_length if line_length is not None else min(widest, _terminal_width() - 4)
     lines = [f'Model: "{model.name}"', *_table(header, rows, ends, width), *_totals(model)]
+    text = "\n".join(lines)
     if print_fn is None:
-        print("\n".join(lines))
+        print(text)
     else:
-        for line in lines:
-            print_fn(line)
+        print_fn(text + "\n")
+
+
+def _terminal_width() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def _chosen(
@@ -111,42 +118,62 @@ def _count_text(layer: Layer) -> str:
     return f"{layer.count_params():,}"
 
 
-def _table(
-    header: list[str], rows: list[list[str]], positions: list[float], width: int
-) -> list[str]:
+def _widths(ends: list[float], width: int) -> list[int]:
+    """Return the columns' widths without padding: equal shares are cut off to make room for it."""
+    edges = [int(end * width) for end in ends]
+    widths = [b - a + 2 for a, b in zip([0, *edges[:-1]], edges, strict=True)]
+    excess = sum(widths) + len(widths) + 1 - width
+    for i, left in enumerate(range(len(widths), 0, -1)):
+        share = round(excess / left)
+        widths[i] -= share
+        excess -= share
+    if min(widths) < 4:
+        raise ValueError(
+            f"Insufficient console width to print summary. Received: line_length={width}"
+        )
+    return [w - 2 for w in widths]
+
+
+def _table(header: list[str], rows: list[list[str]], ends: list[float], width: int) -> list[str]:
     """Return the lines of a table with borders, cells wrapped to the columns' widths."""
-    inner = width - (len(header) + 1)
-    edges = [int(width * p) for p in positions]
-    widths = [b - a for a, b in zip([0, *edges[:-1]], edges, strict=True)]
-    widths = [w - 3 for w in widths]
-    widths[0] = inner - sum(w + 2 for w in widths[1:]) - 2
-    right = [False] * len(header)
-    right[2] = True
+    widths = _widths(ends, width)
+    places = [str.ljust, str.ljust, str.rjust, str.center][: len(header)]
 
     def rule(left: str, fill: str, middle: str, end: str) -> str:
         return left + middle.join(fill * (w + 2) for w in widths) + end
 
-    def line(cells: list[str], bar: str) -> str:
-        padded = [
-            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
-        ]
-        return bar + bar.join(f" {c} " for c in padded) + bar
+    def cells(row: list[str], bar: str, at_bottom: bool = False) -> list[str]:
+        wrapped = [_wrap(cell, w) for cell, w in zip(row, widths, strict=True)]
+        height = max(len(cell) for cell in wrapped)
+        for cell in wrapped:
+            blank = [""] * (height - len(cell))
+            cell[:] = blank + cell if at_bottom else cell + blank
+        lines = []
+        for parts in zip(*wrapped, strict=True):
+            padded = [place(p, w) for place, p, w in zip(places, parts, widths, strict=True)]
+            lines.append(bar + bar.join(f" {p} " for p in padded) + bar)
+        return lines
 
-    lines = [rule("┏", "━", "┳", "┓"), line(header, "┃"), rule("┡", "━", "╇", "┩")]
+    lines = [rule("┏", "━", "┳", "┓"), *cells(header, "┃", True), rule("┡", "━", "╇", "┩")]
     for i, row in enumerate(rows):
         if i:
             lines.append(rule("├", "─", "┼", "┤"))
-        wrapped = [_wrap(cell, w) for cell, w in zip(row, widths, strict=True)]
-        height = max(len(cell) for cell in wrapped)
-        for j in range(height):
-            lines.append(line([cell[j] if j < len(cell) else "" for cell in wrapped], "│"))
+        lines.extend(cells(row, "│"))
     lines.append(rule("└", "─", "┴", "┘"))
     return lines
 
 
 def _wrap(cell: str, width: int) -> list[str]:
+    """Return the lines of a cell; words that are too long are cut."""
     indent = cell[: len(cell) - len(cell.lstrip())]
-    return textwrap.wrap(cell, max(width, 1), subsequent_indent=indent) or [""]
+    lines: list[str] = []
+    for word in cell.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            text = word if lines else indent + word
+            lines.append(text if len(text) <= width else text[: width - 1] + "…")
+    return lines or [""]
 
 
 def _totals(model: Any) -> list[str]:

@@ -1,0 +1,549 @@
+"""Files: what is written can be read, here and by Keras; damaged and hostile ones are refused."""
+
+import io
+import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from fastconv import layers, metrics, models, optimizers, saving, utils
+from fastconv.saving import _archive
+
+DATA = Path(__file__).with_name("data")
+FORMATS = ["model.keras", "model.h5"]
+
+#: What ``tests/data/written_by_keras.*`` were written for.
+X = np.sin(np.arange(8 * 36)).reshape(8, 6, 6, 1).astype("float32")
+Y = np.arange(8) % 3
+EXPECTED = json.loads((DATA / "written_by_keras.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    utils.clear_session()
+    utils.set_random_seed(0)
+
+
+def made(trained: bool = True, **kwargs: object) -> models.Sequential:
+    model = models.Sequential(
+        [
+            layers.Input((6, 6, 1)),
+            layers.Conv2D(2, 3, padding="same", activation="relu", kernel_regularizer="l2"),
+            layers.MaxPooling2D(),
+            models.Sequential([layers.Flatten(), layers.Dense(4), layers.Dense(3)]),
+            layers.BatchNormalization(),
+            layers.Dropout(0.2),
+            layers.Dense(3, activation="softmax", kernel_constraint="max_norm"),
+        ]
+    )
+    model.compile(
+        kwargs.pop("optimizer", None) or optimizers.Adam(0.01),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy", metrics.SparseTopKCategoricalAccuracy(2)],
+    )
+    if trained:
+        model.fit(X, Y, epochs=2, batch_size=4, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: optimizers.SGD(0.1, momentum=0.9),
+        lambda: optimizers.RMSprop(0.01, centered=True, momentum=0.1),
+        lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.1, 50), amsgrad=True),
+        lambda: optimizers.AdamW(0.01, use_ema=True, gradient_accumulation_steps=2),
+        lambda: optimizers.Nadam(0.01),
+        lambda: optimizers.Adamax(0.01, clipnorm=1.0),
+        lambda: optimizers.Adagrad(0.01),
+    ],
+    ids=["sgd", "rmsprop", "adam", "adamw", "nadam", "adamax", "adagrad"],
+)
+def test_a_loaded_model_goes_on_as_the_saved_one(tmp_path, name: str, optimizer) -> None:
+    model = made(optimizer=optimizer())
+    model.save(tmp_path / name)
+    loaded = models.load_model(tmp_path / name)
+    np.testing.assert_array_equal(model.predict(X, verbose=0), loaded.predict(X, verbose=0))
+    assert loaded.get_config() == model.get_config()
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    for a, b in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    # The dropout masks are not part of the files: without them both make the same step.
+    for each in (model, loaded):
+        each.layers[4].rate = 0.0
+        each._plans.clear()
+        each.reset_metrics()
+    assert loaded.train_on_batch(X, Y) == model.train_on_batch(X, Y)
+    for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_models_that_are_not_compiled_or_trained(tmp_path, name: str) -> None:
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+    model.save(tmp_path / name)
+    assert not models.load_model(tmp_path / name).compiled
+    model.compile("adam", "mse", metrics=["mae"])
+    model.save(tmp_path / name)
+    loaded = models.load_model(tmp_path / name)
+    assert loaded.compiled
+    assert not models.load_model(tmp_path / name, compile=False).compiled
+    loaded.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.safetensors", "model.keras", "model.h5"])
+def test_weights_alone(tmp_path, name: str) -> None:
+    model = made()
+    if name.startswith("w."):
+        model.save_weights(tmp_path / name)
+    else:
+        model.save(tmp_path / name)
+    utils.clear_session()
+    other = made(trained=False)
+    other.load_weights(tmp_path / name)
+    for a, b in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_safetensors_are_read_by_the_reference_implementation(tmp_path) -> None:
+    reference = pytest.importorskip("safetensors.numpy")
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2, name="d")])
+    model.save_weights(tmp_path / "w.safetensors")
+    stored = reference.load_file(tmp_path / "w.safetensors")
+    assert set(stored) == {"d/kernel", "d/bias"}
+    np.testing.assert_array_equal(stored["d/kernel"], model.layers[0].kernel)
+    stored["d/bias"] = np.array([3, 4], "float32")
+    reference.save_file(stored, tmp_path / "w.safetensors")
+    model.load_weights(tmp_path / "w.safetensors")
+    np.testing.assert_array_equal(model.layers[0].bias, [3, 4])
+
+
+@pytest.mark.parametrize("name", ["written_by_keras.keras", "written_by_keras.h5"])
+def test_files_that_keras_wrote(name: str) -> None:
+    model = models.load_model(DATA / name)
+    # float32 in another order of additions
+    np.testing.assert_allclose(
+        model.predict(X, verbose=0), EXPECTED["predictions"], rtol=1e-5, atol=1e-6
+    )
+    assert int(model.optimizer.iterations) == 1
+    np.testing.assert_allclose(model.train_on_batch(X, Y), EXPECTED["next"], rtol=1e-5)
+    np.testing.assert_allclose(
+        model.get_weights()[0].ravel(), EXPECTED["weight"], rtol=1e-5, atol=1e-6
+    )
+    model.load_weights(DATA / "written_by_keras.weights.h5")
+    np.testing.assert_allclose(
+        model.predict(X, verbose=0), EXPECTED["predictions"], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_layout_is_that_of_keras(tmp_path) -> None:
+    """The groups, data sets and entries that Keras wrote for a model are those written here."""
+    model = models.load_model(DATA / "written_by_keras.keras")
+    model.save(tmp_path / "again.keras")
+
+    def parts(path: Path) -> tuple[list[str], dict, dict]:
+        with zipfile.ZipFile(path) as archive:
+            assert all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
+            names = archive.namelist()
+            config = json.loads(archive.read("config.json"))
+            tree = {}
+            with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+                file.visititems(
+                    lambda name, item: tree.update(
+                        {name: (getattr(item, "shape", None), dict(item.attrs))}
+                    )
+                )
+        return names, config, tree
+
+    ours, theirs = parts(tmp_path / "again.keras"), parts(DATA / "written_by_keras.keras")
+    assert ours[0] == theirs[0]
+    assert ours[2] == theirs[2]
+    assert without_ids(ours[1]) == without_ids(theirs[1])
+
+
+def without_ids(value: object) -> object:
+    """Drop what differs from run to run, is chosen by the back end, or says nothing."""
+    if isinstance(value, dict):
+        dropped = ("shared_object_id", "jit_compile", "build_config")
+        kept = {k: without_ids(v) for k, v in value.items() if k not in dropped}
+        return {k: v for k, v in kept.items() if v is not None and v != {}}
+    return [without_ids(item) for item in value] if isinstance(value, list) else value
+
+
+def test_keras_reads_what_is_written_here(tmp_path) -> None:
+    keras = pytest.importorskip("keras")
+    model = made()
+    for name in FORMATS:
+        model.save(tmp_path / name)
+        loaded = keras.models.load_model(tmp_path / name)
+        np.testing.assert_allclose(
+            np.asarray(loaded.predict(X, verbose=0)), model.predict(X, verbose=0), rtol=1e-5
+        )
+
+
+def test_nested_h5_attributes_of_many_layers(tmp_path) -> None:
+    long = "a" * 200
+    model = models.Sequential([layers.Input((1,))])
+    for i in range(400):
+        model.add(layers.ReLU(name=f"{long}{i}"), rebuild=False)
+    model.build()
+    model.save(tmp_path / "model.h5")
+    assert len(models.load_model(tmp_path / "model.h5").layers) == 400
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "w.weights.h5", "w.safetensors"])
+def test_an_interrupted_save_leaves_the_previous_file(tmp_path, name: str, monkeypatch) -> None:
+    model = made()
+    save = model.save_weights if name.startswith("w.") else model.save
+    save(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(tmp_path / name)
+    assert (tmp_path / name).read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_overwriting_and_names(tmp_path) -> None:
+    model = made(trained=False)
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.save(tmp_path / "model.keras", overwrite=False)
+    for path in ("model.txt", "model", "weights.h5.txt"):
+        with pytest.raises(ValueError, match="Invalid filepath extension"):
+            model.save(tmp_path / path)
+        with pytest.raises(ValueError, match=r"must end in `.weights.h5`"):
+            model.save_weights(tmp_path / path)
+    with pytest.raises(ValueError, match="before it is built"):
+        models.Sequential([layers.Dense(1)]).save(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match="File not found"):
+        models.load_model(tmp_path / "none.keras")
+    with pytest.raises(ValueError, match="File not found"):
+        model.load_weights(tmp_path / "none.weights.h5")
+    (tmp_path / "model.bin").write_bytes(b"")
+    with pytest.raises(ValueError, match="format not supported"):
+        models.load_model(tmp_path / "model.bin")
+    with pytest.raises(TypeError, match="must be a path"):
+        models.load_model(3)
+
+
+def test_permissions_follow_the_mask_and_the_previous_file(tmp_path) -> None:
+    model = made(trained=False)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+    path.chmod(0o640)
+    model.save(path)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_weights_that_do_not_fit(tmp_path) -> None:
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2, name="a"), layers.Dense(4)])
+    other = models.Sequential([layers.Input((3,)), layers.Dense(2, name="a"), layers.Dense(5)])
+    for name in ("w.weights.h5", "w.safetensors"):
+        model.save_weights(tmp_path / name)
+        before = other.get_weights()
+        with pytest.raises(ValueError, match="does not fit"):
+            other.load_weights(tmp_path / name)
+        for a, b in zip(other.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(a, b)
+        with pytest.warns(UserWarning, match="Left out"):
+            other.load_weights(tmp_path / name, skip_mismatch=True)
+        np.testing.assert_array_equal(other.layers[0].kernel, model.layers[0].kernel)
+        other.layers[0].kernel.assign(np.zeros((3, 2)))
+
+
+# Hostile files
+
+
+def rewritten(source: Path, target: Path, **parts: bytes) -> Path:
+    """Copy a ``.keras`` file with some of its entries replaced."""
+    names = {"config": "config.json", "weights": "model.weights.h5", "metadata": "metadata.json"}
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for key, name in names.items():
+            content = parts.get(key, old.read(name))
+            if content is not None:
+                new.writestr(name, content)
+    return target
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    made(trained=False).save(tmp_path / "model.keras")
+    return tmp_path / "model.keras"
+
+
+def config_of(path: Path) -> dict:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))
+
+
+def test_truncated_and_corrupt_archives(saved: Path, tmp_path: Path) -> None:
+    content = saved.read_bytes()
+    target = tmp_path / "bad.keras"
+    for size in (0, 1, 30, 1000, len(content) // 2, len(content) - 30):
+        target.write_bytes(content[:size])
+        with pytest.raises(ValueError, match="Received: filepath="):
+            models.load_model(target)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        damaged = bytearray(content)
+        for position in rng.integers(0, len(content), 20):
+            damaged[position] ^= 0xFF
+        target.write_bytes(bytes(damaged))
+        try:
+            models.load_model(target)
+        except ValueError:
+            continue
+
+
+def test_missing_and_doubled_entries(saved: Path, tmp_path: Path) -> None:
+    for key in ("config", "weights"):
+        with pytest.raises(ValueError, match="must hold one entry"):
+            models.load_model(rewritten(saved, tmp_path / "bad.keras", **{key: None}))
+    with zipfile.ZipFile(saved, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match="it has 2"):
+        models.load_model(saved)
+
+
+def test_zip_bombs_are_not_unpacked(saved: Path, tmp_path: Path, monkeypatch) -> None:
+    bomb = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", json.dumps(config_of(saved)))
+        with archive.open("model.weights.h5", "w", force_zip64=True) as stream:
+            for _ in range(100):
+                stream.write(bytes(2**20))
+    assert bomb.stat().st_size < 2**20
+    with pytest.raises(ValueError, match="would grow from"):
+        models.load_model(bomb)
+
+
+def test_other_entries_are_never_written_anywhere(saved: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(saved, "a") as archive:
+        archive.writestr("../../evil.txt", "x")
+        archive.writestr("/tmp/evil.txt", "x")
+    before = sorted(p for p in tmp_path.rglob("*"))
+    models.load_model(saved)
+    assert sorted(p for p in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("class_name", "module"),
+    [
+        ("Lambda", "keras.layers"),
+        ("system", "os"),
+        ("Popen", "subprocess"),
+        ("Functional", "keras.src.models.functional"),
+        ("Trainer", "fastconv.models.trainer"),
+        ("Adam", "keras.optimizers"),
+    ],
+)
+def test_unknown_classes_are_refused(saved: Path, tmp_path: Path, class_name, module) -> None:
+    config = config_of(saved)
+    config["config"]["layers"][1] = {
+        "module": module,
+        "class_name": class_name,
+        "config": {},
+        "registered_name": class_name,
+    }
+    bad = rewritten(saved, tmp_path / "bad.keras", config=json.dumps(config).encode())
+    with pytest.raises(ValueError, match=f"{class_name}"):
+        models.load_model(bad)
+
+
+def test_nothing_is_unpickled_or_called(saved: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "evil"),))
+
+    payload = pickle.dumps(Evil())
+    for part in ("config", "weights"):
+        with pytest.raises(ValueError, match="Received"):
+            models.load_model(rewritten(saved, tmp_path / "bad.keras", **{part: payload}))
+    for name in ("bad.h5", "bad.weights.h5", "bad.safetensors"):
+        (tmp_path / name).write_bytes(payload)
+        load = models.load_model if name == "bad.h5" else made(trained=False).load_weights
+        with pytest.raises(ValueError, match="Received"):
+            load(tmp_path / name)
+    assert not (tmp_path / "evil").exists()
+
+
+BAD_CONFIGS = {
+    "no object": lambda c: [1, 2],
+    "no class": lambda c: {"config": {}},
+    "layers no list": lambda c: c["config"].update(layers=3),
+    "layer no dictionary": lambda c: c["config"]["layers"].__setitem__(1, 3),
+    "layer without config": lambda c: c["config"]["layers"][1].pop("config"),
+    "unknown argument": lambda c: c["config"]["layers"][1]["config"].update(evil=1),
+    "negative filters": lambda c: c["config"]["layers"][1]["config"].update(filters=-1),
+    "filters as text": lambda c: c["config"]["layers"][1]["config"].update(filters="a"),
+    "unknown activation": lambda c: c["config"]["layers"][1]["config"].update(activation="os"),
+    "other filters": lambda c: c["config"]["layers"][1]["config"].update(filters=7),
+    "huge layer": lambda c: c["config"]["layers"][-1]["config"].update(units=10**9),
+    "many large layers": lambda c: c["config"]["layers"].extend(
+        {
+            "class_name": "Dense",
+            "module": "keras.layers",
+            "config": {"units": 30000, "name": f"d{i}"},
+        }
+        for i in range(50)
+    ),
+    "unknown loss": lambda c: c["compile_config"].update(loss="os.system"),
+    "loss of another kind": lambda c: c["compile_config"].update(loss={"class_name": "Dense"}),
+    "unknown optimizer": lambda c: c["compile_config"].update(optimizer="os"),
+    "optimizer no object": lambda c: c["compile_config"].update(optimizer=[3]),
+    "metrics of another kind": lambda c: c["compile_config"].update(metrics={"a": {"b": 1}}),
+    "compile no dictionary": lambda c: c.update(compile_config=[1]),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CONFIGS)
+def test_bad_configurations_are_explained(saved: Path, tmp_path: Path, name: str) -> None:
+    config = config_of(saved)
+    changed = BAD_CONFIGS[name](config)
+    content = json.dumps(config if changed is None or name != "no object" else changed)
+    bad = rewritten(saved, tmp_path / "bad.keras", config=content.encode())
+    if name == "no class":
+        bad = rewritten(saved, tmp_path / "bad.keras", config=b'{"config": {}}')
+    with pytest.raises(ValueError, match=r"Received|Pass `compile=False`"):
+        models.load_model(bad)
+
+
+def test_deeply_nested_json(saved: Path, tmp_path: Path) -> None:
+    text = b"[" * 100_000 + b"]" * 100_000
+    with pytest.raises(ValueError, match="not valid JSON"):
+        models.load_model(rewritten(saved, tmp_path / "bad.keras", config=text))
+
+
+def test_a_claim_of_more_weights_than_the_file_holds_takes_no_memory(
+    saved: Path, tmp_path: Path
+) -> None:
+    import tracemalloc
+
+    config = config_of(saved)
+    config["config"]["layers"][-1]["config"]["units"] = 30_000_000
+    bad = rewritten(saved, tmp_path / "bad.keras", config=json.dumps(config).encode())
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="cannot hold as many weights"):
+        models.load_model(bad)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def tree(**datasets: object) -> bytes:
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        for path, value in datasets.items():
+            file[path.replace("__", "/")] = value
+    return memory.getvalue()
+
+
+def test_links_out_of_the_file_are_not_followed(saved: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["x"] = np.zeros((3, 3, 1, 2), "float32")
+    with zipfile.ZipFile(saved) as archive:
+        original = archive.read("model.weights.h5")
+    raw = tmp_path / "raw.bin"
+    raw.write_bytes(bytes(72))
+
+    def changed(change) -> bytes:
+        memory = io.BytesIO(original)
+        with h5py.File(memory, "r+") as file:
+            group = file["layers/conv2d/vars"]
+            del group["0"]
+            change(group)
+        return memory.getvalue()
+
+    layout = h5py.VirtualLayout((3, 3, 1, 2), "float32")
+    layout[:] = h5py.VirtualSource(str(secret), "x", (3, 3, 1, 2))
+    changes = {
+        "external link": lambda g: g.__setitem__("0", h5py.ExternalLink(str(secret), "x")),
+        "soft link": lambda g: g.__setitem__("0", h5py.SoftLink("/layers/conv2d/vars/1")),
+        "external data": lambda g: g.create_dataset(
+            "0", (3, 3, 1, 2), "float32", external=[(str(raw), 0, 72)]
+        ),
+        "virtual": lambda g: g.create_virtual_dataset("0", layout),
+        "strings": lambda g: g.create_dataset("0", data=["a"] * 18),
+        "group": lambda g: g.create_group("0"),
+        "missing": lambda g: None,
+        "another shape": lambda g: g.create_dataset("0", data=np.zeros((3, 3, 2, 1))),
+        "huge": lambda g: g.create_dataset("0", (10**6, 10**6), "float32", chunks=(10, 10)),
+    }
+    for name, change in changes.items():
+        bad = rewritten(saved, tmp_path / "bad.keras", weights=changed(change))
+        with pytest.raises(ValueError, match="Received: "):
+            print(name, models.load_model(bad))
+
+
+def test_truncated_h5_and_safetensors(tmp_path: Path) -> None:
+    model = made(trained=False)
+    for name in ("model.h5", "w.weights.h5", "w.safetensors"):
+        path = tmp_path / name
+        if name == "model.h5":
+            model.save(path)
+        else:
+            model.save_weights(path)
+        content = path.read_bytes()
+        load = models.load_model if name == "model.h5" else model.load_weights
+        for size in (0, 4, 12, 100, len(content) // 2, len(content) - 1):
+            path.write_bytes(content[:size])
+            with pytest.raises(ValueError, match="Received"):
+                load(path)
+
+
+def test_hostile_safetensors_headers(tmp_path: Path) -> None:
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2, name="d", use_bias=False)])
+    path = tmp_path / "w.safetensors"
+    good = {"dtype": "F32", "shape": [3, 2], "data_offsets": [0, 24]}
+    for entry in (
+        3,
+        {},
+        {**good, "dtype": "PICKLE"},
+        {**good, "shape": [2, 3]},
+        {**good, "data_offsets": [0, 2**62]},
+        {**good, "data_offsets": [-24, 0]},
+        {**good, "data_offsets": [8, 32]},
+        {**good, "data_offsets": ["a", "b"]},
+        {**good, "data_offsets": 3},
+    ):
+        header = json.dumps({"d/kernel": entry}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
+        with pytest.raises(ValueError, match="does not fit 'd/kernel'"):
+            model.load_weights(path)
+    path.write_bytes((2**63).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ValueError, match="header is damaged"):
+        model.load_weights(path)
+
+
+def test_the_writer_names_a_version_that_keras_knows(saved: Path) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        metadata = json.loads(archive.read("metadata.json"))
+    assert metadata["keras_version"] == _archive.KERAS_VERSION
+    assert set(metadata) == {"keras_version", "date_saved"}
+
+
+def test_serialization_helpers() -> None:
+    optimizer = optimizers.Adam(0.5)
+    config = saving.serialize_keras_object(optimizer)
+    assert config["module"] == "keras.optimizers"
+    again = saving.deserialize_keras_object(config, "keras.optimizers")
+    assert again.get_config() == optimizer.get_config()
+    with pytest.raises(TypeError, match="lambda cannot be saved"):
+        saving.serialize_keras_object(lambda x: x)
+    with pytest.raises(TypeError, match="Cannot serialize"):
+        saving.serialize_keras_object(object())
