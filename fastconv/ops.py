@@ -13,6 +13,7 @@ from numpy import (
     add,
     all,
     any,
+    arange,
     arctan,
     argmax,
     argmin,
@@ -293,18 +294,6 @@ def ndim(x: Any) -> int:
 def size(x: Any) -> int:
     """Return the number of elements."""
     return int(np.size(plain(x)))
-
-
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> NDArray[Any]:
-    """Return evenly spaced numbers.
-
-    Examples
-    --------
-    >>> arange(3)
-    array([0, 1, 2])
-    """
-    first, last = (0, start) if stop is None else (start, stop)
-    return np.arange(first, last, step, dtype)
 
 
 def rsqrt(x: Any) -> Any:

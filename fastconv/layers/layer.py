@@ -1,65 +1,27 @@
 """The base of all layers and what they share.
 
 A layer knows its weights and how to run on given arrays; it allocates nothing while it runs. A
-plan (:mod:`fastconv.models.plan`) owns the arrays: for each layer and batch shape it makes a
+plan (``fastconv.models``) owns the arrays: for each layer and batch shape it makes a
 :class:`State`, asks the layer to :meth:`~Layer.prepare` it once, then calls ``forward(x, y,
 state)`` and ``backward(dy, dx, state)`` with buffers that live as long as the plan.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastconv import _naming, _objects, config, initializers, regularizers
+from fastconv import _naming, _objects, initializers, regularizers
 from fastconv._autodiff import Tensor, as_float, plain
 from fastconv._variable import Variable, assign_all
+from fastconv.layers import _recording
 from fastconv.layers._legacy import pop_input_shape
+from fastconv.layers._state import Shape, State, dtype_name, known_shape
 
-__all__ = ["Layer", "State"]
+__all__ = ["Layer", "Shape", "State", "known_shape"]
 
 Array = NDArray[Any]
-Shape = tuple[int | None, ...]
-
-
-class State:
-    """What one layer keeps for one plan: the arrays of the current pass and its own scratch.
-
-    Attributes
-    ----------
-    training : bool
-    input_shape, output_shape : tuple of int
-        With the batch axis.
-    dtype : str
-    x, y : ndarray
-        Input and output of the last forward pass.
-    needs : tuple of str
-        Which of 'dx', 'dw', 'db' a backward pass must compute.
-    as_logits : bool
-        Leave out the final softmax or sigmoid: the loss computes it together with its gradient.
-    """
-
-    def __init__(
-        self,
-        training: bool,
-        input_shape: tuple[int, ...],
-        output_shape: tuple[int, ...],
-        dtype: str,
-        allocate: Callable[[tuple[int, ...], Any], Array] = np.empty,
-        as_logits: bool = False,
-    ) -> None:
-        self.training = training
-        self.input_shape = input_shape
-        self.output_shape = output_shape
-        self.dtype = dtype
-        self.allocate = allocate
-        self.as_logits = as_logits
-        self.needs: tuple[str, ...] = ("dx", "dw", "db")
-        self.x: Array = np.empty(0)
-        self.y: Array = np.empty(0)
-        #: Anything else a layer wants to find again: scratch arrays, counters.
-        self.extra: dict[str, Any] = {}
 
 
 class Layer(_objects.Serializable):
@@ -138,7 +100,7 @@ class Layer(_objects.Serializable):
             if name is not None
             else _naming.unique_name(_naming.to_snake_case(type(self).__name__))
         )
-        self.dtype = _dtype_name(dtype)
+        self.dtype = dtype_name(dtype)
         self.built = False
         self._trainable = bool(trainable)
         self._weights: list[Variable] = []
@@ -326,7 +288,7 @@ class Layer(_objects.Serializable):
         if type(self).call is Layer.call:
             return tuple(input_shape)
         sample = np.zeros(tuple(1 if n is None else n for n in input_shape), self.dtype)
-        result = np.shape(plain(self._call(sample, False)))
+        result = np.shape(plain(self.apply_call(sample, False)))
         return (input_shape[0], *result[1:])
 
     # Running
@@ -335,7 +297,8 @@ class Layer(_objects.Serializable):
         """Return the output for ``x``; a layer of your own implements it with NumPy functions."""
         return x
 
-    def _call(self, x: Any, training: bool) -> Any:
+    def apply_call(self, x: Any, training: bool) -> Any:
+        """Return ``call(x)``, with ``training`` if it takes that."""
         return self.call(x, training=training) if self._takes_training() else self.call(x)
 
     def _takes_training(self) -> bool:
@@ -343,7 +306,7 @@ class Layer(_objects.Serializable):
 
         return "training" in inspect.signature(self.call).parameters
 
-    def __call__(self, x: ArrayLike, training: bool = False) -> Array:
+    def __call__(self, x: ArrayLike, training: bool = False) -> Any:
         """Run the layer on an array; the weights are created the first time."""
         from fastconv.layers.input_layer import InputLayer
 
@@ -355,35 +318,12 @@ class Layer(_objects.Serializable):
         if isinstance(x, Tensor):
             self.ensure_built(x.shape)
             own = type(self).call is not Layer.call
-            return self._call(x, training) if own else self._recorded(x, training)  # type: ignore
+            y: Any = self.apply_call(x, training) if own else None
+            return y if own else _recording.as_tensor(self, x, training)
         array = np.ascontiguousarray(as_float(x), dtype=self.dtype)
         array = array.reshape(np.shape(x))
         self.ensure_built(array.shape)
         return self.run(array, training)
-
-    def _recorded(self, x: Tensor, training: bool) -> Tensor:
-        """Return the output of a layer without ``call`` as a tensor: a part of a user's layer."""
-        shape = known_shape(self.compute_output_shape(x.shape))
-        state = State(training, x.shape, shape, self.dtype)
-        state.x = np.ascontiguousarray(x.value, self.dtype)
-        if self.is_view(state):
-            return x.reshape(shape)
-        if not self.trainable:
-            state.needs = ("dx",)
-        self.prepare(state)
-        state.y = np.empty(shape, self.dtype)
-        self.forward(state.x, state.y, state)
-
-        def pull(dy: Array) -> Array:
-            dx = np.empty(x.shape, self.dtype)
-            grads = [v.grad for v in self.own_weights if v.grad is not None]
-            before = [grad.copy() for grad in grads]
-            self.backward(np.array(dy, self.dtype), dx, state)
-            for grad, earlier in zip(grads, before, strict=True):
-                grad += earlier
-            return dx
-
-        return Tensor(state.y, [(x, pull)])
 
     def run(self, x: Array, training: bool) -> Array:
         """Return a new array: one forward pass outside of any plan."""
@@ -410,32 +350,17 @@ class Layer(_objects.Serializable):
 
     def forward(self, x: Array, y: Array, state: State) -> None:
         """Write the output for ``x`` to ``y``."""
-        if not state.training or type(self).backward is not Layer.backward:
-            y[...] = plain(self._call(x, state.training))
-            return
-        tensor = Tensor(x)
-        tracked = [Tensor(v.value) for v in self._weights]
-        with _Tracked(self._weights, tracked):
-            result = Tensor.of(self._call(tensor, True))
-        y[...] = result.value
-        state.extra["tape"] = (tensor, tracked, result)
+        if state.training and type(self).backward is Layer.backward:
+            _recording.record(self, x, y, state)
+        else:
+            y[...] = plain(self.apply_call(x, state.training))
 
     def backward(self, dy: Array, dx: Array | None, state: State) -> None:
         """Write the gradient of the input to ``dx``, unless None, and those of the weights.
 
         ``dy`` may be overwritten. Weight gradients go into ``variable.grad``.
         """
-        tensor, tracked, result = state.extra.pop("tape")
-        for _, part in self.sublayers():
-            for variable in part.weights:
-                if variable.grad is not None:
-                    variable.grad[...] = 0
-        result.backward(dy.reshape(result.shape))
-        if dx is not None:
-            dx[...] = 0 if tensor.grad is None else tensor.grad
-        for variable, copy in zip(self._weights, tracked, strict=True):
-            if variable.grad is not None and variable.trainable:
-                variable.grad[...] = 0 if copy.grad is None else copy.grad
+        _recording.replay(self, dy, dx, state)
 
     # Configuration
 
@@ -469,42 +394,3 @@ class Layer(_objects.Serializable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-class _Tracked:
-    """While inside, weights take part in NumPy expressions as tensors."""
-
-    def __init__(self, variables: list[Variable], tensors: list[Tensor]) -> None:
-        self._pairs = list(zip(variables, tensors, strict=True))
-
-    def __enter__(self) -> None:
-        for variable, tensor in self._pairs:
-            variable.tensor = tensor
-
-    def __exit__(self, *error: object) -> None:
-        for variable, _ in self._pairs:
-            variable.tensor = None
-
-
-def known_shape(shape: Shape) -> tuple[int, ...]:
-    """Return ``shape``, whose sizes must all be known."""
-    if any(n is None for n in shape):
-        raise ValueError(f"All sizes must be known to run a layer. Received: shape={shape}")
-    return tuple(n for n in shape if n is not None)
-
-
-def _dtype_name(dtype: Any) -> str:
-    """Return 'float32' or 'float64' for a name, a NumPy type or Keras's dtype policy."""
-    if dtype is None:
-        return config.floatx()
-    if isinstance(dtype, dict):
-        dtype = dtype.get("config", {}).get("name")
-    if isinstance(dtype, str) and dtype in ("float32", "float64"):
-        return dtype
-    try:
-        name = str(np.dtype(dtype).name)
-    except TypeError:
-        name = str(dtype)
-    if name not in ("float32", "float64"):
-        raise ValueError(f"`dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")
-    return name

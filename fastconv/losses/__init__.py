@@ -3,16 +3,14 @@
 from typing import Any
 
 from fastconv import _objects
+from fastconv.losses.binary_crossentropy import BinaryCrossentropy, binary_crossentropy
 from fastconv.losses.crossentropy import (
-    BinaryCrossentropy,
     CategoricalCrossentropy,
-    KLDivergence,
     SparseCategoricalCrossentropy,
-    binary_crossentropy,
     categorical_crossentropy,
-    kl_divergence,
     sparse_categorical_crossentropy,
 )
+from fastconv.losses.kl_divergence import KLDivergence, kl_divergence
 from fastconv.losses.loss import Loss, LossFunctionWrapper
 from fastconv.losses.regression import (
     Huber,

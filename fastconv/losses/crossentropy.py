@@ -1,4 +1,4 @@
-"""Losses of class probabilities."""
+"""Crossentropy of class probabilities."""
 
 from typing import Any
 
@@ -7,16 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastconv import activations, config
 from fastconv._autodiff import Tensor, as_float, plain
-from fastconv.losses.loss import Loss, floats, same_rank
+from fastconv.losses.loss import Loss, check_smoothing, floats
 
 __all__ = [
-    "BinaryCrossentropy",
     "CategoricalCrossentropy",
-    "KLDivergence",
     "SparseCategoricalCrossentropy",
-    "binary_crossentropy",
     "categorical_crossentropy",
-    "kl_divergence",
     "sparse_categorical_crossentropy",
 ]
 
@@ -31,15 +27,6 @@ def _log_probabilities(y_pred: Any, from_logits: bool, axis: int) -> Any:
     small = kind(config.epsilon())
     shares = y_pred / np.sum(y_pred, axis=axis, keepdims=True)
     return np.log(np.clip(shares, small, kind(1) - small))
-
-
-def _check_smoothing(label_smoothing: Any) -> float:
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(
-            "`label_smoothing` must be in the range [0, 1]. "
-            f"Received: label_smoothing={label_smoothing}"
-        )
-    return float(label_smoothing)
 
 
 def categorical_crossentropy(
@@ -150,61 +137,6 @@ def check_labels(labels: Array, classes: int) -> None:
         )
 
 
-def binary_crossentropy(
-    y_true: ArrayLike,
-    y_pred: Any,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Any:
-    """Return the mean along ``axis`` of ``-y log(p) - (1 - y) log(1 - p)``.
-
-    Parameters
-    ----------
-    y_true : array_like
-        0, 1 or probabilities.
-    y_pred : array_like of the same shape
-    from_logits : bool
-        ``y_pred`` holds values before the sigmoid.
-    label_smoothing : float
-        Share of every target that is replaced by one half.
-    axis : int
-
-    Examples
-    --------
-    >>> binary_crossentropy([[0.0, 1.0]], [[0.5, 0.5]]).round(4)
-    array([0.6931], dtype=float32)
-    """
-    true, pred = same_rank(*floats(y_true, y_pred))
-    kind = true.dtype.type
-    if label_smoothing:
-        true = true * kind(1 - label_smoothing) + kind(0.5 * label_smoothing)
-    if from_logits:
-        softplus = np.logaddexp(np.zeros_like(pred), -np.abs(pred))
-        losses = np.maximum(pred, kind(0)) - pred * true + softplus
-    else:
-        small = kind(config.epsilon())
-        p = np.clip(pred, small, kind(1) - small)
-        losses = -(true * np.log(p) + (kind(1) - true) * np.log(kind(1) - p))
-    return np.mean(losses, axis=axis)
-
-
-def kl_divergence(y_true: ArrayLike, y_pred: Any) -> Any:
-    """Return ``sum(y_true * log(y_true / y_pred))`` over the last axis.
-
-    Examples
-    --------
-    >>> kl_divergence([[0.5, 0.5]], [[0.25, 0.75]]).round(4)
-    array([0.1438], dtype=float32)
-    """
-    true, pred = floats(y_true, y_pred)
-    kind = true.dtype.type
-    small = kind(config.epsilon())
-    true = np.clip(true, small, kind(1))
-    pred = np.clip(pred, small, kind(1))
-    return np.sum(true * (np.log(true) - np.log(pred)), axis=-1)
-
-
 class CategoricalCrossentropy(Loss):
     """Crossentropy of one-hot targets and class probabilities.
 
@@ -235,7 +167,7 @@ class CategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = bool(from_logits)
-        self.label_smoothing = _check_smoothing(label_smoothing)
+        self.label_smoothing = check_smoothing(label_smoothing)
         self.axis = axis
 
     def per_sample(self, y_true: ArrayLike, y_pred: Any) -> Any:
@@ -328,73 +260,6 @@ class SparseCategoricalCrossentropy(Loss):
             "ignore_class": self.ignore_class,
             "axis": self.axis,
         }
-
-
-class BinaryCrossentropy(Loss):
-    """Crossentropy of yes-or-no targets and probabilities.
-
-    Parameters
-    ----------
-    from_logits : bool
-        The predictions are values before the sigmoid.
-    label_smoothing : float
-        Share of every target that is replaced by one half.
-    axis, reduction, name, dtype
-        As in :class:`CategoricalCrossentropy`.
-
-    Examples
-    --------
-    >>> round(float(BinaryCrossentropy()([0.0, 1.0], [0.5, 0.5])), 4)
-    0.6931
-    """
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "binary_crossentropy",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.from_logits = bool(from_logits)
-        self.label_smoothing = _check_smoothing(label_smoothing)
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return binary_crossentropy(
-            y_true, y_pred, self.from_logits, self.label_smoothing, self.axis
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "from_logits": self.from_logits,
-            "label_smoothing": self.label_smoothing,
-            "axis": self.axis,
-        }
-
-
-class KLDivergence(Loss):
-    """Kullback-Leibler divergence of predicted from true probabilities.
-
-    Examples
-    --------
-    >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
-    0.1438
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "kl_divergence",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return kl_divergence(y_true, y_pred)
 
 
 def _floats(y_pred: Any, dtype: str) -> Any:

@@ -233,3 +233,13 @@ def floats(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Return both as floats of the type of ``y_pred``."""
     pred = as_float(y_pred)
     return np.asarray(plain(y_true), pred.dtype), pred
+
+
+def check_smoothing(label_smoothing: Any) -> float:
+    """Return ``label_smoothing`` once it is known to lie in [0, 1]."""
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            "`label_smoothing` must be in the range [0, 1]. "
+            f"Received: label_smoothing={label_smoothing}"
+        )
+    return float(label_smoothing)

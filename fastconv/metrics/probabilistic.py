@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastconv.losses import crossentropy
+from fastconv import losses
 from fastconv.metrics.metric import MeanMetricWrapper
 
 __all__ = [
@@ -30,7 +30,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
         label_smoothing: float = 0,
     ) -> None:
         self.arguments = {"from_logits": from_logits, "label_smoothing": label_smoothing}
-        super().__init__(crossentropy.binary_crossentropy, name=name, dtype=dtype, **self.arguments)
+        super().__init__(losses.binary_crossentropy, name=name, dtype=dtype, **self.arguments)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype, **self.arguments}
@@ -58,9 +58,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
             "label_smoothing": label_smoothing,
             "axis": axis,
         }
-        super().__init__(
-            crossentropy.categorical_crossentropy, name=name, dtype=dtype, **self.arguments
-        )
+        super().__init__(losses.categorical_crossentropy, name=name, dtype=dtype, **self.arguments)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype, **self.arguments}
@@ -89,7 +87,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
             "axis": axis,
         }
         super().__init__(
-            crossentropy.sparse_categorical_crossentropy, name=name, dtype=dtype, **self.arguments
+            losses.sparse_categorical_crossentropy, name=name, dtype=dtype, **self.arguments
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -106,7 +104,7 @@ class KLDivergence(MeanMetricWrapper):
     """
 
     def __init__(self, name: str | None = "kl_divergence", dtype: Any = None) -> None:
-        super().__init__(crossentropy.kl_divergence, name=name, dtype=dtype)
+        super().__init__(losses.kl_divergence, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype}

@@ -1,0 +1,176 @@
+"""Single batches: forward, loss, metrics, backward, update."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv import regularizers
+from fastconv._variable import Variable
+from fastconv.layers.layer import Layer
+from fastconv.models._compiled import Compiled
+from fastconv.models._data import Batch, as_array, check_cardinality, class_weights
+from fastconv.models._head import LossHead
+from fastconv.models._plans import Plans
+
+Array = NDArray[Any]
+
+
+class BatchTrainer(Compiled):
+    """Training and inference, one batch at a time, for a model that is a chain of layers.
+
+    The subclass provides ``_leaf_layers``, ``_ensure_built_for`` and ``_fit_rank``.
+    """
+
+    built: bool
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training changes."""
+        raise TypeError(f"{type(self).__name__} must implement `trainable_weights`.")
+
+    def _init_batches(self) -> None:
+        self._init_compiled()
+        self._plans = Plans(self)
+        self._head = None
+
+    def _leaf_layers(self) -> list[Layer]:
+        raise TypeError(f"{type(self).__name__} must implement `_leaf_layers`.")
+
+    def _ensure_built_for(self, shape: tuple[int, ...]) -> None:
+        raise TypeError(f"{type(self).__name__} must implement `_ensure_built_for`.")
+
+    def _fit_rank(self, x: Array) -> Array:
+        raise TypeError(f"{type(self).__name__} must implement `_fit_rank`.")
+
+    def _prepare_training(self, shape: tuple[int, ...]) -> LossHead:
+        """Build what one batch of ``shape`` needs, the first time."""
+        self._ensure_built_for(shape)
+        if self._head is None:
+            if self._loss_object is None:
+                raise ValueError("No loss to compute. Received: loss=None")
+            self._plans.gather_weights()
+            self.optimizer.build(self.trainable_weights)
+            self._head = LossHead(self._loss_object, self._leaf_layers()[-1], self._loss_weight)
+        return self._head
+
+    def _step(self, batch: Batch, training: bool) -> None:
+        """Run one batch: forward, loss, metrics, and in training backward and update."""
+        shape = self._fitted_shape(batch.x_shape)
+        head = self._prepare_training(shape)
+        metrics = self._compiled_metrics
+        if batch.y is None or metrics is None:
+            raise ValueError("Targets are needed to compute the loss. Received: y=None")
+        with self._plans.borrow(shape, training, head.as_logits) as plan:
+            x = batch.x(plan.input.reshape(batch.x_shape)).reshape(shape)
+            y = plan.forward(x)
+            y_pred = plan.predictions if head.as_logits else y
+            dy = plan.dy if training else None
+            loss = head(batch.y, y, batch.weight, dy, y_pred)
+            loss += plan.penalty() + self._weight_penalty()
+            if training:
+                plan.backward()
+                self._update()
+            self._loss_total += loss * batch.size
+            self._loss_count += batch.size
+            if metrics.any:
+                metrics.build(batch.y.shape, y_pred.shape)
+                metrics.update(batch.y, y_pred, batch.weight)
+
+    def _fitted_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self._fit_rank(np.broadcast_to(np.float32(0), shape)).shape
+
+    def _weight_penalty(self) -> float:
+        total = 0.0
+        for variable in self._plans.regularized:
+            if variable.regularizer is not None:
+                total += float(variable.regularizer(variable.value))
+        return total
+
+    def _update(self) -> None:
+        """Let the optimizer use the gradients."""
+        for variable in self._plans.regularized:
+            if variable.grad is not None and variable.regularizer is not None:
+                regularizers.apply_gradient(variable.regularizer, variable.value, variable.grad)
+        self.optimizer.step()
+        for variable in self._plans.constrained:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
+
+    def _in_order(self, logs: dict[str, Any]) -> Any:
+        """Return the loss, or a list of it and the metrics in the order of ``compile``."""
+        values = [logs[name] for name in self.metrics_names]
+        return values[0] if len(values) == 1 else values
+
+    def _one_batch(
+        self, x: Any, y: Any, sample_weight: Any, class_weight: Mapping[int, float] | None = None
+    ) -> Batch:
+        array = as_array(x, "x")
+        targets = None if y is None else as_array(y, "y")
+        weights = None if sample_weight is None else as_array(sample_weight, "sample_weight")
+        check_cardinality(array, targets, weights)
+        if class_weight is not None:
+            if weights is not None:
+                raise ValueError(
+                    "Arguments `sample_weight` and `class_weight` cannot be specified at the "
+                    f"same time. Received: class_weight={class_weight}"
+                )
+            weights = class_weights(class_weight, targets)
+        return Batch(array, None, array.shape[0], targets, weights)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Make one update with a batch; return the means of loss and metrics since the last reset.
+
+        Parameters
+        ----------
+        x, y, sample_weight : array_like
+        class_weight : dict, optional
+        return_dict : bool
+
+        Returns
+        -------
+        float, list of float or dict
+
+        Raises
+        ------
+        ValueError
+            If the model is not compiled or the arrays do not fit together.
+        """
+        self._check_compiled("train_on_batch")
+        self._step(self._one_batch(x, y, sample_weight, class_weight), training=True)
+        logs = self.get_metrics_result()
+        return logs if return_dict else self._in_order(logs)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Evaluate a batch; return the means of loss and metrics since the last reset.
+
+        Parameters and result are those of :meth:`train_on_batch`.
+        """
+        self._check_compiled("test_on_batch")
+        self._step(self._one_batch(x, y, sample_weight), training=False)
+        logs = self.get_metrics_result()
+        return logs if return_dict else self._in_order(logs)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """Return the outputs for one batch."""
+        return self._run(as_array(x, "x"), training=False)
+
+    def _run(self, x: Array, training: bool) -> Array:
+        """Return a new array: the output for ``x``."""
+        batch = Batch(x, None, x.shape[0], None, None)
+        shape = self._fitted_shape(x.shape)
+        self._ensure_built_for(shape)
+        with self._plans.borrow(shape, training) as plan:
+            out = np.empty(plan.output_shape, plan.dtype)
+            x_in = batch.x(plan.input.reshape(x.shape)).reshape(shape)
+            return plan.forward(x_in, out)
