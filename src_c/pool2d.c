@@ -57,12 +57,17 @@ static pool_job plan(const fc_pool2d *pool, pool_kind kind, const void *in, void
         row_elements /= p->c;
         p->c = 1;
     }
+    /* To a single window the distance to the next means nothing. */
+    if (p->oh == 1) p->stride_h = 1;
+    if (p->ow == 1) p->stride_w = 1;
     job.kernels = &fc_kernels(p->dtype)->pool;
     job.esize = fc_esize(p->dtype);
-    job.flat = p->c < job.kernels->lanes;
     job.first_j = fc_min(p->ow, fc_ceil_div(p->pad_left, p->stride_w));
     const ptrdiff_t room = p->w + p->pad_left - p->pool_w;
     job.end_j = room < 0 ? job.first_j : fc_max(job.first_j, fc_min(p->ow, room / p->stride_w + 1));
+    /* Copies for each of many phases must at least fill vectors: they are padded to lines of the cache. */
+    const int lanes = job.kernels->lanes;
+    job.flat = p->c < lanes && (p->stride_w <= 8 || (job.end_j - job.first_j) * p->c >= lanes);
     job.rows = p->n * rows_per_image;
     job.task_rows = fc_max(1, TASK_ELEMENTS / row_elements);
     return job;
@@ -88,7 +93,7 @@ typedef struct {
 } workspace;
 
 static int allocate(workspace *ws, ptrdiff_t list, ptrdiff_t row_count, ptrdiff_t phases, ptrdiff_t phase_elements, ptrdiff_t esize) {
-    ws->phase_elements = fc_round_up(phase_elements, FC_ALIGN);
+    ws->phase_elements = fc_round_up(phase_elements, FC_ALIGN / esize);
     ws->row_bytes = phases * ws->phase_elements * esize;
     const size_t lists = (size_t)fc_round_up(list * (ptrdiff_t)(sizeof(void *) * 2 + sizeof(double) + 1), FC_ALIGN);
     const size_t held = (size_t)fc_round_up(row_count * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
@@ -154,7 +159,7 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     workspace ws;
     const int copies = job->flat && p->stride_w > 1;
     if (!allocate(&ws, p->pool_h * p->pool_w, copies ? p->pool_h : 0, fc_min(p->stride_w, p->pool_w),
-                  (inner + p->pool_w) * p->c, job->esize))
+                  (inner + (p->pool_w - 1) / p->stride_w) * p->c, job->esize))
         return FC_NO_MEMORY;
     const ptrdiff_t end = fc_min(job->rows, (task + 1) * job->task_rows);
     for (ptrdiff_t row = task * job->task_rows; row < end; row++) {
@@ -314,8 +319,9 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t stride = p->stride_w;
     const int merges = job->flat && stride > 1;
     workspace ws;
-    const ptrdiff_t list = fc_ceil_div(p->pool_h, p->stride_h) * fc_ceil_div(p->pool_w, stride);
-    if (!allocate(&ws, list, merges, stride, ((p->w + p->pad_left) / stride + 1) * p->c, job->esize)) return FC_NO_MEMORY;
+    const ptrdiff_t phases = fc_min(stride, p->w + p->pad_left);
+    const ptrdiff_t list = fc_min(p->oh, fc_ceil_div(p->pool_h, p->stride_h)) * fc_min(p->ow, fc_ceil_div(p->pool_w, stride));
+    if (!allocate(&ws, list, merges, phases, ((p->w + p->pad_left) / stride + 1) * p->c, job->esize)) return FC_NO_MEMORY;
     const ptrdiff_t end = fc_min(job->rows, (task + 1) * job->task_rows);
     for (ptrdiff_t k = task * job->task_rows; k < end; k++) {
         const ptrdiff_t image = k / p->h, r = k % p->h;
@@ -325,7 +331,7 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
             memset(dx, 0, (size_t)(p->w * p->c * job->esize));
             continue;
         }
-        for (ptrdiff_t phase = 0; phase < stride; phase++) {
+        for (ptrdiff_t phase = 0; phase < phases; phase++) {
             phase_row row = plan_phase(job, phase);
             row.to = merges ? fc_at_mut(ws.rows, phase * ws.phase_elements, job->esize)
                             : fc_at_mut(dx, (phase - p->pad_left) * p->c, job->esize);

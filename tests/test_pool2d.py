@@ -191,6 +191,45 @@ def test_mean(case: Pool, isa: str, dtype: str) -> None:
             assert same_bytes(dx, one_thread[1])
 
 
+WIDE = [
+    Pool("whole-image", 2, 40, 60, 1, (40, 60)),
+    Pool("whole-image-padded", 1, 40, 60, 3, 64, 64, "same"),
+    Pool("two-wide-windows", 1, 30, 90, 1, (10, 45)),
+    Pool("stride-beyond-image", 2, 6, 5, 3, 2, 2**40),
+    Pool("stride-beyond-image-padded", 2, 6, 5, 1, (3, 4), (1, 2**57), ((1, 1), (3, 2))),
+]
+
+
+@pytest.mark.parametrize("case", WIDE, ids=str)
+def test_wide_windows_and_strides(case: Pool, isa: str, dtype: str) -> None:
+    x = images(case, dtype, "ties")
+    for data_format in DATA_FORMATS:
+        x_there = to_format(x, data_format)
+        arguments = {**case.arguments, "data_format": data_format}
+        np.testing.assert_array_equal(
+            fastconv.max_pool2d(x_there, **arguments), reference.max_pool2d(x_there, **arguments)
+        )
+        exact = truth(reference.avg_pool2d, x_there, **arguments)
+        length = int(np.prod(np.broadcast_to(case.pool_size, 2)))
+        scale = truth(reference.avg_pool2d, np.abs(x_there), **arguments)
+        y = fastconv.avg_pool2d(x_there, **arguments)
+        assert_within(y, exact, sum_bound(scale, length, dtype))
+        dx = fastconv.avg_pool2d_backward(y, x_there.shape, **arguments)
+        dx_exact = truth(reference.avg_pool2d_backward, y, input_shape=x_there.shape, **arguments)
+        assert_within(dx, dx_exact, sum_bound(np.abs(dx_exact), 4, dtype))
+
+
+def test_workspace_does_not_grow_with_the_square_of_a_window() -> None:
+    """Means over tens of megabytes, of one window and of a few."""
+    x = np.ones((1, 3000, 3000, 1), "float32")
+    for pool in (3000, 1000):
+        y = fastconv.avg_pool2d(x, pool)
+        assert y.shape == (1, 3000 // pool, 3000 // pool, 1)
+        np.testing.assert_allclose(y, 1, rtol=1e-6)
+        dx = fastconv.avg_pool2d_backward(y, x.shape, pool)
+        np.testing.assert_allclose(dx, 1 / pool**2, rtol=1e-6)
+
+
 @pytest.mark.parametrize("position", range(9))
 @pytest.mark.parametrize("channels", [1, 5, 16, 33])
 def test_nan_wins_from_every_position(position: int, channels: int, isa: str, dtype: str) -> None:
