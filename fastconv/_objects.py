@@ -286,7 +286,7 @@ def _by_name(
     if found is None:
         found = builtin_class(module, name)
     if found is None:
-        kind = module.rpartition(".")[2].rstrip("s")
+        kind = _kind(module)
         raise ValueError(f"Unknown {kind}: {name!r}. Received: {kind}={name!r}")
     return found() if isinstance(found, type) else found
 
@@ -313,5 +313,11 @@ def get(
         return identifier()
     if callable(identifier) or isinstance(identifier, Serializable):
         return identifier
-    kind = module.rpartition(".")[2].rstrip("s")
+    kind = _kind(module)
     raise ValueError(f"Could not interpret {kind} identifier. Received: {kind}={identifier!r}")
+
+
+def _kind(module: str) -> str:
+    """Return what a module holds, in the singular."""
+    plural = module.rpartition(".")[2]
+    return plural.removesuffix("es") if plural == "losses" else plural.removesuffix("s")
