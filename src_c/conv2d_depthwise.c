@@ -1,8 +1,8 @@
 /* Depthwise convolution: every channel is filtered alone. Vectors run along the channels, so nothing is packed.
  *
- * Forward and input gradient are one map from rows to rows, with two ways of finding the taps. Taps outside of the image are
- * left out: whole kernel rows for all pixels of an output row, kernel columns for the pixels at its ends. With a multiplier
- * m > 1 the map runs on c * m channels: rows of x are repeated, rows of dx folded. */
+ * Forward and input gradient are one map from rows to rows, with two ways of finding the taps. Kernel rows outside of the image
+ * are left out here, kernel columns by the kernel. With a multiplier m > 1 the map runs on c * m channels: rows of x are repeated
+ * first, rows of dx folded at the end. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
@@ -52,21 +52,20 @@ typedef struct {
     ptrdiff_t first, end;
 } span;
 static span clip(ptrdiff_t start, ptrdiff_t spread, ptrdiff_t taps, ptrdiff_t size) {
-    span s = {start < 0 ? fc_ceil_div(-start, spread) : 0, start < size ? fc_min(taps, (size - 1 - start) / spread + 1) : 0};
-    s.first = fc_min(s.first, s.end);
+    const span s = {start < 0 ? fc_ceil_div(-start, spread) : 0, start < size ? fc_min(taps, (size - 1 - start) / spread + 1) : 0};
     return s;
 }
 
 typedef struct {
     fc_conv2d conv;
-    int gradient;
+    int gradient, stream;
     const fc_ukernels *kernels;
     ptrdiff_t esize;
     const void *in, *weights, *bias;
     void *out;
-    ptrdiff_t h, w, oh, ow;      /* of `in` and `out` */
-    ptrdiff_t in_c, out_c;       /* channels of `in` and `out`: conv.k, or conv.c */
-    ptrdiff_t held_rows;         /* repeated rows that a task keeps */
+    ptrdiff_t h, w, oh, ow; /* of `in` and `out` */
+    ptrdiff_t in_c, out_c;  /* channels of `in` and `out`: conv.k, or conv.c */
+    ptrdiff_t held;         /* rows of repeated channels that a task keeps, 0: nothing is repeated */
     ptrdiff_t rows, task_rows;
 } map;
 
@@ -82,90 +81,74 @@ static phase column_phase(const map *job, ptrdiff_t j) {
 
 /* Space of one task. */
 typedef struct {
-    const void **row, **weight, **x, **w; /* the kernel rows that take part in an output row; the same for some of its pixels */
-    ptrdiff_t *held;                      /* the rows of the input in `repeated` */
+    const void **x, **w; /* the kernel rows that take part in an output row */
+    ptrdiff_t *which;    /* the rows of the input in `repeated`, -1: none */
     void *repeated, *unfolded;
 } workspace;
 
 static int allocate(const map *job, workspace *ws) {
     const ptrdiff_t kh = job->conv.kh, k = job->conv.k;
-    const ptrdiff_t lists = (4 * kh + job->held_rows) * (ptrdiff_t)sizeof(void *);
-    const ptrdiff_t repeated = job->held_rows * job->w * k, unfolded = job->out_c < k ? job->ow * k : 0;
-    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(fc_round_up(lists, FC_ALIGN) + (repeated + unfolded) * job->esize));
+    const ptrdiff_t lists = fc_round_up((2 * kh + job->held) * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    const ptrdiff_t repeated = job->held * job->w * k, unfolded = job->out_c < k ? job->ow * k : 0;
+    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(lists + (repeated + unfolded) * job->esize));
     if (!memory) return 0;
-    ws->row = (const void **)(void *)memory;
-    ws->weight = ws->row + kh;
-    ws->x = ws->weight + kh;
+    ws->x = (const void **)(void *)memory;
     ws->w = ws->x + kh;
-    ws->held = (ptrdiff_t *)(void *)(ws->w + kh);
-    for (ptrdiff_t i = 0; i < job->held_rows; i++) ws->held[i] = -1;
-    ws->repeated = memory + fc_round_up(lists, FC_ALIGN);
+    ws->which = (ptrdiff_t *)(void *)(ws->w + kh);
+    for (ptrdiff_t i = 0; i < job->held; i++) ws->which[i] = -1;
+    ws->repeated = memory + lists;
     ws->unfolded = fc_at_mut(ws->repeated, repeated, job->esize);
     return 1;
 }
 
-/* Row r of an image of the input, with conv.k channels. */
-static const void *input_row(const map *job, const workspace *ws, ptrdiff_t image, ptrdiff_t r) {
-    const ptrdiff_t all = image * job->h + r, k = job->conv.k;
-    const void *const row = fc_at(job->in, all * job->w * job->in_c, job->esize);
-    if (job->in_c == k) return row;
-    void *const place = fc_at_mut(ws->repeated, r % job->held_rows * job->w * k, job->esize);
-    if (ws->held[r % job->held_rows] != all) {
-        ws->held[r % job->held_rows] = all;
-        job->kernels->depthwise.repeat(row, place, job->w * job->in_c, k / job->in_c);
-    }
-    return place;
-}
-
-/* Pixels first <= m < end of a phase, which have taps t.first <= t < t.end in the image, of an output row at `to`. */
-static void run_pixels(const map *job, const workspace *ws, ptrdiff_t rows, const phase *p, span t, ptrdiff_t first, ptrdiff_t end,
-                       void *to) {
-    const ptrdiff_t k = job->conv.k, column = t.first < t.end ? p->base + first * p->advance + t.first * p->spread : 0;
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        ws->x[r] = fc_at(ws->row[r], column * k, job->esize);
-        ws->w[r] = fc_at(ws->weight[r], (p->source + t.first * p->source_step) * k, job->esize);
-    }
-    const fc_depthwise_args args = {
-        .x = ws->x,
-        .w = ws->w,
-        .rows = t.first < t.end ? rows : 0,
-        .taps = t.end - t.first,
-        .tap_step = p->spread * k,
-        .x_step = p->advance * k,
-        .ldw = p->source_step * k,
-        .pixels = end - first,
-        .channels = k,
-        .bias = job->bias,
-        .y = fc_at_mut(to, (p->first + first * p->step) * k, job->esize),
-        .y_step = p->step * k,
-        .relu = job->conv.activation == FC_RELU,
-    };
-    job->kernels->depthwise.convolve(&args);
+/* Row r of all images of the input, with conv.k channels. */
+static const void *input_row(const map *job, const workspace *ws, ptrdiff_t r) {
+    const void *const row = fc_at(job->in, r * job->w * job->in_c, job->esize);
+    if (!job->held) return row;
+    void *const copy = fc_at_mut(ws->repeated, r % job->held * job->w * job->conv.k, job->esize);
+    if (ws->which[r % job->held] != r) job->kernels->depthwise.repeat(row, copy, job->w * job->in_c, job->conv.k / job->in_c);
+    ws->which[r % job->held] = r;
+    return copy;
 }
 
 static void run_row(const map *job, const workspace *ws, ptrdiff_t image, ptrdiff_t i, void *to) {
     const fc_conv2d *const c = &job->conv;
     const phase vertical = row_phase(job, i);
-    const span kernel_rows = clip(vertical.base, vertical.spread, vertical.taps, job->h);
-    ptrdiff_t rows = 0;
-    for (ptrdiff_t t = kernel_rows.first; t < kernel_rows.end; t++, rows++) {
-        ws->row[rows] = input_row(job, ws, image, vertical.base + t * vertical.spread);
-        ws->weight[rows] = fc_at(job->weights, (vertical.source + t * vertical.source_step) * c->kw * c->k, job->esize);
-    }
+    const span taps = clip(vertical.base, vertical.spread, vertical.taps, job->h);
+    const ptrdiff_t rows = fc_max(0, taps.end - taps.first), first = image * job->h + vertical.base;
     const ptrdiff_t phases = job->gradient ? fc_min(c->stride_w, job->ow) : 1;
+    for (ptrdiff_t r = 0; r < rows; r++) ws->x[r] = input_row(job, ws, first + (taps.first + r) * vertical.spread);
+    fc_depthwise_args args = {
+        .x = ws->x,
+        .w = ws->w,
+        .rows = rows,
+        .columns = job->w,
+        .channels = c->k,
+        .bias = job->bias,
+        .relu = c->activation == FC_RELU,
+        .stream = job->stream,
+    };
+    if (rows && !job->held) {
+        /* The rows that the output row after this one reads first. */
+        const ptrdiff_t last = first + (taps.end - 1) * vertical.spread;
+        args.next = fc_at(job->in, (last + 1) * job->w * c->k, job->esize);
+        args.next_elements = fc_min(vertical.advance, c->n * job->h - 1 - last) * job->w * c->k / phases;
+    }
     for (ptrdiff_t j = 0; j < phases; j++) {
         const phase p = column_phase(job, j);
-        const ptrdiff_t pixels = (job->ow - 1 - j) / p.step + 1, room = job->w - 1 - p.base - (p.taps - 1) * p.spread;
-        const span all = {0, p.taps};
-        const ptrdiff_t inner = p.base < 0 ? fc_min(pixels, fc_ceil_div(-p.base, p.advance)) : 0;
-        const ptrdiff_t inner_end = !p.taps    ? pixels
-                                    : room < 0 ? inner
-                                               : fc_max(inner, fc_min(pixels, room / p.advance + 1));
-        for (ptrdiff_t m = 0; m < inner; m++)
-            run_pixels(job, ws, rows, &p, clip(p.base + m * p.advance, p.spread, p.taps, job->w), m, m + 1, to);
-        if (inner < inner_end) run_pixels(job, ws, rows, &p, all, inner, inner_end, to);
-        for (ptrdiff_t m = inner_end; m < pixels; m++)
-            run_pixels(job, ws, rows, &p, clip(p.base + m * p.advance, p.spread, p.taps, job->w), m, m + 1, to);
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            const ptrdiff_t source = (vertical.source + (taps.first + r) * vertical.source_step) * c->kw + p.source;
+            ws->w[r] = fc_at(job->weights, source * c->k, job->esize);
+        }
+        args.taps = p.taps;
+        args.ldw = p.source_step * c->k;
+        args.first_column = p.base;
+        args.advance = p.advance;
+        args.spread = p.spread;
+        args.pixels = (job->ow - 1 - j) / p.step + 1;
+        args.y = fc_at_mut(to, j * c->k, job->esize);
+        args.y_step = p.step * c->k;
+        job->kernels->depthwise.convolve(&args);
     }
 }
 
@@ -191,9 +174,12 @@ static fc_status run_map(map *job) {
     const fc_conv2d *const c = &job->conv;
     job->kernels = fc_kernels(c->dtype);
     job->esize = fc_esize(c->dtype);
+    if (job->in_c < c->k) job->held = fc_min(job->h, (c->kh - 1) * c->dilation_h + 1);
     job->rows = c->n * job->oh;
     job->task_rows = fc_max(1, TASK_ELEMENTS / (job->ow * c->k));
-    if (job->in_c < c->k) job->held_rows = fc_min(job->h, (c->kh - 1) * c->dilation_h + 1);
+    const ptrdiff_t bytes = (job->rows * job->ow * job->out_c + c->n * job->h * job->w * job->in_c) * job->esize;
+    job->stream = fc_streams(job->out, c->k * job->esize, bytes) && job->out_c == c->k &&
+                  (c->activation == FC_LINEAR || c->activation == FC_RELU);
     const double macs = (double)(c->n * c->oh) * (double)(c->ow * c->k) * (double)(c->kh * c->kw);
     return fc_parallel_for(fc_ceil_div(job->rows, job->task_rows), 4 * fc_macs_ns(macs), map_task, job);
 }

@@ -6,6 +6,9 @@
 #include "scratch.h"
 #include "threads.h"
 
+/* From so many bytes on a call's arrays do not stay in the caches. */
+#define FC_STREAM_BYTES (16 << 20)
+
 static inline ptrdiff_t fc_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t fc_max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 static inline ptrdiff_t fc_ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
@@ -14,6 +17,12 @@ static inline ptrdiff_t fc_esize(fc_dtype dtype) { return dtype == FC_F64 ? 8 : 
 /* Byte arithmetic on untyped arrays. */
 static inline const void *fc_at(const void *p, ptrdiff_t elements, ptrdiff_t esize) { return (const char *)p + elements * esize; }
 static inline void *fc_at_mut(void *p, ptrdiff_t elements, ptrdiff_t esize) { return (char *)p + elements * esize; }
+
+/* Whether to write results past the caches: they are many bytes, together with what they are made of, and runs of `run` bytes can
+ * be written whole. */
+static inline int fc_streams(const void *out, ptrdiff_t run, ptrdiff_t bytes) {
+    return bytes >= FC_STREAM_BYTES && (uintptr_t)out % FC_ALIGN == 0 && run % FC_ALIGN == 0;
+}
 
 /* How `k` output channels are cut into panels: `bulk` of the main width, then a tail of at most 4. */
 typedef struct {

@@ -21,7 +21,7 @@ typedef struct {
     const fc_pool_kernels *kernels;
     pool_kind kind;
     ptrdiff_t esize;
-    int flat;
+    int flat, stream, fetch;
     /* Windows first_j .. end_j - 1 of a row lie within the columns of the image. */
     ptrdiff_t first_j, end_j;
     ptrdiff_t task_rows, rows;
@@ -69,6 +69,9 @@ static pool_job plan(const fc_pool2d *pool, pool_kind kind, const void *in, void
     const int lanes = job.kernels->lanes;
     job.flat = p->c < lanes && (p->stride_w <= 8 || (job.end_j - job.first_j) * p->c >= lanes);
     job.rows = p->n * rows_per_image;
+    const ptrdiff_t elements = p->n * p->c * (p->h * p->w + p->oh * p->ow);
+    job.fetch = !job.flat && elements * job.esize >= FC_STREAM_BYTES;
+    job.stream = !job.flat && fc_streams(out, p->c * job.esize, elements * job.esize);
     job.task_rows = fc_max(1, TASK_ELEMENTS / row_elements);
     return job;
 }
@@ -132,6 +135,7 @@ static const void *tap_columns(const pool_job *job, workspace *ws, const void *x
 static void reduce(const pool_job *job, fc_pool_args *args, ptrdiff_t at) {
     args->y = fc_at_mut(job->out, at, job->esize);
     args->index = job->index_out ? job->index_out + at : NULL;
+    args->stream = job->stream;
     if (job->kind == MEAN) job->kernels->mean(args);
     else if (job->index_out) job->kernels->maximum_index(args);
     else job->kernels->maximum(args);
@@ -148,7 +152,7 @@ static void border_window(const pool_job *job, workspace *ws, const void *x, ptr
             ws->pointer[taps] = fc_at(x, ((r0 + ki) * p->w + s0 + kj) * p->c, job->esize);
             ws->position[taps] = (uint8_t)(ki * p->pool_w + kj);
         }
-    fc_pool_args args = {ws->pointer, ws->position, taps, 1, 0, p->c, NULL, NULL};
+    fc_pool_args args = {.tap = ws->pointer, .position = ws->position, .taps = taps, .windows = 1, .channels = p->c};
     reduce(job, &args, at + j * p->c);
 }
 
@@ -175,8 +179,20 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
                     ws.pointer[taps] = tap_columns(job, &ws, x, image * p->h + r0 + ki, r0 + ki, kj);
                     ws.position[taps] = (uint8_t)(ki * p->pool_w + kj);
                 }
-            fc_pool_args args = {ws.pointer, ws.position, taps, inner, p->stride_w * p->c, p->c, NULL, NULL};
-            if (job->flat) args.windows = 1, args.channels = inner * p->c;
+            fc_pool_args args = {
+                .tap = ws.pointer,
+                .position = ws.position,
+                .taps = taps,
+                .windows = job->flat ? 1 : inner,
+                .step = p->stride_w * p->c,
+                .out_step = p->c,
+                .channels = job->flat ? inner * p->c : p->c,
+            };
+            if (job->fetch) {
+                const ptrdiff_t last = image * p->h + r0 + kh.end;
+                args.next = fc_at(job->in, last * p->w * p->c, job->esize);
+                args.next_elements = fc_max(0, fc_min(p->stride_h, p->n * p->h - last)) * p->w * p->c;
+            }
             reduce(job, &args, at + job->first_j * p->c);
         }
         for (ptrdiff_t j = job->end_j; j < p->ow; j++) border_window(job, &ws, x, i, j, at);
@@ -269,6 +285,7 @@ static void border_columns(const pool_job *job, workspace *ws, const phase_row *
             .elements = 1,
             .channels = p->c,
             .dx = fc_at_mut(row->to, m * row->step, job->esize),
+            .stream = job->stream,
         };
         unpool(job, &args);
     }
@@ -286,8 +303,10 @@ static void inner_columns(const pool_job *job, workspace *ws, const phase_row *r
         .windows = list_windows(job, ws, image, r, row->inner_first, row->phase, 0, (p->pool_w - 1 - row->phase) / p->stride_w),
         .elements = job->flat ? 1 : columns,
         .step = row->step,
+        .dy_step = p->c,
         .channels = job->flat ? columns * p->c : p->c,
         .dx = fc_at_mut(row->to, row->inner_first * row->step, job->esize),
+        .stream = job->stream,
     };
     unpool(job, &args);
 }

@@ -88,18 +88,20 @@ typedef struct {
     ptrdiff_t next_elements;
 } fc_depthwise_args;
 
-/* Its weight gradient: acc[(r * taps + t) * ldw + c] += sum over l < lines, i < pixels of
- * x[l * x_line + r * row_step + i * x_step + t * tap_step + c] * dy[l * dy_line + i * dy_step + c],
- * and bias[c] += the sum of dy. */
+/* Its weight gradient, from `lines` rows of dy: acc[(r * taps + t) * ldw + c] += sum over l < lines, i < pixels of
+ * x[row(l, r) * x_line + column(i, t) * x_step + c] * dy[l * dy_line + i * dy_step + c], where
+ * row(l, r) = first_row + l * row_advance + r * row_spread and column(i, t) = first_column + i * advance + t * spread take part if
+ * they are in 0 .. rows_of_x - 1 and 0 .. columns - 1. bias[c] += the sum of dy. */
 typedef struct {
     const void *x, *dy;
-    ptrdiff_t lines, x_line, dy_line;
-    ptrdiff_t pixels, x_step, dy_step;
-    ptrdiff_t rows, row_step, taps, tap_step;
-    ptrdiff_t channels;
+    ptrdiff_t x_line, x_step, dy_line, dy_step;
+    ptrdiff_t first_row, row_advance, row_spread, rows_of_x;
+    ptrdiff_t first_column, advance, spread, columns;
+    ptrdiff_t lines, pixels, rows, taps, channels;
     void *acc;
     ptrdiff_t ldw;
-    void *bias; /* or NULL */
+    void *bias;
+    int fetch; /* lines beyond these will be read next */
 } fc_depthwise_wgrad_args;
 
 typedef struct {

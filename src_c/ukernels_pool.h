@@ -5,28 +5,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Windows side by side that all have the same taps. Tap t of window i, channel c is tap[t][i * step + c]. The results,
- * y[i * channels + c] and index[i * channels + c], are dense. */
+/* Windows that all have the same taps. Tap t of window i, channel c is tap[t][i * step + c]; the results are
+ * y[i * out_step + c] and index[i * out_step + c]. */
 typedef struct {
     const void *const *tap;
     const uint8_t *position; /* of each tap in the window: what index receives */
     ptrdiff_t taps;          /* at least 1 */
-    ptrdiff_t windows, step, channels;
+    ptrdiff_t windows, step, out_step, channels;
     void *y;
     uint8_t *index;
+    const void *next; /* what will be read soon: fetched along with the windows */
+    ptrdiff_t next_elements;
+    int stream; /* y goes past the caches: every window of it is aligned to FC_ALIGN and a multiple of that long */
 } fc_pool_args;
 
-/* Elements of the input side by side that are all covered by windows in the same way:
+/* Elements of the input that are all covered by windows in the same way:
  * dx[i * step + c] = sum over t < windows of what window t sends to element i, channel c, where window t has the gradient
- * dy[t][i * channels + c]: all of it if index[t][i * channels + c] == position[t] (maximum), or scale[t] of it (mean). */
+ * dy[t][i * dy_step + c]: all of it if index[t][i * dy_step + c] == position[t] (maximum), or scale[t] of it (mean). */
 typedef struct {
     const void *const *dy;
     const uint8_t *const *index;
     const uint8_t *position;
     const double *scale;
     ptrdiff_t windows; /* 0: dx is zero */
-    ptrdiff_t elements, step, channels;
+    ptrdiff_t elements, step, dy_step, channels;
     void *dx;
+    int stream; /* as above, of dx */
 } fc_unpool_args;
 
 typedef struct {

@@ -6,3 +6,14 @@ FC_INLINE void NAME(store_channels)(real *const p, const vec v, const ptrdiff_t 
     if (n == VL) v_store(p, v);
     else v_store_n(p, v, n);
 }
+
+/* Past the caches if `stream`: p is then aligned, and n is VL. */
+FC_INLINE void NAME(put_channels)(real *const p, const vec v, const ptrdiff_t n, const int stream) {
+    if (stream) v_stream(p, v);
+    else NAME(store_channels)(p, v, n);
+}
+
+/* Asks for n elements that will be read soon. */
+FC_INLINE void NAME(fetch)(const real *const p, const ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += 64 / (ptrdiff_t)sizeof(real)) __builtin_prefetch(p + i, 0, 2);
+}

@@ -18,6 +18,8 @@
  *   v_sum(v)                the sum of the lanes, in a fixed order
  *   v_load_u8(p) v_store_u8(p, v)       VL bytes to and from reals (integers 0 .. 255, exact)
  *   v_match_u8(p, byte)     the mask of those of VL bytes that equal `byte`
+ *   v_stream(p, v)          store past the caches, p aligned to the vector; v_stream_end() before others may read
+ *   v_keep(v)               statement: variable v stays in a register; compilers would load it again at each use
  *   FC_PANELS(X)            the GEMM tiles as X(rows, vectors, cost), widest first; FC_MAIN_PANEL the index of the main one
  *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors
  */

@@ -1,22 +1,11 @@
 /* Pooling, forward and backward: see fc_pool_args and fc_unpool_args in ukernels_pool.h for what is computed.
  *
  * Vectors run along the channels. Where the channels are not a multiple of the vector, the last vector overlaps the one before
- * it: those results are computed and written twice, equal both times. Fewer channels than a vector take partial loads. */
+ * it: those results are computed and written twice, equal both times. Fewer channels than a vector take partial loads.
+ * TAPS and WINDOWS are numbers known at compile time, or 0. */
 
-/* Calls STEP(c, n) for vectors of n channels from c on that together cover `channels`. */
-#ifndef FC_FOR_VECTORS
-#define FC_FOR_VECTORS(channels, STEP)                                                                                 \
-    do {                                                                                                               \
-        if ((channels) < VL) {                                                                                         \
-            STEP(0, (channels));                                                                                       \
-            break;                                                                                                     \
-        }                                                                                                              \
-        ptrdiff_t c_ = 0;                                                                                              \
-        for (; c_ + VL <= (channels); c_ += VL) STEP(c_, VL);                                                          \
-        if (c_ < (channels)) STEP((channels)-VL, VL);                                                                  \
-    } while (0)
+/* Taps known at compile time, at most. */
 #define FC_POOL_TAPS 9
-#endif
 
 FC_INLINE void NAME(store_index)(uint8_t *const p, const vec v, const ptrdiff_t n) {
     if (n == VL) {
@@ -35,95 +24,106 @@ FC_INLINE vmask NAME(match_index)(const uint8_t *const p, const uint8_t position
     return v_match_u8(lane, position);
 }
 
-/* TAPS is the number of taps if that is known at compile time, else 0. */
-FC_INLINE void NAME(maximum_windows)(const int TAPS, const int INDEX, const fc_pool_args *const a) {
-    const ptrdiff_t taps = TAPS ? TAPS : a->taps, channels = a->channels;
-    const real *tap[FC_POOL_TAPS];
+/* Forward: n channels of the window whose taps are at offset `in`, to offset `out`. `tap` and `position` are those of the
+ * arguments, in registers, if TAPS. */
+FC_INLINE void NAME(maximum_vector)(const int TAPS, const int INDEX, const fc_pool_args *const a, const real *const *const tap,
+                                    const vec *const position, const ptrdiff_t in, const ptrdiff_t out, const ptrdiff_t n) {
+    const ptrdiff_t taps = TAPS ? TAPS : a->taps;
+    vec best = NAME(load_channels)(tap[0] + in, n), where = v_zero();
+    if (INDEX) where = TAPS ? position[0] : v_set1((real)a->position[0]);
+    FC_UNROLL(9)
+    for (ptrdiff_t t = 1; t < taps; t++) {
+        const vec x = NAME(load_channels)(tap[t] + in, n);
+        const vmask wins = v_beats(x, best);
+        best = v_select(wins, x, best);
+        if (INDEX) where = v_select(wins, TAPS ? position[t] : v_set1((real)a->position[t]), where);
+    }
+    NAME(put_channels)((real *)a->y + out, best, n, a->stream);
+    if (INDEX) NAME(store_index)(a->index + out, where, n);
+}
+
+FC_INLINE void NAME(maximum_windows)(const int TAPS, const int INDEX, const fc_pool_args *const args) {
+    const fc_pool_args copy = *args, *const a = &copy; /* known not to change when results are written */
+    const ptrdiff_t channels = a->channels;
+    const real *known[FC_POOL_TAPS];
     vec position[FC_POOL_TAPS];
     FC_UNROLL(9)
     for (int t = 0; t < TAPS; t++) {
-        tap[t] = a->tap[t];
+        known[t] = a->tap[t];
         position[t] = INDEX ? v_set1((real)a->position[t]) : v_zero();
     }
+    const real *const *const tap = TAPS ? known : (const real *const *)a->tap;
+    const ptrdiff_t share = a->next_elements / a->windows / channels * VL; /* of what comes next, with every vector */
+    const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
-        const ptrdiff_t in = i * a->step, out = i * channels;
-#define FC_STEP(c, n)                                                                                                  \
-    do {                                                                                                               \
-        const real *const first = TAPS ? tap[0] : (const real *)a->tap[0];                                             \
-        vec best = NAME(load_channels)(first + in + (c), n);                                                           \
-        vec where = !INDEX ? v_zero() : TAPS ? position[0] : v_set1((real)a->position[0]);                             \
-        FC_UNROLL(9)                                                                                                   \
-        for (ptrdiff_t t = 1; t < taps; t++) {                                                                         \
-            const vec x = NAME(load_channels)((TAPS ? tap[t] : (const real *)a->tap[t]) + in + (c), n);                \
-            const vmask wins = v_beats(x, best);                                                                       \
-            best = v_select(wins, x, best);                                                                            \
-            if (INDEX) where = v_select(wins, TAPS ? position[t] : v_set1((real)a->position[t]), where);               \
-        }                                                                                                              \
-        NAME(store_channels)((real *)a->y + out + (c), best, n);                                                       \
-        if (INDEX) NAME(store_index)(a->index + out + (c), where, n);                                                  \
-    } while (0)
-        FC_FOR_VECTORS(channels, FC_STEP);
-#undef FC_STEP
+        const ptrdiff_t in = i * a->step, out = i * a->out_step;
+        ptrdiff_t c = 0;
+        for (; c + VL <= channels; c += VL, next += share) {
+            NAME(fetch)(next, share);
+            NAME(maximum_vector)(TAPS, INDEX, a, tap, position, in + c, out + c, VL);
+        }
+        if (c == channels) continue;
+        if (channels < VL) NAME(maximum_vector)(TAPS, INDEX, a, tap, position, in, out, channels);
+        else NAME(maximum_vector)(TAPS, INDEX, a, tap, position, in + channels - VL, out + channels - VL, VL);
     }
 }
 
-FC_INLINE void NAME(mean_windows)(const int TAPS, const fc_pool_args *const a) {
-    const ptrdiff_t taps = TAPS ? TAPS : a->taps, channels = a->channels;
-    const vec count = v_set1((real)taps);
+FC_INLINE void NAME(mean_vector)(const int TAPS, const fc_pool_args *const a, const ptrdiff_t in, const ptrdiff_t out,
+                                 const ptrdiff_t n) {
+    const ptrdiff_t taps = TAPS ? TAPS : a->taps;
     const real *const *const tap = (const real *const *)a->tap;
-    real *const y = a->y;
+    vec sum = NAME(load_channels)(tap[0] + in, n);
+    FC_UNROLL(9)
+    for (ptrdiff_t t = 1; t < taps; t++) sum = v_add(sum, NAME(load_channels)(tap[t] + in, n));
+    NAME(put_channels)((real *)a->y + out, v_div(sum, v_set1((real)taps)), n, a->stream);
+}
+
+FC_INLINE void NAME(mean_windows)(const int TAPS, const fc_pool_args *const args) {
+    const fc_pool_args copy = *args, *const a = &copy;
+    const ptrdiff_t channels = a->channels, share = a->next_elements / a->windows / channels * VL;
+    const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
-        const ptrdiff_t in = i * a->step, out = i * channels;
-#define FC_STEP(c, n)                                                                                                  \
-    do {                                                                                                               \
-        vec sum = NAME(load_channels)(tap[0] + in + (c), n);                                                           \
-        FC_UNROLL(9)                                                                                                   \
-        for (ptrdiff_t t = 1; t < taps; t++) sum = v_add(sum, NAME(load_channels)(tap[t] + in + (c), n));              \
-        NAME(store_channels)(y + out + (c), v_div(sum, count), n);                                                     \
-    } while (0)
-        FC_FOR_VECTORS(channels, FC_STEP);
-#undef FC_STEP
+        const ptrdiff_t in = i * a->step, out = i * a->out_step;
+        ptrdiff_t c = 0;
+        for (; c + VL <= channels; c += VL, next += share) {
+            NAME(fetch)(next, share);
+            NAME(mean_vector)(TAPS, a, in + c, out + c, VL);
+        }
+        if (c == channels) continue;
+        if (channels < VL) NAME(mean_vector)(TAPS, a, in, out, channels);
+        else NAME(mean_vector)(TAPS, a, in + channels - VL, out + channels - VL, VL);
     }
 }
 
-FC_INLINE void NAME(maximum_backward_elements)(const int WINDOWS, const fc_unpool_args *const a) {
-    const ptrdiff_t windows = WINDOWS >= 0 ? WINDOWS : a->windows, channels = a->channels;
+/* Backward: n channels of the element at offset `out`, whose windows are at offset `in`. MAXIMUM or else mean. */
+FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const a, const ptrdiff_t in,
+                                   const ptrdiff_t out, const ptrdiff_t n) {
+    const ptrdiff_t windows = WINDOWS ? WINDOWS : a->windows;
     const real *const *const dy = (const real *const *)a->dy;
-    real *const dx = a->dx;
-    for (ptrdiff_t i = 0; i < a->elements; i++) {
-        const ptrdiff_t in = i * channels, out = i * a->step;
-#define FC_STEP(c, n)                                                                                                  \
-    do {                                                                                                               \
-        vec sum = v_zero();                                                                                            \
-        FC_UNROLL(4)                                                                                                   \
-        for (ptrdiff_t t = 0; t < windows; t++) {                                                                      \
-            const vmask won = NAME(match_index)(a->index[t] + in + (c), a->position[t], n);                            \
-            const vec sent = v_select(won, NAME(load_channels)(dy[t] + in + (c), n), v_zero());                        \
-            sum = t ? v_add(sum, sent) : sent;                                                                         \
-        }                                                                                                              \
-        NAME(store_channels)(dx + out + (c), sum, n);                                                                  \
-    } while (0)
-        FC_FOR_VECTORS(channels, FC_STEP);
-#undef FC_STEP
+    vec sum = v_zero();
+    FC_UNROLL(4)
+    for (ptrdiff_t t = 0; t < windows; t++) {
+        const vec gradient = NAME(load_channels)(dy[t] + in, n);
+        if (MAXIMUM) {
+            const vec sent = v_select(NAME(match_index)(a->index[t] + in, a->position[t], n), gradient, v_zero());
+            sum = t ? v_add(sum, sent) : sent;
+        } else {
+            sum = v_fma(gradient, v_set1((real)a->scale[t]), sum);
+        }
     }
+    NAME(put_channels)((real *)a->dx + out, sum, n, a->stream);
 }
 
-FC_INLINE void NAME(mean_backward_elements)(const int WINDOWS, const fc_unpool_args *const a) {
-    const ptrdiff_t windows = WINDOWS ? WINDOWS : a->windows, channels = a->channels;
-    const real *const *const dy = (const real *const *)a->dy;
-    real *const dx = a->dx;
+FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const args) {
+    const fc_unpool_args copy = *args, *const a = &copy;
+    const ptrdiff_t channels = a->channels;
     for (ptrdiff_t i = 0; i < a->elements; i++) {
-        const ptrdiff_t in = i * channels, out = i * a->step;
-#define FC_STEP(c, n)                                                                                                  \
-    do {                                                                                                               \
-        vec sum = v_zero();                                                                                            \
-        FC_UNROLL(4)                                                                                                   \
-        for (ptrdiff_t t = 0; t < windows; t++)                                                                        \
-            sum = v_fma(NAME(load_channels)(dy[t] + in + (c), n), v_set1((real)a->scale[t]), sum);                     \
-        NAME(store_channels)(dx + out + (c), sum, n);                                                                  \
-    } while (0)
-        FC_FOR_VECTORS(channels, FC_STEP);
-#undef FC_STEP
+        const ptrdiff_t in = i * a->dy_step, out = i * a->step;
+        ptrdiff_t c = 0;
+        for (; c + VL <= channels; c += VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, in + c, out + c, VL);
+        if (c == channels) continue;
+        if (channels < VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, in, out, channels);
+        else NAME(unpool_vector)(WINDOWS, MAXIMUM, a, in + channels - VL, out + channels - VL, VL);
     }
 }
 
@@ -137,6 +137,7 @@ FC_INLINE void NAME(mean_backward_elements)(const int WINDOWS, const fc_unpool_a
         case 9: NAME(maximum_windows)(9, INDEX, a); break;                                                             \
         default: NAME(maximum_windows)(0, INDEX, a);                                                                   \
         }                                                                                                              \
+        if (a->stream) v_stream_end();                                                                                 \
     }
 FC_POOL_MAXIMUM(pool_maximum, 0)
 FC_POOL_MAXIMUM(pool_maximum_index, 1)
@@ -149,48 +150,47 @@ static void NAME(pool_mean)(const fc_pool_args *const a) {
     case 9: NAME(mean_windows)(9, a); break;
     default: NAME(mean_windows)(0, a);
     }
+    if (a->stream) v_stream_end();
 }
 
-static void NAME(pool_maximum_backward)(const fc_unpool_args *const a) {
-    assert(a->windows >= 0 && a->channels > 0);
-    switch (a->windows) {
-    case 1: NAME(maximum_backward_elements)(1, a); break;
-    case 2: NAME(maximum_backward_elements)(2, a); break;
-    case 4: NAME(maximum_backward_elements)(4, a); break;
-    default: NAME(maximum_backward_elements)(-1, a);
+/* An element of a 2x2 pool is covered by one window, of a 3x3 pool with stride 2 by up to four. */
+#define FC_UNPOOL(name, MAXIMUM)                                                                                       \
+    static void NAME(name)(const fc_unpool_args *const a) {                                                            \
+        assert(a->windows >= 0 && a->channels > 0);                                                                    \
+        switch (a->windows) {                                                                                          \
+        case 1: NAME(unpool_elements)(1, MAXIMUM, a); break;                                                           \
+        case 2: NAME(unpool_elements)(2, MAXIMUM, a); break;                                                           \
+        case 4: NAME(unpool_elements)(4, MAXIMUM, a); break;                                                           \
+        default: NAME(unpool_elements)(0, MAXIMUM, a);                                                                 \
+        }                                                                                                              \
+        if (a->stream) v_stream_end();                                                                                 \
     }
-}
+FC_UNPOOL(pool_maximum_backward, 1)
+FC_UNPOOL(pool_mean_backward, 0)
+#undef FC_UNPOOL
 
-static void NAME(pool_mean_backward)(const fc_unpool_args *const a) {
-    assert(a->windows >= 0 && a->channels > 0);
-    switch (a->windows) {
-    case 1: NAME(mean_backward_elements)(1, a); break;
-    case 2: NAME(mean_backward_elements)(2, a); break;
-    case 4: NAME(mean_backward_elements)(4, a); break;
-    default: NAME(mean_backward_elements)(0, a);
-    }
-}
-
-FC_INLINE void NAME(copy_columns_step)(const ptrdiff_t from_step, const ptrdiff_t to_step, const real *restrict const from,
-                                       real *restrict const to, const ptrdiff_t columns) {
-    for (ptrdiff_t i = 0; i < columns; i++) to[i * to_step] = from[i * from_step];
+/* CHANNELS is the number of channels if that is known at compile time, else 0. */
+FC_INLINE void NAME(copy_few)(const int CHANNELS, const ptrdiff_t from_step, const ptrdiff_t to_step, const real *restrict const from,
+                              real *restrict const to, const ptrdiff_t columns) {
+    for (ptrdiff_t i = 0; i < columns; i++)
+        for (int c = 0; c < CHANNELS; c++) to[i * to_step + c] = from[i * from_step + c];
 }
 
 static void NAME(pool_copy_columns)(const void *from_, ptrdiff_t from_step, void *to_, ptrdiff_t to_step, ptrdiff_t columns,
                                     ptrdiff_t channels) {
     const real *const from = from_;
     real *const to = to_;
-    if (channels == 1 && from_step == 2 && to_step == 1) {
-        NAME(copy_columns_step)(2, 1, from, to, columns);
-    } else if (channels == 1) {
-        NAME(copy_columns_step)(from_step, to_step, from, to, columns);
-    } else {
-        for (ptrdiff_t i = 0; i < columns; i++) {
-#define FC_STEP(c, n) NAME(store_channels)(to + i * to_step + (c), NAME(load_channels)(from + i * from_step + (c), n), n)
-            FC_FOR_VECTORS(channels, FC_STEP);
-#undef FC_STEP
-        }
+    switch (channels) {
+    case 1:
+        if (from_step == 2 && to_step == 1) NAME(copy_few)(1, 2, 1, from, to, columns);
+        else NAME(copy_few)(1, from_step, to_step, from, to, columns);
+        return;
+    case 2: NAME(copy_few)(2, from_step, to_step, from, to, columns); return;
+    case 3: NAME(copy_few)(3, from_step, to_step, from, to, columns); return;
+    case 4: NAME(copy_few)(4, from_step, to_step, from, to, columns); return;
+    default: break;
     }
+    for (ptrdiff_t i = 0; i < columns; i++) memcpy(to + i * to_step, from + i * from_step, (size_t)channels * sizeof(real));
 }
 
 static void NAME(pool_interleave)(const void *even_, const void *odd_, void *to_, ptrdiff_t n) {
@@ -202,6 +202,7 @@ static void NAME(pool_interleave)(const void *even_, const void *odd_, void *to_
     }
 }
 
+#undef FC_POOL_TAPS
 #define FC_POOL_KERNELS                                                                                                \
     {.maximum = NAME(pool_maximum),                                                                                    \
      .maximum_index = NAME(pool_maximum_index),                                                                        \

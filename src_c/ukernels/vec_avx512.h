@@ -21,6 +21,9 @@
 #define v_abs(a) FC_MM512(andnot)(v_set1((real)-0.0), a)
 #define v_copysign(a, b) FC_MM512(or)(v_abs(a), FC_MM512(and)(v_set1((real)-0.0), b))
 #define v_scale2(a, n) FC_MM512(scalef)(a, n)
+#define v_stream(p, v) FC_MM512(stream)(p, v)
+#define v_stream_end() _mm_sfence()
+#define v_keep(v) __asm__("" : "+v"(v))
 #define v_sum(v) FC_MM512(reduce_add)(v)
 
 #if defined(FC_F32)

@@ -19,6 +19,9 @@
 #define v_select(m, a, b) FC_NEON_(vbslq)(m, a, b)
 #define v_max(a, b) v_select(v_gt(a, b), a, b)
 #define v_min(a, b) v_select(v_gt(b, a), a, b)
+#define v_stream(p, v) v_store(p, v)
+#define v_stream_end() ((void)0)
+#define v_keep(v) __asm__("" : "+w"(v))
 #define v_sum(v) FC_NEON_(vaddvq)(v)
 #define v_abs(a) FC_NEON_(vabsq)(a)
 

@@ -106,6 +106,9 @@ FC_INLINE vmask NAME(match_u8)(const uint8_t *p, uint8_t byte) {
 #define v_load_u8(p) NAME(load_u8)(p)
 #define v_store_u8(p, v) NAME(store_u8)(p, v)
 #define v_match_u8(p, byte) NAME(match_u8)(p, byte)
+#define v_stream(p, v) v_store(p, v)
+#define v_stream_end() ((void)0)
+#define v_keep(v) ((void)0)
 
 #define FC_PANELS(X) X(4, 2, 16) X(4, 1, 9)
 #define FC_MAIN_PANEL 0

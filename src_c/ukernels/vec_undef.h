@@ -32,6 +32,9 @@
 #undef v_load_u8
 #undef v_store_u8
 #undef v_match_u8
+#undef v_keep
+#undef v_stream
+#undef v_stream_end
 #undef FC_PANELS
 #undef FC_MAIN_PANEL
 #undef FC_WINOGRAD_MR
