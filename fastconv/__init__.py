@@ -38,6 +38,7 @@ from fastconv.runtime import get_num_threads, set_num_threads, threads
 if TYPE_CHECKING:
     from fastconv import (
         activations,
+        backend,
         callbacks,
         config,
         constraints,
@@ -83,6 +84,7 @@ __all__ = [
     "activations",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "backend",
     "callbacks",
     "config",
     "constraints",
@@ -120,6 +122,7 @@ __all__ = [
 _MODULES = frozenset(
     {
         "activations",
+        "backend",
         "callbacks",
         "config",
         "constraints",

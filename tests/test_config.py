@@ -96,6 +96,7 @@ def test_settings_can_be_changed() -> None:
         with pytest.raises(ValueError, match="Received"):
             setter(value)
     assert config.backend() == "fastconv"
+    assert fastconv.backend.image_data_format() == "channels_last"
 
 
 def test_random_seed_rules_everything() -> None:

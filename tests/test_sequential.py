@@ -311,6 +311,23 @@ def test_several_threads_predict_at_once() -> None:
     assert not failures
 
 
+def test_all_layers_have_one_dtype() -> None:
+    with pytest.raises(ValueError, match="same dtype"):
+        models.Sequential([layers.Dense(2, input_shape=(3,)), layers.Dense(2, dtype="float64")])
+    model = models.Sequential([layers.Dense(2, input_shape=(3,), dtype="float64")])
+    assert model(np.ones((1, 3))).dtype == "float64"
+    model.compile("adam", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 2)), verbose=0)
+    assert model.layers[0].kernel.dtype == "float64"
+
+
+def test_a_model_without_weights_can_be_fitted() -> None:
+    model = models.Sequential([layers.Input((2, 2)), layers.Flatten(), layers.Softmax()])
+    model.compile("adam", "mse")
+    history = model.fit(np.ones((4, 2, 2)), np.full((4, 4), 0.25), verbose=0)
+    assert history.history["loss"] == [0.0]
+
+
 def test_layers_refuse_to_be_called_on_layers() -> None:
     with pytest.raises(TypeError, match="Sequential"):
         layers.Dense(2)(layers.Input((3,)))

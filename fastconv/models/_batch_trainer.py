@@ -20,7 +20,7 @@ Array = NDArray[Any]
 class BatchTrainer(Compiled):
     """Training and inference, one batch at a time, for a model that is a chain of layers.
 
-    The subclass provides ``_leaf_layers``, ``_ensure_built_for`` and ``_fit_rank``.
+    The subclass provides ``_leaf_layers``, ``_ensure_built_for`` and ``_fitted_shape``.
     """
 
     built: bool
@@ -41,8 +41,8 @@ class BatchTrainer(Compiled):
     def _ensure_built_for(self, shape: tuple[int, ...]) -> None:
         raise TypeError(f"{type(self).__name__} must implement `_ensure_built_for`.")
 
-    def _fit_rank(self, x: Array) -> Array:
-        raise TypeError(f"{type(self).__name__} must implement `_fit_rank`.")
+    def _fitted_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        raise TypeError(f"{type(self).__name__} must implement `_fitted_shape`.")
 
     def _prepare_training(self, shape: tuple[int, ...]) -> LossHead:
         """Build what one batch of ``shape`` needs, the first time."""
@@ -77,9 +77,6 @@ class BatchTrainer(Compiled):
             if metrics.any:
                 metrics.build(batch.y.shape, y_pred.shape)
                 metrics.update(batch.y, y_pred, batch.weight)
-
-    def _fitted_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self._fit_rank(np.broadcast_to(np.float32(0), shape)).shape
 
     def _weight_penalty(self) -> float:
         total = 0.0

@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from numpy.typing import NDArray
-
 from fastconv._variable import Variable
 from fastconv.layers.input_layer import InputLayer
 from fastconv.layers.layer import Layer, Shape
 from fastconv.models._head import LossHead
 from fastconv.models._plans import Plans
-
-Array = NDArray[Any]
 
 
 class LayerStack(Layer):
@@ -198,6 +194,13 @@ class LayerStack(Layer):
             layer.ensure_built(shape)
             shape = layer.compute_output_shape(shape)
             layer._last_output_shape = shape
+        dtypes = {leaf.dtype for leaf in self.leaves()}
+        if len(dtypes) > 1:
+            raise ValueError(
+                "All layers of a model must have the same dtype. "
+                f"Received: {[(leaf.name, leaf.dtype) for leaf in self.leaves()]}"
+            )
+        self.dtype = dtypes.pop()
         self._input_shape = tuple(input_shape)
         self._build_shape = self._input_shape
         self._last_output_shape = shape
@@ -230,16 +233,16 @@ class LayerStack(Layer):
                 f"has incompatible shape {tuple(shape)}. Received: x.shape={tuple(shape)}"
             )
 
-    def _fit_rank(self, x: Array) -> Array:
-        """Return ``x`` with a last axis of length 1 added or dropped if the model wants that."""
+    def _fitted_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return ``shape`` with a last axis of length 1 added or dropped, if that fits."""
         wanted = self._input_shape
-        if wanted is None or len(wanted) == x.ndim:
-            return x
-        if x.ndim == len(wanted) + 1 and x.shape[-1] == 1:
-            return x[..., 0]
-        if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
-            return x[..., None]
-        return x
+        if wanted is None or len(wanted) == len(shape):
+            return shape
+        if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+            return shape[:-1]
+        if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
+            return (*shape, 1)
+        return shape
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the output."""
