@@ -20,8 +20,8 @@ typedef struct {
     int row0, row1, col0, col1;
     void *v;
     ptrdiff_t position, block;
-    int m;      /* columns from tile to tile */
-    int ahead;  /* whether to prefetch the next tile of the row */
+    int m;     /* columns from tile to tile */
+    int ahead; /* whether to prefetch the next tile of the row */
 } fc_winograd_input_args;
 
 /* U of one panel, u[p * position + c * nr + k] for c < rows, k < nr; zero for k >= columns. Tap (i, j) of the kernel is

@@ -1,6 +1,6 @@
 /* The matrix products between Winograd's transforms, FC_WINOGRAD_MR x NV vectors: see ukernels_winograd.h. One multiply-add
- * per product, in the order of the reduction. */
-
+ * per product; chunks of the reduction are summed apart and then added up, for the transforms amplify the rounding errors
+ * of these sums, which grow with their length. */
 #ifndef FC_WINOGRAD_CHUNK
 #define FC_WINOGRAD_CHUNK 32
 #endif
@@ -90,7 +90,6 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
 #define FC_WINOGRAD_ROWS_4(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv)
 #define FC_WINOGRAD_ROWS_6(X, nv) FC_WINOGRAD_ROWS_4(X, nv) X(5, nv) X(6, nv)
 #define FC_WINOGRAD_ROWS_8(X, nv) FC_WINOGRAD_ROWS_6(X, nv) X(7, nv) X(8, nv)
-#define FC_WINOGRAD_ROWS_12(X, nv) FC_WINOGRAD_ROWS_8(X, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv)
 #define FC_WINOGRAD_PANEL(nv)                                                                                          \
     {(nv) * VL,                                                                                                        \
      {FC_WINOGRAD_ROWS(FC_WINOGRAD_MR, FC_WINOGRAD_GEMM_ENTRY, nv)},                                                   \
