@@ -35,7 +35,7 @@ static fc_status backward_input_nhwc(const fc_conv2d *conv, const void *dy, cons
 
 static fc_status backward_weights_nhwc(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     if (is_depthwise(conv)) return fc_depthwise_backward_weights(conv, x, dy, dw, db);
-    if (use_winograd(conv)) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    if (use_winograd(conv) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
 }
 

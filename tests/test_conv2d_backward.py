@@ -108,13 +108,18 @@ def test_auto_is_one_of_the_algorithms(case: Conv, dtype: str) -> None:
 def test_needs_chooses_without_changing(name: str, needs: tuple[str, ...]) -> None:
     case = BY_NAME[name]
     operands = arrays(case, "float32")
-    everything = fastconv.conv2d_backward(*operands, **case.arguments)
-    chosen = fastconv.conv2d_backward(*operands, **case.arguments, needs=needs)
-    for gradient_name, some, full in zip(NAMES, chosen, everything, strict=True):
-        if gradient_name in needs:
-            assert same_bytes(some, full)
-        else:
-            assert some is None
+    for algorithm in ("direct", "auto"):
+        arguments = {**case.arguments, "algorithm": algorithm}
+        everything = fastconv.conv2d_backward(*operands, **arguments)
+        chosen = fastconv.conv2d_backward(*operands, **arguments, needs=needs)
+        assert [gradient is not None for gradient in chosen] == [name in needs for name in NAMES]
+        for i in (i for i, gradient in enumerate(chosen) if gradient is not None):
+            if NAMES[i] == "db" and algorithm == "auto":
+                # Winograd sums dy on the way to dw, in the order of its tiles.
+                bound = 2 * bounds(case, "float32", sum_bound)[i]
+                assert_within(chosen[i], everything[i], bound)
+            else:
+                assert same_bytes(chosen[i], everything[i])
 
 
 @pytest.mark.parametrize(
@@ -157,6 +162,21 @@ def test_whole_numbers_are_exact(name: str, isa: str) -> None:
     actual = fastconv.conv2d_backward(*operands, **case.arguments, algorithm="direct")
     for a, b in zip(actual, exact, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+@pytest.mark.parametrize("needs", [("db",), ("dw", "db")], ids="+".join)
+def test_long_sums_do_not_come_to_a_halt(needs: tuple[str, ...], algorithm: str) -> None:
+    """A single float32 that counts by ones stops at 2**24; sums of sums do not."""
+    pixels = 2**24 + 2**21
+    dy = np.ones((1, pixels // 4096, 4096, 1), "float32")
+    kernel = np.ones((3, 3, 1, 1), "float32")
+    _, dw, db = fastconv.conv2d_backward(
+        dy, dy, kernel, padding="same", algorithm=algorithm, needs=needs
+    )
+    assert db[0] == pytest.approx(pixels, rel=1e-3)
+    if dw is not None:
+        assert dw[1, 1, 0, 0] == pytest.approx(pixels, rel=1e-3)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
