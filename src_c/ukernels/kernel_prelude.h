@@ -34,9 +34,12 @@
 #define FC_PASTE_(type, op, isa) fc_##type##_##op##__##isa
 
 #define FC_INLINE static inline __attribute__((always_inline))
+/* FC_ROLLED: a loop that must stay one. */
 #if defined(__clang__)
 #define FC_UNROLL(n) _Pragma("unroll")
+#define FC_ROLLED _Pragma("clang loop unroll(disable)")
 #else
+#define FC_ROLLED _Pragma("GCC unroll 1")
 #define FC_UNROLL_(text) _Pragma(#text)
 #define FC_UNROLL(n) FC_UNROLL_(GCC unroll n)
 #endif

@@ -51,7 +51,7 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
             FC_UNROLL(8)
             for (int c = 0; c < VL; c++, u += NV * VL) NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
         }
-        FC_UNROLL(1)
+        FC_ROLLED
         for (ptrdiff_t c = 0; c < n; c++, u += NV * VL) NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
         NAME(winograd_flush)(MR, NV, acc, out, accumulate);
         accumulate = 1;

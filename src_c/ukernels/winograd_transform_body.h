@@ -100,7 +100,7 @@ FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const 
     vec buffer[6][6];
     const ptrdiff_t row = a->row, pixel = a->pixel, position = a->position;
     const int row0 = FULL ? 0 : a->row0, row1 = a->row1, col0 = FULL ? 0 : a->col0, col1 = a->col1;
-    FC_UNROLL(1)
+    FC_ROLLED
     for (int j = 0; j < 6; j++) {
         vec d[6], t[6];
         FC_UNROLL(6)
@@ -119,7 +119,7 @@ FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const 
         FC_UNROLL(6)
         for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
     }
-    FC_UNROLL(1)
+    FC_ROLLED
     for (int i = 0; i < 6; i++, v += 6 * position) {
         vec t[6];
         NAME(winograd_bt)(buffer[i], t);
@@ -147,7 +147,7 @@ FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_arg
             const ptrdiff_t n = a->columns - k;
             const real *const w = (const real *)a->w + c * a->ld + (n > 0 ? k : 0);
             vec buffer[6][5];
-            FC_UNROLL(1)
+            FC_ROLLED
             for (int j = 0; j < R; j++) {
                 vec t[5], out[6];
                 FC_UNROLL(5)
@@ -161,7 +161,7 @@ FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_arg
                 for (int i = 0; i < 6; i++) buffer[i][j] = out[i];
             }
             real *u = (real *)a->u + c * a->nr + k;
-            FC_UNROLL(1)
+            FC_ROLLED
             for (int i = 0; i < 6; i++, u += 6 * position) {
                 vec out[6];
                 NAME(winograd_g)(R, buffer[i], out);
@@ -180,7 +180,7 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
         const ptrdiff_t n = a->columns - k;
         const real *m = (const real *)a->m + k;
         vec buffer[4][6];
-        FC_UNROLL(1)
+        FC_ROLLED
         for (int j = 0; j < 6; j++, m += position) {
             vec t[6], out[4];
             FC_UNROLL(6)
@@ -191,7 +191,7 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
         }
         const vec bias = !a->bias ? zero : n >= VL ? v_load((const real *)a->bias + k) : v_load_n((const real *)a->bias + k, n);
         real *const y = (real *)a->y + k;
-        FC_UNROLL(1)
+        FC_ROLLED
         for (int i = 0; i < a->rows; i++) {
             vec out[4];
             NAME(winograd_at)(M, buffer[i], out);
@@ -225,7 +225,7 @@ FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_a
         const ptrdiff_t n = a->columns - k;
         const real *const dy = (const real *)a->dy + (n > 0 ? k : 0);
         vec buffer[6][4], sum = v_zero();
-        FC_UNROLL(1)
+        FC_ROLLED
         for (int j = 0; j < M; j++) {
             vec y[4], t[6];
             FC_UNROLL(4)
@@ -244,7 +244,7 @@ FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_a
         }
         v_store((real *)a->sum + k, v_add(v_load((real *)a->sum + k), sum));
         real *d = (real *)a->d + k;
-        FC_UNROLL(1)
+        FC_ROLLED
         for (int i = 0; i < 6; i++, d += 6 * a->position) {
             vec t[6];
             NAME(winograd_a)(M, buffer[i], t);
@@ -262,7 +262,7 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
             const real *u = (const real *)a->u + c * a->nr + k;
             real *const w = (real *)a->w + c * a->ld + k;
             vec buffer[5][6];
-            FC_UNROLL(1)
+            FC_ROLLED
             for (int j = 0; j < 6; j++, u += position) {
                 vec t[6], out[5];
                 FC_UNROLL(6)
@@ -271,7 +271,7 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
                 FC_UNROLL(5)
                 for (int i = 0; i < R; i++) buffer[i][j] = out[i];
             }
-            FC_UNROLL(1)
+            FC_ROLLED
             for (int i = 0; i < R; i++) {
                 vec out[5];
                 NAME(winograd_gt)(R, buffer[i], out);
