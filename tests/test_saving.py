@@ -199,6 +199,75 @@ def test_keras_reads_what_is_written_here(tmp_path) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_files_of_keras_2(tmp_path) -> None:
+    """The older configuration: `batch_input_shape`, a list as axis, `decay`, a wrapped metric."""
+    common = {"trainable": True, "dtype": "float32"}
+    glorot = {"class_name": "GlorotUniform", "config": {"seed": None}}
+    config = {
+        "class_name": "Sequential",
+        "config": {
+            "name": "sequential",
+            "layers": [
+                {
+                    "class_name": "InputLayer",
+                    "config": {
+                        "batch_input_shape": [None, 3],
+                        "dtype": "float32",
+                        "sparse": False,
+                        "ragged": False,
+                        "name": "dense_input",
+                    },
+                },
+                {
+                    "class_name": "Dense",
+                    "config": {
+                        **common,
+                        "name": "dense",
+                        "batch_input_shape": [None, 3],
+                        "units": 2,
+                        "activation": "softmax",
+                        "kernel_initializer": glorot,
+                    },
+                },
+                {
+                    "class_name": "BatchNormalization",
+                    "config": {**common, "name": "norm", "axis": [1]},
+                },
+            ],
+        },
+    }
+    wrapped = {
+        "class_name": "MeanMetricWrapper",
+        "config": {"name": "accuracy", "dtype": "float32", "fn": "sparse_categorical_accuracy"},
+    }
+    training = {
+        "loss": "sparse_categorical_crossentropy",
+        "metrics": [[wrapped]],
+        "optimizer_config": {
+            "class_name": "SGD",
+            "config": {"name": "SGD", "learning_rate": 0.5, "decay": 0.0, "momentum": 0.0},
+        },
+    }
+    kernel = np.arange(6, dtype="float32").reshape(3, 2)
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+        file.attrs["training_config"] = json.dumps(training).encode()
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = [b"dense", b"norm"]
+        dense = group.create_group("dense")
+        dense.attrs["weight_names"] = [b"dense/kernel:0", b"dense/bias:0"]
+        dense["dense/kernel:0"], dense["dense/bias:0"] = kernel, np.zeros(2)
+        norm = group.create_group("norm")
+        norm.attrs["weight_names"] = [f"norm/{i}:0".encode() for i in range(4)]
+        for i in range(4):
+            norm[f"norm/{i}:0"] = np.full(2, i % 2, "float32")
+    model = models.load_model(tmp_path / "old.h5")
+    np.testing.assert_array_equal(model.layers[0].kernel, kernel)
+    assert float(model.optimizer.learning_rate) == 0.5
+    logs = model.evaluate(np.eye(3), np.zeros(3), verbose=0, return_dict=True)
+    assert set(logs) == {"loss", "accuracy"}
+
+
 def test_nested_h5_attributes_of_many_layers(tmp_path) -> None:
     long = "a" * 200
     model = models.Sequential([layers.Input((1,))])

@@ -78,7 +78,7 @@ class BatchNormalization(Layer):
                 "`renorm` and `synchronized` are not supported. "
                 f"Received: renorm={renorm}, synchronized={synchronized}"
             )
-        self.axis = int(axis)
+        self.axis = int(axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis)
         self.momentum = momentum
         self.epsilon = epsilon
         self.center = center

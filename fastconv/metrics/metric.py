@@ -244,8 +244,10 @@ class MeanMetricWrapper(Mean):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
+        from fastconv.metrics import deserialize
+
         if "fn" in config:
-            config = {**config, "fn": _objects.deserialize(config["fn"], "keras.metrics")}
+            config = {**config, "fn": deserialize(config["fn"])}
         return cls(**config)
 
 

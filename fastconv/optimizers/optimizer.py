@@ -5,6 +5,7 @@ the settings allow, usually one, and gives every segment flat slots of the same 
 is one pass over a segment.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -85,7 +86,12 @@ class Optimizer(Stepping, _objects.Serializable):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("jit_compile", None)
+        for unused in ("jit_compile", "is_legacy_optimizer"):
+            kwargs.pop(unused, None)
+        if kwargs.pop("decay", None):
+            warnings.warn(
+                "Argument `decay` is no longer supported and will be ignored.", stacklevel=3
+            )
         if kwargs:
             raise ValueError(f"Argument(s) not recognized: {kwargs}")
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
