@@ -203,6 +203,23 @@ def test_custom_losses_train_as_the_built_in_one(loss) -> None:
     np.testing.assert_allclose(own, built_in, rtol=1e-5)
 
 
+def bias(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+    return y_pred - y_true
+
+
+def test_functions_are_saved_by_name(tmp_path) -> None:
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+    wrapped = losses.LossFunctionWrapper(squared, name="wrapped")
+    for loss in (squared, wrapped):
+        model.compile("sgd", loss, metrics=[bias])
+        model.save(tmp_path / "model.keras")
+        with pytest.raises(ValueError, match="compile=False"):
+            models.load_model(tmp_path / "model.keras")
+        known = {"squared": squared, "bias": bias}
+        loaded = models.load_model(tmp_path / "model.keras", custom_objects=known)
+        assert loaded.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
+
+
 def test_custom_metrics_functions_and_classes() -> None:
     class Largest(metrics.Metric):
         def __init__(self, name: str = "largest", **kwargs: object) -> None:
@@ -214,9 +231,6 @@ def test_custom_metrics_functions_and_classes() -> None:
 
         def result(self):
             return self.value
-
-    def bias(y_true, y_pred):
-        return y_pred - y_true
 
     model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
     model.compile("sgd", "mse", metrics=[bias, Largest()])

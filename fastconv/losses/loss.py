@@ -167,7 +167,17 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "fn": _objects.serialize(self.fn)}
+        return {
+            **super().get_config(),
+            "fn": _objects.serialize(self.fn),
+            **{key: _objects.serialize(value) for key, value in self._fn_kwargs.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        from fastconv.losses import deserialize
+
+        return cls(**{**config, "fn": deserialize(config["fn"])})
 
 
 def same_rank(y_true: Array, y_pred: Any) -> tuple[Array, Any]:
