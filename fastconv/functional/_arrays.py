@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+_LINE = 64
+_LARGE = 1 << 20
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 
@@ -57,6 +60,15 @@ def check_shape(array: Array, name: str, shape: tuple[int, ...]) -> None:
         )
 
 
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A new array. Large ones begin with a cache line: kernels stream only to such."""
+    size = prod(shape) * dtype.itemsize
+    if size < _LARGE:
+        return np.empty(shape, dtype)
+    memory = np.empty(size + _LINE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
+
+
 def output(
     out: Any,
     name: str,
@@ -68,7 +80,7 @@ def output(
     """A new array, or `out` once it is known to be a writable C-contiguous array of this shape and dtype that shares no
     memory with `inputs` (it may be exactly one of them if `may_alias`)."""
     if out is None:
-        return np.empty(shape, dtype)
+        return empty(shape, dtype)
     if not isinstance(out, np.ndarray):
         raise TypeError(f"Argument `{name}` must be a NumPy array. Received: {name}={type(out).__name__}")
     if out.dtype != dtype:

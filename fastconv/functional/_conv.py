@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from fastconv import _shapes
-from fastconv.functional._arrays import Array, as_float_array, check_shape, output, same_dtype
+from fastconv.functional._arrays import (
+    Array,
+    as_float_array,
+    check_shape,
+    empty,
+    output,
+    same_dtype,
+)
 from fastconv.functional._plans import conv2d_plan, data_format_of
 
 Gradients = tuple[Array | None, Array | None, Array | None]
@@ -84,7 +89,7 @@ def conv2d(
         bias = same_dtype(bias, "bias", x, "x")
         check_shape(bias, "bias", (kernel.shape[3],))
     if out is None:
-        out = np.empty(plan.y_shape, x.dtype)
+        out = empty(plan.y_shape, x.dtype)
     else:
         out = output(out, "out", plan.y_shape, x.dtype, x, kernel, *(() if bias is None else (bias,)))
     plan.forward(x, kernel, bias, out)

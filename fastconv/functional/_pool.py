@@ -29,14 +29,15 @@ def max_pool2d(
 ) -> Array | tuple[Array, Array]:
     """Maximum of every window, and where it was found.
 
-    A NaN anywhere in a window makes its maximum NaN. The first maximum (or the first NaN) in row-major
-    order of the window wins a tie. Padding never wins, not even against -inf.
+    A NaN anywhere in a window makes its maximum NaN. The first maximum (or the first NaN) in
+    row-major order of the window wins a tie. Padding never wins, not even against -inf.
 
     Parameters
     ----------
     x : array of float32 or float64
         (batch, height, width, channels), or (batch, channels, height, width) for
-        ``data_format="channels_first"``. Anything with the buffer protocol, ``__array__`` or DLPack.
+        ``data_format="channels_first"``. Anything with the buffer protocol, ``__array__`` or
+        DLPack.
     pool_size : int or (int, int)
     strides : int or (int, int), optional
         Default: `pool_size`.
@@ -45,8 +46,7 @@ def max_pool2d(
     data_format : "channels_last" or "channels_first", optional
         Default: Keras's setting, `fastconv.config.image_data_format`.
     return_indices : bool
-        Return where each maximum was found too. `pool_size` may then have 256 positions at most; for the
-        gradient of larger windows over whole images see `global_max_pool2d`.
+        Return where each maximum was found too. `pool_size` may then have 256 positions at most.
     out : array, or (array, array) with `return_indices`, optional
         Receives the result: right shapes and dtypes, C-contiguous, no memory shared with `x`.
 
@@ -117,8 +117,8 @@ def max_pool2d_backward(
     Returns
     -------
     array
-        dx, of `input_shape` and the dtype of `dy`. Gradients add up where windows overlap, in an order
-        that depends on the shape alone.
+        dx, of `input_shape` and the dtype of `dy`. Gradients add up where windows overlap, in an
+        order that depends on the shape alone.
 
     Examples
     --------
@@ -202,8 +202,8 @@ def _check_positions(pool_size: Any) -> None:
     height, width = _shapes.normalize_pair(pool_size, "pool_size")
     if height * width > _MAX_POSITIONS:
         raise ValueError(
-            f"Argument `pool_size` may have at most {_MAX_POSITIONS} positions for indices, which are bytes. "
-            f"Received: pool_size={pool_size!r}"
+            f"Argument `pool_size` may have at most {_MAX_POSITIONS} positions for indices, which "
+            f"are bytes. Received: pool_size={pool_size!r}"
         )
 
 
@@ -214,7 +214,8 @@ def _sizes(input_shape: Any) -> tuple[int, ...]:
         return tuple(map(index, input_shape))
     except TypeError:
         raise TypeError(
-            f"Argument `input_shape` must be a sequence of integers. Received: input_shape={input_shape!r}"
+            "Argument `input_shape` must be a sequence of integers. "
+            f"Received: input_shape={input_shape!r}"
         ) from None
 
 
@@ -237,8 +238,8 @@ def _pool2d_plan(
     data_format: str | None,
     name: str = "x",
 ) -> _kernels.Pool2D:
-    """The description of a pooling of an array of this shape, from a cache when it was asked for before."""
-    # Normal forms are hashable and exactly integers, so that 1, True and 1.0 are not mistaken for each other.
+    """The description of a pooling of an array of this shape, cached."""
+    # Normal forms are hashable and exactly integers: 1, True and 1.0 are not mistaken for each other.
     if type(pool_size) is not int:
         pool_size = _shapes.normalize_pair(pool_size, "pool_size")
     if strides is not None and type(strides) is not int:
@@ -265,7 +266,8 @@ def _cached_plan(
     form = _shapes.normalize_data_format(data_format)
     n, h, w, c = _shapes.image_sizes(shape, form, name)
     _shapes.check_elements(shape, name)
-    vertical, horizontal = _shapes.pool_axes((h, w), pool, steps, _shapes.normalize_padding(padding))
+    sides = _shapes.normalize_padding(padding)
+    vertical, horizontal = _shapes.pool_axes((h, w), pool, steps, sides)
     return _kernels.Pool2D(
         shape,
         _shapes.image_shape(n, vertical[0], horizontal[0], c, form),
