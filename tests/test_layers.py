@@ -14,7 +14,7 @@ ERRORS = {
     "filters zero": (lambda: layers.Conv2D(0, 3), "filters=0"),
     "filters negative": (lambda: layers.Conv2D(-2, 3), "filters=-2"),
     "filters float": (lambda: layers.Conv2D(2.5, 3), "filters=2.5"),
-    "filters missing": (lambda: layers.Conv2D(kernel_size=3), "filters=None"),
+    "filters None": (lambda: layers.Conv2D(None, 3), "filters=None"),
     "kernel zero": (lambda: layers.Conv2D(2, 0), "kernel_size=0"),
     "kernel triple": (lambda: layers.Conv2D(2, (1, 2, 3)), "kernel_size"),
     "kernel text": (lambda: layers.Conv2D(2, "3"), "kernel_size='3'"),
@@ -101,6 +101,8 @@ def test_names_of_keras_1() -> None:
     with pytest.warns(DeprecationWarning, match="use `padding`"):
         assert layers.MaxPooling2D(border_mode="same").padding == "same"
     with pytest.raises(TypeError, match="pass one of them"):
+        layers.Conv2D(filters=4, kernel_size=3, nb_filter=5)
+    with pytest.raises(TypeError, match="multiple values"), pytest.warns(DeprecationWarning):
         layers.Conv2D(4, 3, nb_filter=5)
     with pytest.warns(UserWarning, match="In Keras 1 they meant a kernel"):
         layers.Convolution2D(32, 3, 3)

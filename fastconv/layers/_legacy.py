@@ -1,31 +1,43 @@
 """Arguments of older Keras versions, and where the shape of the first layer's input is given."""
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
 
 _RENAMED = {"border_mode": "padding", "nb_filter": "filters"}
 
 
-def rename_legacy(kwargs: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Move Keras 1's names from ``kwargs`` to today's in ``arguments``, with a warning.
+def accepts_old_names(init: Callable[P, None]) -> Callable[P, None]:
+    """Return ``init`` with Keras 1's argument names accepted too, with a warning.
 
     Raises
     ------
     TypeError
-        If both names are given.
+        If both names of an argument are given.
     """
-    for old, new in _RENAMED.items():
-        if old not in kwargs:
-            continue
-        if arguments.get(new) is not None:
-            raise TypeError(
-                f"`{old}` is the old name of `{new}`: pass one of them. "
-                f"Received: {old}={kwargs[old]!r}, {new}={arguments[new]!r}"
+
+    @wraps(init)
+    def renamed(*args: P.args, **kwargs: P.kwargs) -> None:
+        for old, new in _RENAMED.items():
+            if old not in kwargs:
+                continue
+            if new in kwargs:
+                raise TypeError(
+                    f"`{old}` is the old name of `{new}`: pass one of them. "
+                    f"Received: {old}={kwargs[old]!r}, {new}={kwargs[new]!r}"
+                )
+            warnings.warn(
+                f"The argument `{old}` is deprecated, use `{new}`.",
+                DeprecationWarning,
+                stacklevel=2,
             )
-        warnings.warn(
-            f"The argument `{old}` is deprecated, use `{new}`.", DeprecationWarning, stacklevel=4
-        )
-        arguments[new] = kwargs.pop(old)
+            kwargs[new] = kwargs.pop(old)
+        init(*args, **kwargs)
+
+    return renamed
 
 
 def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastconv.layers import _conv_arguments as arguments
-from fastconv.layers._legacy import rename_legacy
+from fastconv.layers._legacy import accepts_old_names
 from fastconv.layers.layer import Layer, Shape
 
 
@@ -12,21 +12,20 @@ class PoolingLayer(Layer):
 
     ndim = 4
 
+    @accepts_old_names
     def __init__(
         self,
         pool_size: int | tuple[int, int] = (2, 2),
         strides: int | tuple[int, int] | None = None,
-        padding: str | None = None,
+        padding: str = "valid",
         data_format: str | None = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        renamed: dict[str, Any] = {"padding": padding}
-        rename_legacy(kwargs, renamed)
         super().__init__(name=name, **kwargs)
         self.pool_size = arguments.pair(pool_size, "pool_size")
         self.strides = self.pool_size if strides is None else arguments.pair(strides, "strides")
-        self.padding = arguments.word_padding(renamed["padding"] or "valid")
+        self.padding = arguments.word_padding(padding)
         self.data_format = arguments.data_format_of(data_format)
         self._window = (self.pool_size, self.strides, self.padding, self.data_format)
 

@@ -8,7 +8,7 @@ from fastconv import activations, constraints, functional, initializers, regular
 from fastconv._variable import Variable
 from fastconv.layers import _conv_arguments as arguments
 from fastconv.layers._activated import ActivatedLayer, wanted
-from fastconv.layers._legacy import rename_legacy
+from fastconv.layers._legacy import accepts_old_names
 from fastconv.layers.layer import Shape, State
 
 __all__ = ["SeparableConv2D"]
@@ -52,12 +52,13 @@ class SeparableConv2D(ActivatedLayer):
 
     ndim = 4
 
+    @accepts_old_names
     def __init__(
         self,
-        filters: int | None = None,
-        kernel_size: int | tuple[int, int] | None = None,
+        filters: int,
+        kernel_size: int | tuple[int, int],
         strides: int | tuple[int, int] = (1, 1),
-        padding: str | None = None,
+        padding: str = "valid",
         data_format: str | None = None,
         dilation_rate: int | tuple[int, int] = (1, 1),
         depth_multiplier: int = 1,
@@ -75,14 +76,12 @@ class SeparableConv2D(ActivatedLayer):
         bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        renamed = {"filters": filters, "padding": padding}
-        rename_legacy(kwargs, renamed)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.depth_multiplier = arguments.positive(depth_multiplier, "depth_multiplier")
-        self.filters = arguments.positive(renamed["filters"], "filters")
+        self.filters = arguments.positive(filters, "filters")
         self.kernel_size = arguments.pair(kernel_size, "kernel_size")
         self.strides = arguments.pair(strides, "strides")
-        self.padding = arguments.word_padding(renamed["padding"] or "valid")
+        self.padding = arguments.word_padding(padding)
         self.data_format = arguments.data_format_of(data_format)
         self.dilation_rate = arguments.pair(dilation_rate, "dilation_rate")
         arguments.check_strides_and_dilation(self.strides, self.dilation_rate)
