@@ -1,4 +1,4 @@
-"""The same small programs for Keras and for fastconv, what they gave with Keras, and its signatures.
+"""The same small programs for Keras and for fastconv; what Keras gave, and its signatures.
 
 Every case is a function of the package (``keras`` or ``fastconv``) that returns numbers. With Keras
 installed, ``KERAS_BACKEND=jax python tests/keras_cases.py`` writes both files anew.
@@ -40,8 +40,8 @@ PUBLIC = {
     ),
     "metrics": (
         "Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy "
-        "TopKCategoricalAccuracy SparseTopKCategoricalAccuracy Precision Recall AUC F1Score R2Score "
-        "MeanAbsoluteError MeanSquaredError RootMeanSquaredError Mean Sum BinaryCrossentropy "
+        "TopKCategoricalAccuracy SparseTopKCategoricalAccuracy Precision Recall AUC F1Score "
+        "R2Score MeanAbsoluteError MeanSquaredError RootMeanSquaredError Mean Sum BinaryCrossentropy "
         "CategoricalCrossentropy SparseCategoricalCrossentropy"
     ),
     "callbacks": (
