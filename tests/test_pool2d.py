@@ -230,6 +230,14 @@ def test_workspace_does_not_grow_with_the_square_of_a_window() -> None:
         np.testing.assert_allclose(dx, 1 / pool**2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 17])
+def test_mean_of_a_long_window(channels: int, isa: str) -> None:
+    """Positive numbers: one running sum over all of them errs 20 times as much."""
+    x = np.abs(random((1, 500, 600, channels), "float32")) + np.float32(1)
+    exact = x.astype(float).mean((1, 2))
+    np.testing.assert_allclose(fastconv.avg_pool2d(x, (500, 600))[:, 0, 0], exact, rtol=2e-6)
+
+
 @pytest.mark.parametrize("position", range(9))
 @pytest.mark.parametrize("channels", [1, 5, 16, 33])
 def test_nan_wins_from_every_position(position: int, channels: int, isa: str, dtype: str) -> None:

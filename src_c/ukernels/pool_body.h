@@ -68,13 +68,36 @@ FC_INLINE void NAME(maximum_windows)(const int TAPS, const int INDEX, const fc_p
     }
 }
 
+/* Sum of taps first .. end - 1. */
+FC_INLINE vec NAME(sum_taps)(const real *const *const tap, const ptrdiff_t first, const ptrdiff_t end, const ptrdiff_t in,
+                             const ptrdiff_t n) {
+    vec sum = NAME(load_channels)(tap[first] + in, n);
+    FC_UNROLL(9)
+    for (ptrdiff_t t = first + 1; t < end; t++) sum = v_add(sum, NAME(load_channels)(tap[t] + in, n));
+    return sum;
+}
+
+/* Sums of sums of at most this many terms each: one running sum of a long window would lose digits. */
+#define FC_MEAN_TERMS 64
+
+static vec NAME(sum_many_taps)(const real *const *const tap, const ptrdiff_t taps, const ptrdiff_t in, const ptrdiff_t n) {
+    const ptrdiff_t block = (ptrdiff_t)FC_MEAN_TERMS * FC_MEAN_TERMS;
+    vec total = v_zero();
+    for (ptrdiff_t b = 0; b < taps; b += block) {
+        const ptrdiff_t end = taps - b < block ? taps : b + block;
+        vec sum = v_zero();
+        for (ptrdiff_t t = b; t < end; t += FC_MEAN_TERMS)
+            sum = v_add(sum, NAME(sum_taps)(tap, t, end - t < FC_MEAN_TERMS ? end : t + FC_MEAN_TERMS, in, n));
+        total = v_add(total, sum);
+    }
+    return total;
+}
+
 FC_INLINE void NAME(mean_vector)(const int TAPS, const fc_pool_args *const a, const ptrdiff_t in, const ptrdiff_t out,
                                  const ptrdiff_t n) {
     const ptrdiff_t taps = TAPS ? TAPS : a->taps;
     const real *const *const tap = (const real *const *)a->tap;
-    vec sum = NAME(load_channels)(tap[0] + in, n);
-    FC_UNROLL(9)
-    for (ptrdiff_t t = 1; t < taps; t++) sum = v_add(sum, NAME(load_channels)(tap[t] + in, n));
+    const vec sum = taps > FC_MEAN_TERMS ? NAME(sum_many_taps)(tap, taps, in, n) : NAME(sum_taps)(tap, 0, taps, in, n);
     NAME(put_channels)((real *)a->y + out, v_div(sum, v_set1((real)taps)), n, a->stream);
 }
 
@@ -203,6 +226,7 @@ static void NAME(pool_interleave)(const void *even_, const void *odd_, void *to_
 }
 
 #undef FC_POOL_TAPS
+#undef FC_MEAN_TERMS
 #define FC_POOL_KERNELS                                                                                                \
     {.maximum = NAME(pool_maximum),                                                                                    \
      .maximum_index = NAME(pool_maximum_index),                                                                        \
