@@ -239,7 +239,7 @@ def _pool2d_plan(
     name: str = "x",
 ) -> _kernels.Pool2D:
     """The description of a pooling of an array of this shape, cached."""
-    # Normal forms are hashable and exactly integers: 1, True and 1.0 are not mistaken for each other.
+    # Normal forms are hashable and exactly integers: 1, True and 1.0 are told apart.
     if type(pool_size) is not int:
         pool_size = _shapes.normalize_pair(pool_size, "pool_size")
     if strides is not None and type(strides) is not int:
