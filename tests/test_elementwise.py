@@ -89,14 +89,14 @@ def test_rows(columns: int, isa: str, dtype: str) -> None:
 
 
 UPDATES: dict[str, tuple[Callable[..., Any], int, dict[str, Any]]] = {
-    "sgd": (fastconv.sgd_update, 3, {"learning_rate": 0.1, "momentum": 0.9}),
+    "sgd": (fastconv.functional.sgd_update, 3, {"learning_rate": 0.1, "momentum": 0.9}),
     "rmsprop": (
-        fastconv.rmsprop_update,
+        fastconv.functional.rmsprop_update,
         5,
         {"learning_rate": 0.1, "rho": 0.9, "momentum": 0.9, "epsilon": 1.0, "centered": True},
     ),
     "adam": (
-        fastconv.adam_update,
+        fastconv.functional.adam_update,
         5,
         {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1.0},
     ),
