@@ -44,13 +44,10 @@ static ptrdiff_t sums_size(const wgrad_call *call) {
     return FC_WINOGRAD_POSITIONS * call->chunks * (call->plan.width * call->chunk + call->plan.panels * FC_WINOGRAD_SKEW);
 }
 
-/* V and D of `count` tiles, placed as tiles `offset` .. of `total`. */
-static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t total, float *v, float *d,
-                      float *db_sums) {
+/* D of `count` tiles, placed as tiles `offset` .. of `total`; adds their sums to db_sums, tile by tile. */
+static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t total, float *d,
+                         float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
-    const fc_winograd_v_layout layout = {.position = v_position(p, total), .block = v_block(p, total), .group = count,
-                                         .group_stride = 0, .tile_stride = channels_step(p)};
-    fc_winograd_input(p, call->x, first, count, &layout, v + offset * layout.tile_stride);
     fc_winograd_gradient_args args = {.row = p->ow * p->k, .pixel = p->k, .position = d_position(p, total)};
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
@@ -65,6 +62,16 @@ static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, 
             p->transforms->gradient(&args);
         }
     }
+}
+
+/* V and D of the same tiles. */
+static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t total, float *v, float *d,
+                      float *db_sums) {
+    const fc_winograd_plan *const p = &call->plan;
+    const fc_winograd_v_layout layout = {.position = v_position(p, total), .block = v_block(p, total), .group = count,
+                                         .group_stride = 0, .tile_stride = channels_step(p)};
+    fc_winograd_input(p, call->x, first, count, &layout, v + offset * layout.tile_stride);
+    transform_dy(call, first, count, offset, total, d, db_sums);
 }
 
 /* Adds the products of position q of `tiles` tiles to the sums of a chunk, or writes them. */
@@ -156,6 +163,19 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+/* The sums of dy of one split or block alone, as they would be beside dw. */
+static fc_status db_task(const void *context, ptrdiff_t task) {
+    const wgrad_call *const call = context;
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t begin = call->splits > 1 ? p->tiles * task / call->splits : task * call->block;
+    const ptrdiff_t end = call->splits > 1 ? p->tiles * (task + 1) / call->splits : fc_min(begin + call->block, p->tiles);
+    float *const d = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * d_position(p, 1)) * sizeof(float));
+    if (!d) return FC_NO_MEMORY;
+    memset(call->db_sums + task * p->width, 0, (size_t)p->width * sizeof(float));
+    for (ptrdiff_t t = begin; t < end; t++) transform_dy(call, t, 1, 0, 1, d, call->db_sums + task * p->width);
+    return FC_OK;
+}
+
 static double products_ns(const fc_winograd_plan *p, ptrdiff_t tiles) {
     return fc_macs_ns(FC_WINOGRAD_POSITIONS * (double)tiles * (double)p->c * (double)p->width);
 }
@@ -194,13 +214,15 @@ static fc_status run(wgrad_call *call) {
     call->chunks = fc_ceil_div(p->c, call->chunk);
     call->splits = !split ? 1 : p->tiles < 2048 ? 4 : p->tiles < 8192 ? 8 : 16;
     call->block = split ? 32 : 16;
-    const ptrdiff_t sums = split || p->tiles > STAGE ? call->splits * sums_size(call) : 0;
+    const ptrdiff_t sums = call->dw && (split || p->tiles > STAGE) ? call->splits * sums_size(call) : 0;
     const ptrdiff_t parts = split ? call->splits : fc_ceil_div(p->tiles, call->block);
     float *const memory = fc_scratch(FC_SLOT_CALL, (size_t)(sums + parts * p->width) * sizeof(float));
     if (!memory) return FC_NO_MEMORY;
     call->sums = sums ? memory : NULL;
     call->db_sums = memory + sums;
-    const fc_status status = split ? by_splits(call) : by_chunks(call, fc_min(STAGE, p->tiles));
+    const fc_status status = !call->dw ? fc_parallel_for(parts, (double)(p->tiles * p->width) * 8, db_task, call)
+                             : split   ? by_splits(call)
+                                       : by_chunks(call, fc_min(STAGE, p->tiles));
     if (status != FC_OK || !call->db) return status;
     for (ptrdiff_t i = 1; i < parts; i++) fc_kernels(FC_F32)->frame.add_into(call->db_sums + i * p->width, call->db_sums, p->k);
     memcpy(call->db, call->db_sums, (size_t)p->k * sizeof(float));
@@ -209,11 +231,8 @@ static fc_status run(wgrad_call *call) {
 
 fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     wgrad_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .dy = dy, .dw = dw, .db = db};
-    if (call.plan.tiles > 0 && dw) return run(&call);
+    if (call.plan.tiles > 0) return run(&call);
     if (dw) memset(dw, 0, (size_t)(call.plan.r * call.plan.r * call.plan.c * call.plan.k) * sizeof(float));
-    if (db) {
-        memset(db, 0, (size_t)call.plan.k * sizeof(float));
-        fc_kernels(FC_F32)->frame.column_sums(dy, call.plan.k, call.plan.n * call.plan.oh * call.plan.ow, call.plan.k, db);
-    }
+    if (db) memset(db, 0, (size_t)call.plan.k * sizeof(float));
     return FC_OK;
 }

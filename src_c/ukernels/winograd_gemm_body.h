@@ -1,8 +1,9 @@
 /* The matrix products between Winograd's transforms, FC_WINOGRAD_MR x NV vectors: see ukernels_winograd.h. One multiply-add
  * per product; chunks of the reduction are summed apart and then added up, for the transforms amplify the rounding errors
  * of these sums, which grow with their length. */
-#ifndef FC_WINOGRAD_CHUNK
-#define FC_WINOGRAD_CHUNK 32
+#ifndef FC_WINOGRAD_CHANNELS
+#define FC_WINOGRAD_CHANNELS 16 /* of a chunk: a multiple of every VL */
+#define FC_WINOGRAD_TILES 32    /* of a chunk of the weight gradient */
 #endif
 
 FC_INLINE void NAME(winograd_zero)(const int MR, const int NV, vec acc[FC_MR_MAX][2]) {
@@ -45,7 +46,7 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
-        ptrdiff_t n = depth < FC_WINOGRAD_CHUNK ? depth : FC_WINOGRAD_CHUNK;
+        ptrdiff_t n = depth < FC_WINOGRAD_CHANNELS ? depth : FC_WINOGRAD_CHANNELS;
         depth -= n;
         for (; n >= VL; n -= VL, a += FC_WINOGRAD_MR * VL) {
             FC_UNROLL(8)
@@ -63,7 +64,7 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
-        const ptrdiff_t n = depth < FC_WINOGRAD_CHUNK ? depth : FC_WINOGRAD_CHUNK;
+        const ptrdiff_t n = depth < FC_WINOGRAD_TILES ? depth : FC_WINOGRAD_TILES;
         depth -= n;
         FC_UNROLL(4)
         for (ptrdiff_t t = 0; t < n; t++, a += step, d += NV * VL) NAME(winograd_step)(MR, NV, a, 1, d, acc);
