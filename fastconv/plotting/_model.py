@@ -40,9 +40,10 @@ def plot_model(model: Any, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import fastconv as fc
-    >>> model = fc.Sequential([fc.Input((8, 8, 1)), fc.layers.Conv2D(4, 3)])
+    >>> layers = [fc.Input((8, 8, 1)), fc.layers.Conv2D(4, 3)]
+    >>> model = fc.Sequential(layers, name="small")
     >>> plot_model(model).get_title()
-    'sequential: 40 parameters'
+    'small: 40 parameters'
     """
     if not model.built:
         raise ValueError(
