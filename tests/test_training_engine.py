@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import layers, models, utils
+from fastconv import layers, models, optimizers, utils
 
 rng = np.random.default_rng(0)
 X = rng.random((50, 6, 6, 1)).astype("float32")
@@ -135,3 +135,32 @@ def test_interruption_waits_for_the_end_of_the_step() -> None:
     model.layers[1].forward = lambda x, y, state: y.__setitem__(..., x)
     model.compile("adam", "mse")
     model.fit(x, y, verbose=0)
+
+
+def test_a_part_of_another_model_goes_on_training() -> None:
+    """Weights move into the buffers of the model that was built last; both go on."""
+    x, y = rng.random((16, 3)), rng.random((16, 2))
+
+    def run(interrupted: bool) -> list[np.ndarray]:
+        utils.set_random_seed(4)
+        base = models.Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2)])
+        base.compile(optimizers.Adam(0.1), "mse")
+        base.fit(x, y, shuffle=False, verbose=0)
+        if interrupted:
+            whole = models.Sequential([layers.Input((3,)), base, layers.Dense(2)])
+            assert whole.weights[0].slot[0] is base.weights[0].slot[0]
+        base.fit(x, y, shuffle=False, verbose=0)
+        return base.get_weights()
+
+    for a, b in zip(run(True), run(False), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_changed_layers_ask_for_another_compile() -> None:
+    model = made()
+    model.fit(X, Y, verbose=0)
+    model.add(layers.Dense(3, activation="softmax"))
+    with pytest.raises(ValueError, match="have changed since"):
+        model.fit(X, Y, verbose=0)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(X, Y, verbose=0)

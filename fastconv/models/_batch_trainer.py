@@ -52,8 +52,19 @@ class BatchTrainer(Compiled):
                 raise ValueError("No loss to compute. Received: loss=None")
             self._plans.gather_weights()
             self.optimizer.build(self.trainable_weights)
+            self._check_trained()
             self._head = LossHead(self._loss_object, self._leaf_layers()[-1], self._loss_weight)
         return self._head
+
+    def _check_trained(self) -> None:
+        """Raise ValueError if the weights to train are not those of the last ``compile``."""
+        known = {id(variable) for variable in self.optimizer.trained}
+        if {id(variable) for variable in self.trainable_weights} != known:
+            raise ValueError(
+                "The layers, or which of them are trainable, have changed since `compile()`: call "
+                f"it again. Received: model {getattr(self, 'name', '')!r} with "
+                f"{len(self.trainable_weights)} weights to train, {len(known)} before"
+            )
 
     def _step(self, batch: Batch, training: bool) -> None:
         """Run one batch: forward, loss, metrics, and in training backward and update."""
@@ -124,7 +135,7 @@ class BatchTrainer(Compiled):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Make one update with a batch; return the means of loss and metrics since the last reset.
+        """Make one update with a batch; return its loss and metrics.
 
         Parameters
         ----------
@@ -142,6 +153,7 @@ class BatchTrainer(Compiled):
             If the model is not compiled or the arrays do not fit together.
         """
         self._check_compiled("train_on_batch")
+        self.reset_metrics()
         self._step(self._one_batch(x, y, sample_weight, class_weight), training=True)
         logs = self.get_metrics_result()
         return logs if return_dict else self._in_order(logs)
@@ -149,11 +161,12 @@ class BatchTrainer(Compiled):
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Evaluate a batch; return the means of loss and metrics since the last reset.
+        """Evaluate a batch; return its loss and metrics.
 
         Parameters and result are those of :meth:`train_on_batch`.
         """
         self._check_compiled("test_on_batch")
+        self.reset_metrics()
         self._step(self._one_batch(x, y, sample_weight), training=False)
         logs = self.get_metrics_result()
         return logs if return_dict else self._in_order(logs)

@@ -46,6 +46,8 @@ class LossHead:
         self.loss = loss
         self._weight = weight
         ends_in = getattr(last, "ends_in", None)
+        if last.activity_regularizer is not None:
+            ends_in = None
         self.as_logits = False
         self._run: Callable[..., float] = self._generic
         if type(loss) in _SOFTMAX_LOSSES and loss.axis == -1:  # type: ignore[attr-defined]

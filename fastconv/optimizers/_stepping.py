@@ -35,6 +35,10 @@ class Stepping:
         """Create the slots for ``variables``."""
         raise TypeError(f"{type(self).__name__} must implement `build`.")
 
+    def follow(self) -> None:
+        """Find the variables again if they have moved."""
+        raise TypeError(f"{type(self).__name__} must implement `follow`.")
+
     def current_learning_rate(self) -> float:
         """Return the learning rate of this step."""
         raise TypeError(f"{type(self).__name__} must implement `current_learning_rate`.")
@@ -96,6 +100,7 @@ class Stepping:
 
     def step(self) -> None:
         """Update all variables from ``variable.grad``."""
+        self.follow()
         if self.gradient_accumulation_steps and not self._accumulated():
             self.iterations.value += 1
             return
@@ -142,6 +147,7 @@ class Stepping:
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """Replace the weights by their moving averages, if ``use_ema``."""
         if self.use_ema:
+            self.follow()
             for segment in self._segments:
                 segment.w[...] = segment.slots["average"]
 

@@ -132,7 +132,9 @@ class Optimizer(Stepping, _objects.Serializable):
         self._set_learning_rate(learning_rate)
         self._segments: list[Segment] = []
         self._trainable: list[Variable] = []
+        self._seen: list[Any] = []
         self._slots: list[Variable] = []
+        self._slot_homes: list[tuple[Variable, str]] = []
         self._own_variables: list[Variable] = []
         self._undecayed: tuple[set[int], tuple[str, ...]] = (set(), ())
 
@@ -222,20 +224,53 @@ class Optimizer(Stepping, _objects.Serializable):
         if self.built:
             return
         self._trainable = list(variables)
-        self._segments = cut(
-            self._trainable, self._decays, single=self.clipnorm is not None or self._is_custom()
-        )
         groups = list(self.slot_groups if not self._is_custom() else ())
         if self.gradient_accumulation_steps:
             groups.insert(0, ("gradient_accumulator",))
         if self.use_ema:
             groups.insert(0, ("average",))
         for group in groups:
-            for name in self.active_slots(group):
-                for segment in self._segments:
-                    segment.slots[name] = np.full_like(segment.w, self.initial_slot(name))
-            self._slots.extend(self._slot_variables(self.active_slots(group)))
+            self._add_slots(self.active_slots(group))
+        self._lay_out()
         self.built = True
+
+    def _add_slots(self, names: tuple[str, ...]) -> None:
+        """Note a slot for each variable and name."""
+        for variable in self._trainable:
+            for name in names:
+                slot = Variable(0.0, dtype=variable.dtype, trainable=False)
+                slot.value = np.full_like(variable.value, self.initial_slot(name))
+                slot.name = f"{variable.path.replace('/', '_')}_{name}"
+                slot.path = f"{self.name}/{slot.name}"
+                self._slots.append(slot)
+                self._slot_homes.append((variable, name))
+
+    def _lay_out(self) -> None:
+        """Cut the segments for where the variables are now, and move the slots there."""
+        single = self.clipnorm is not None or self._is_custom()
+        self._segments = cut(self._trainable, self._decays, single)
+        self._seen = [variable.value for variable in self._trainable]
+        for segment in self._segments:
+            for name in {name for _, name in self._slot_homes}:
+                segment.slots[name] = np.full_like(segment.w, self.initial_slot(name))
+        homes = {id(v): segment for segment in self._segments for v in segment.variables}
+        for slot, (variable, name) in zip(self._slots, self._slot_homes, strict=True):
+            segment = homes[id(variable)]
+            view = segment.view(segment.slots[name], variable)
+            view[...] = slot.value
+            slot.value = view
+
+    def follow(self) -> None:
+        """Find the variables again if they have moved: another model may have taken them in."""
+        for variable, seen in zip(self._trainable, self._seen, strict=True):
+            if variable.value is not seen:
+                self._lay_out()
+                return
+
+    @property
+    def trained(self) -> list[Variable]:
+        """The variables that the optimizer was built for."""
+        return list(self._trainable)
 
     def _is_custom(self) -> bool:
         """Return whether the update is a user's ``update_step``."""
@@ -248,19 +283,6 @@ class Optimizer(Stepping, _objects.Serializable):
     def initial_slot(self, name: str) -> float:
         """Return the first value of a slot."""
         return 0.0
-
-    def _slot_variables(self, names: tuple[str, ...]) -> list[Variable]:
-        """Return a variable for each weight and slot, sharing memory with the segments."""
-        found = []
-        for variable in self._trainable:
-            segment = next(s for s in self._segments if any(v is variable for v in s.variables))
-            for name in names:
-                slot = Variable(0.0, dtype=variable.dtype, trainable=False)
-                slot.value = segment.view(segment.slots[name], variable)
-                slot.name = f"{variable.path.replace('/', '_')}_{name}"
-                slot.path = f"{self.name}/{slot.name}"
-                found.append(slot)
-        return found
 
     def add_variable_from_reference(
         self,
