@@ -17,6 +17,8 @@ from fastconv._objects import (
 )
 
 __all__ = [
+    "PyDataset",
+    "Sequence",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -151,3 +153,51 @@ def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> NDArray[Any]:
     array = np.atleast_1d(np.asarray(x))
     norm = np.linalg.norm(array, order, axis=axis, keepdims=True)
     return np.asarray(array / np.where(norm == 0, 1, norm))
+
+
+class PyDataset:
+    """Base of data sets that make their batches on demand, for ``fit``, ``evaluate``, ``predict``.
+
+    Subclasses implement ``__len__``, the number of batches, and ``__getitem__(index)``, which
+    returns ``(x, y)`` or ``(x, y, sample_weight)``, and may implement ``on_epoch_end``.
+
+    Parameters
+    ----------
+    workers, use_multiprocessing, max_queue_size
+        Accepted for Keras's sake: batches are made in the calling thread.
+
+    Examples
+    --------
+    >>> class Squares(PyDataset):
+    ...     def __len__(self):
+    ...         return 2
+    ...     def __getitem__(self, index):
+    ...         x = np.array([[index], [index + 1.0]])
+    ...         return x, x**2
+    >>> len(Squares()), Squares()[1][1].tolist()
+    (2, [[1.0], [4.0]])
+    """
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __len__(self) -> int:
+        raise TypeError(f"{type(self).__name__} must implement `__len__`.")
+
+    def __getitem__(self, index: int) -> Any:
+        raise TypeError(f"{type(self).__name__} must implement `__getitem__`.")
+
+    @property
+    def num_batches(self) -> int:
+        """Number of batches."""
+        return len(self)
+
+    def on_epoch_end(self) -> None:
+        """After each pass over the batches."""
+
+
+Sequence = PyDataset

@@ -122,14 +122,21 @@ def test_generators_and_iterables_of_batches() -> None:
     assert made().fit(batches(weights=True), verbose=0).history["loss"] == expected
     assert made().fit(list(batches()), shuffle=False, verbose=0).history["loss"] == expected
 
-    class Loader:
+    class Loader(utils.PyDataset):
+        ended = 0
+
         def __len__(self) -> int:
             return 5
+
+        def on_epoch_end(self) -> None:
+            self.ended += 1
 
         def __getitem__(self, i: int):
             return X[10 * i : 10 * i + 10], Y[10 * i : 10 * i + 10]
 
-    history = made().fit(Loader(), epochs=2, shuffle=False, verbose=0)
+    loader = Loader()
+    history = made().fit(loader, epochs=2, shuffle=False, verbose=0)
+    assert loader.ended == 2
     assert history.history["loss"][0] == expected[0]
     assert history.params["steps"] == 5
     model = made()
