@@ -48,8 +48,8 @@ def get(identifier: Any) -> Any:
 
     Examples
     --------
-    >>> get("Adam").name
-    'adam'
+    >>> type(get("adam")).__name__
+    'Adam'
     """
     if isinstance(identifier, str) and identifier.lower() in _NAMES:
         return _NAMES[identifier.lower()]()
