@@ -102,7 +102,7 @@ def test_names_of_keras_1() -> None:
         assert layers.MaxPooling2D(border_mode="same").padding == "same"
     with pytest.raises(TypeError, match="pass one of them"):
         layers.Conv2D(filters=4, kernel_size=3, nb_filter=5)
-    with pytest.raises(TypeError, match="multiple values"), pytest.warns(DeprecationWarning):
+    with pytest.raises(TypeError, match="multiple values"), pytest.warns(match="use `filters`"):
         layers.Conv2D(4, 3, nb_filter=5)
     with pytest.warns(UserWarning, match="In Keras 1 they meant a kernel"):
         layers.Convolution2D(32, 3, 3)

@@ -74,8 +74,7 @@ class BatchTrainer(Compiled):
         if batch.y is None or metrics is None:
             raise ValueError("Targets are needed to compute the loss. Received: y=None")
         with self._plans.borrow(shape, training, head.as_logits) as plan:
-            x = batch.x(plan.input.reshape(batch.x_shape)).reshape(shape)
-            y = plan.forward(x)
+            y = plan.forward(plan.take(batch))
             y_pred = plan.predictions if head.as_logits else y
             dy = plan.dy if training else None
             loss = head(batch.y, y, batch.weight, dy, y_pred)
@@ -182,5 +181,4 @@ class BatchTrainer(Compiled):
         self._ensure_built_for(shape)
         with self._plans.borrow(shape, training) as plan:
             out = np.empty(plan.output_shape, plan.dtype)
-            x_in = batch.x(plan.input.reshape(x.shape)).reshape(shape)
-            return plan.forward(x_in, out)
+            return plan.forward(plan.take(batch), out)

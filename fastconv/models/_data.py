@@ -40,19 +40,25 @@ class Batch:
         """Shape of the inputs."""
         return (self.size, *self._source.shape[1:])
 
-    def x(self, out: Array) -> Array:
-        """Return the inputs as the type of ``out``: a view of the data, or ``out`` filled."""
+    def view(self, dtype: str) -> Array | None:
+        """Return the inputs without a copy, or None if they are elsewhere or of another type."""
+        if isinstance(self._rows, np.ndarray):
+            return None
+        part = self._source if self._rows is None else self._source[self._rows]
+        usable = part.dtype == dtype and part.flags.c_contiguous and part.flags.aligned
+        return part if usable else None
+
+    def fill(self, out: Array) -> Array:
+        """Write the inputs to ``out``, cast to its type, and return it."""
         source, rows = self._source, self._rows
-        if isinstance(rows, np.ndarray):
-            if source.dtype.type in _GATHERED and source.flags.c_contiguous:
-                functional.gather_rows(source, rows, out=out)
-            else:
-                out[...] = source[rows]
-            return out
-        part = source if rows is None else source[rows]
-        if part.dtype == out.dtype and part.flags.c_contiguous and part.flags.aligned:
-            return part
-        out[...] = part
+        if (
+            isinstance(rows, np.ndarray)
+            and source.dtype.type in _GATHERED
+            and source.flags.c_contiguous
+        ):
+            functional.gather_rows(source, rows, out=out)
+        else:
+            out[...] = source if rows is None else source[rows]
         return out
 
 

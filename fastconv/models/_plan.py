@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastconv import regularizers
 from fastconv.layers.layer import Layer, State, known_shape
 from fastconv.models._buffers import Workspace
+from fastconv.models._data import Batch
 
 Array = NDArray[Any]
 
@@ -148,6 +149,13 @@ class Plan:
         if self._input is None:
             self._input = self._workspace.block(2, self.input_shape, self.dtype)
         return self._input
+
+    def take(self, batch: Batch) -> Array:
+        """Return the inputs of ``batch`` for :meth:`forward`: where they are, or copied here."""
+        x = batch.view(self.dtype)
+        if x is None:
+            x = batch.fill(self.input.reshape(batch.x_shape))
+        return x.reshape(self.input_shape)
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         """Run all layers on ``x``.

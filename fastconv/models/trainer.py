@@ -293,8 +293,7 @@ class Trainer(BatchTrainer):
                         parts.append(out)
                     else:
                         out = whole[done : done + batch.size]
-                    x_in = batch.x(plan.input.reshape(batch.x_shape)).reshape(shape)
-                    plan.forward(x_in, out)
+                    plan.forward(plan.take(batch), out)
                 done += batch.size
                 if calls.has("on_predict_batch_end"):
                     calls.on_predict_batch_end(step, {"outputs": out})
