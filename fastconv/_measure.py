@@ -24,7 +24,9 @@ def measure_fma_peak(dtype: str = "float32", seconds: float = 0.2) -> float:
     True
     """
     if dtype not in ("float32", "float64"):
-        raise ValueError(f"Argument `dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")
+        raise ValueError(
+            f"Argument `dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}"
+        )
     double = dtype == "float64"
     best = 0.0
     end = time.perf_counter() + seconds

@@ -1,4 +1,5 @@
-"""Arrays at the border: anything with the buffer protocol, ``__array__`` or DLPack becomes a C-contiguous NumPy array."""
+"""Arrays at the border: anything with the buffer protocol, ``__array__`` or DLPack becomes a
+C-contiguous NumPy array."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ _FLOAT64 = np.dtype(np.float64)
 
 
 def as_float_array(value: Any, name: str, ndim: int | None = None) -> Array:
-    """``value`` as a C-contiguous, aligned, native float32 or float64 array, copied only where it is not one already.
+    """``value`` as a C-contiguous, aligned, native float32 or float64 array, copied only where it
+    is not one already.
 
-    Raises TypeError for other element types and ValueError for another number of dimensions than `ndim`.
+    Raises TypeError for other element types and ValueError for another number of dimensions than
+    `ndim`.
     """
     if type(value) is not np.ndarray:
         value = to_numpy(value, name)
@@ -41,7 +44,9 @@ def as_float_array(value: Any, name: str, ndim: int | None = None) -> Array:
     return value  # type: ignore[no-any-return]
 
 
-def same_dtype(value: Any, name: str, like: Array, like_name: str, ndim: int | None = None) -> Array:
+def same_dtype(
+    value: Any, name: str, like: Array, like_name: str, ndim: int | None = None
+) -> Array:
     """`as_float_array`, and of the dtype of `like`; TypeError otherwise."""
     array = as_float_array(value, name, ndim)
     if array.dtype != like.dtype:
@@ -77,20 +82,28 @@ def output(
     *inputs: Array,
     may_alias: bool = False,
 ) -> Array:
-    """A new array, or `out` once it is known to be a writable C-contiguous array of this shape and dtype that shares no
+    """A new array, or `out` once it is known to be a writable C-contiguous array of this shape and
+    dtype that shares no
     memory with `inputs` (it may be exactly one of them if `may_alias`)."""
     if out is None:
         return empty(shape, dtype)
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"Argument `{name}` must be a NumPy array. Received: {name}={type(out).__name__}")
+        raise TypeError(
+            f"Argument `{name}` must be a NumPy array. Received: {name}={type(out).__name__}"
+        )
     if out.dtype != dtype:
-        raise TypeError(f"Argument `{name}` must have dtype {dtype}. Received: {name}.dtype={out.dtype}")
+        raise TypeError(
+            f"Argument `{name}` must have dtype {dtype}. Received: {name}.dtype={out.dtype}"
+        )
     if out.shape != shape:
-        raise ValueError(f"Argument `{name}` must have shape {shape}. Received: {name}.shape={out.shape}")
+        raise ValueError(
+            f"Argument `{name}` must have shape {shape}. Received: {name}.shape={out.shape}"
+        )
     flags = out.flags
     if not (flags.c_contiguous and flags.aligned):
         raise ValueError(
-            f"Argument `{name}` must be C-contiguous and aligned. Received: {name}.strides={out.strides}"
+            f"Argument `{name}` must be C-contiguous and aligned. Received: "
+            f"{name}.strides={out.strides}"
         )
     if not flags.writeable:
         raise ValueError(f"Argument `{name}` must be writable. Received: a read-only array")
@@ -98,7 +111,9 @@ def output(
         if may_alias and array.ctypes.data == out.ctypes.data and array.nbytes == out.nbytes:
             continue
         if np.may_share_memory(array, out):
-            raise ValueError(f"Argument `{name}` must not share memory with an input. Received: {name} that does")
+            raise ValueError(
+                f"Argument `{name}` must not share memory with an input. Received: {name} that does"
+            )
     return out
 
 
@@ -110,7 +125,8 @@ def to_numpy(value: Any, name: str) -> Array:
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             if not hasattr(value, "__array__"):
                 raise TypeError(
-                    f"Argument `{name}` could not be read through DLPack ({error}). Received: {name}={type(value).__name__}"
+                    f"Argument `{name}` could not be read through DLPack ({error}). "
+                    f"Received: {name}={type(value).__name__}"
                 ) from error
     try:
         array = np.asarray(value)
@@ -119,5 +135,8 @@ def to_numpy(value: Any, name: str) -> Array:
             f"Argument `{name}` must be an array ({error}). Received: {name}={type(value).__name__}"
         ) from error
     if array.dtype == object:
-        raise TypeError(f"Argument `{name}` must be an array of numbers. Received: {name}={type(value).__name__}")
+        raise TypeError(
+            f"Argument `{name}` must be an array of numbers. Received: "
+            f"{name}={type(value).__name__}"
+        )
     return array

@@ -43,7 +43,8 @@ def conv2d(
         ``data_format="channels_first"``. Anything with the buffer protocol, ``__array__`` or DLPack
         on the CPU. Never changed; copied only if it is not C-contiguous.
     kernel : array
-        (kernel_height, kernel_width, channels // groups, filters) in both data formats; dtype of `x`.
+        (kernel_height, kernel_width, channels // groups, filters) in both data formats; dtype of
+        `x`.
     bias : array, optional
         (filters,).
     strides, dilation_rate : int or (int, int)
@@ -83,7 +84,16 @@ def conv2d(
     x = as_float_array(x, "x")
     kernel = same_dtype(kernel, "kernel", x, "x")
     plan = conv2d_plan(
-        x.shape, kernel.shape, x.dtype, strides, padding, dilation_rate, groups, data_format, activation, algorithm
+        x.shape,
+        kernel.shape,
+        x.dtype,
+        strides,
+        padding,
+        dilation_rate,
+        groups,
+        data_format,
+        activation,
+        algorithm,
     )
     if bias is not None:
         bias = same_dtype(bias, "bias", x, "x")
@@ -91,7 +101,9 @@ def conv2d(
     if out is None:
         out = empty(plan.y_shape, x.dtype)
     else:
-        out = output(out, "out", plan.y_shape, x.dtype, x, kernel, *(() if bias is None else (bias,)))
+        out = output(
+            out, "out", plan.y_shape, x.dtype, x, kernel, *(() if bias is None else (bias,))
+        )
     plan.forward(x, kernel, bias, out)
     return out
 
@@ -146,7 +158,16 @@ def conv2d_backward(
     kernel = same_dtype(kernel, "kernel", x, "x")
     dy = same_dtype(dy, "dy", x, "x")
     plan = conv2d_plan(
-        x.shape, kernel.shape, x.dtype, strides, padding, dilation_rate, groups, data_format, None, algorithm
+        x.shape,
+        kernel.shape,
+        x.dtype,
+        strides,
+        padding,
+        dilation_rate,
+        groups,
+        data_format,
+        None,
+        algorithm,
     )
     check_shape(dy, "dy", plan.y_shape)
     return _backward(plan, dy, x, kernel, kernel.shape, needs, out)
@@ -192,10 +213,17 @@ def depthwise_conv2d(
     """
     x, kernel = _depthwise_arguments(x, kernel, data_format)
     return conv2d(
-        x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate,
-        groups=kernel.shape[3] // _multiplier(x, kernel, data_format), data_format=data_format,
-        activation=activation, out=out,
-    )  # fmt: skip
+        x,
+        kernel,
+        bias,
+        strides=strides,
+        padding=padding,
+        dilation_rate=dilation_rate,
+        groups=kernel.shape[3] // _multiplier(x, kernel, data_format),
+        data_format=data_format,
+        activation=activation,
+        out=out,
+    )
 
 
 def depthwise_conv2d_backward(
@@ -224,7 +252,16 @@ def depthwise_conv2d_backward(
     dy = same_dtype(dy, "dy", x, "x")
     channels = flat.shape[3] // _multiplier(x, flat, data_format)
     plan = conv2d_plan(
-        x.shape, flat.shape, x.dtype, strides, padding, dilation_rate, channels, data_format, None, "auto"
+        x.shape,
+        flat.shape,
+        x.dtype,
+        strides,
+        padding,
+        dilation_rate,
+        channels,
+        data_format,
+        None,
+        "auto",
     )
     check_shape(dy, "dy", plan.y_shape)
     shape = (flat.shape[0], flat.shape[1], channels, flat.shape[3] // channels)
@@ -246,7 +283,8 @@ def _depthwise_arguments(x: Any, kernel: Any, data_format: str | None) -> tuple[
     _, _, _, channels = _shapes.image_sizes(x.shape, data_format_of(data_format), "x")  # type: ignore[arg-type]
     if kernel.ndim != 4 or kernel.shape[2] != channels or min(kernel.shape) < 1:
         raise ValueError(
-            "Argument `kernel` must have shape (kernel_height, kernel_width, channels, depth_multiplier) with "
+            "Argument `kernel` must have shape (kernel_height, kernel_width, "
+            "channels, depth_multiplier) with "
             f"channels={channels}. Received: kernel.shape={kernel.shape}"
         )
     kh, kw, _, multiplier = kernel.shape
@@ -289,7 +327,9 @@ def _needs(needs: Iterable[str]) -> tuple[bool, bool, bool]:
     names = (needs,) if isinstance(needs, str) else tuple(needs)
     for name in names:
         if name not in _NEEDS:
-            raise ValueError(f"Argument `needs` must hold names out of {_NEEDS}. Received: needs={names}")
+            raise ValueError(
+                f"Argument `needs` must hold names out of {_NEEDS}. Received: needs={names}"
+            )
     return "dx" in names, "dw" in names, "db" in names
 
 
@@ -297,5 +337,8 @@ def _targets(out: Any) -> tuple[Array | None, Array | None, Array | None]:
     if out is None:
         return None, None, None
     if not isinstance(out, tuple | list) or len(out) != 3:
-        raise ValueError(f"Argument `out` must be (dx, dw, db), arrays or None. Received: out={type(out).__name__}")
+        raise ValueError(
+            f"Argument `out` must be (dx, dw, db), arrays or None. Received: "
+            f"out={type(out).__name__}"
+        )
     return out[0], out[1], out[2]

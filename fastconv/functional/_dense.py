@@ -69,7 +69,8 @@ def dense_backward(
     needs: Iterable[str] = _NEEDS,
     out: tuple[Array | None, Array | None, Array | None] | None = None,
 ) -> Gradients:
-    """Gradients of :func:`dense` (before any activation): ``dy @ kernel.T``, ``x.T @ dy``, ``dy.sum(0)``.
+    """Gradients of :func:`dense` (before any activation): ``dy @ kernel.T``, ``x.T @ dy``,
+    ``dy.sum(0)``.
 
     Parameters and result as in :func:`conv2d_backward`, with `dy` (batch, units).
 
@@ -85,17 +86,28 @@ def dense_backward(
     dy = same_dtype(dy, "dy", x, "x", 2)
     plan = _plan(x, kernel, None)
     check_shape(dy, "dy", (x.shape[0], kernel.shape[1]))
-    dx, dw, db = _backward(plan, dy, x, kernel.reshape(1, 1, *kernel.shape), kernel.shape, needs, out)
+    dx, dw, db = _backward(
+        plan, dy, x, kernel.reshape(1, 1, *kernel.shape), kernel.shape, needs, out
+    )
     return dx, dw, db
 
 
 def _plan(x: Array, kernel: Array, activation: str | None) -> Any:
     if min(kernel.shape) < 1 or x.shape[1] != kernel.shape[0]:
         raise ValueError(
-            f"Argument `kernel` must have shape (inputs, units) with inputs={x.shape[1]}, none of them zero. "
+            f"Argument `kernel` must have shape (inputs, units) with "
+            f"inputs={x.shape[1]}, none of them zero. "
             f"Received: kernel.shape={kernel.shape}"
         )
     return conv2d_plan(
-        (x.shape[0], 1, 1, x.shape[1]), (1, 1, *kernel.shape), x.dtype, 1, "valid", 1, 1, "channels_last", activation,
+        (x.shape[0], 1, 1, x.shape[1]),
+        (1, 1, *kernel.shape),
+        x.dtype,
+        1,
+        "valid",
+        1,
+        1,
+        "channels_last",
+        activation,
         "direct",
-    )  # fmt: skip
+    )

@@ -38,7 +38,8 @@ def activation_number(activation: object) -> int:
         if number is not None:
             return number
     raise ValueError(
-        f"Argument `activation` must be None or one of {sorted(ACTIVATIONS)}. Received: activation={activation!r}"
+        f"Argument `activation` must be None or one of {sorted(ACTIVATIONS)}. "
+        f"Received: activation={activation!r}"
     )
 
 
@@ -62,7 +63,8 @@ def conv2d_plan(
     algorithm: str,
 ) -> _kernels.Conv2D:
     """The description of a convolution, from a cache when it was asked for before."""
-    # Normal forms are hashable and exactly integers, so that 1, True and 1.0 are not mistaken for each other.
+    # Normal forms are hashable and exactly integers, so that 1, True and 1.0 are not mistaken for
+    # each other.
     if type(strides) is not int:
         strides = _shapes.normalize_pair(strides, "strides")
     if type(dilation_rate) is not int:
@@ -74,11 +76,22 @@ def conv2d_plan(
     if activation is not None and type(activation) is not str:
         activation_number(activation)
     if type(algorithm) is not str:
-        raise ValueError(f"Argument `algorithm` must be one of {list(_ALGORITHMS)}. Received: algorithm={algorithm!r}")
+        raise ValueError(
+            f"Argument `algorithm` must be one of {list(_ALGORITHMS)}. Received: "
+            f"algorithm={algorithm!r}"
+        )
     return _conv2d_plan(
-        x_shape, kernel_shape, dtype, strides, padding, dilation_rate, groups, data_format_of(data_format),
-        activation, algorithm,
-    )  # fmt: skip
+        x_shape,
+        kernel_shape,
+        dtype,
+        strides,
+        padding,
+        dilation_rate,
+        groups,
+        data_format_of(data_format),
+        activation,
+        algorithm,
+    )
 
 
 @lru_cache(maxsize=2048)
@@ -100,7 +113,10 @@ def _conv2d_plan(
     if groups < 1:
         raise ValueError(f"Argument `groups` must be at least 1. Received: groups={groups}")
     if algorithm not in _ALGORITHMS:
-        raise ValueError(f"Argument `algorithm` must be one of {list(_ALGORITHMS)}. Received: algorithm={algorithm!r}")
+        raise ValueError(
+            f"Argument `algorithm` must be one of {list(_ALGORITHMS)}. Received: "
+            f"algorithm={algorithm!r}"
+        )
     form = _shapes.normalize_data_format(data_format)
     n, h, w, c = _shapes.image_sizes(x_shape, form, "x")
     _shapes.check_conv_channels(c, kernel_shape, groups)
@@ -108,17 +124,30 @@ def _conv2d_plan(
     vertical, horizontal = _shapes.conv_axes((h, w), (kh, kw), strides, dilation, padding)
     y_shape = _shapes.image_shape(n, vertical[0], horizontal[0], k, form)
     # Padded copies and packed weights must be countable too.
-    _shapes.check_elements((n, h + vertical[1] + vertical[2], w + horizontal[1] + horizontal[2], c), "x with its padding")
+    _shapes.check_elements(
+        (n, h + vertical[1] + vertical[2], w + horizontal[1] + horizontal[2], c),
+        "x with its padding",
+    )
     _shapes.check_elements((kh, kw, c, max(k, 64)), "kernel")
     plan = _kernels.Conv2D(
-        x_shape, kernel_shape, y_shape, dtype, strides=strides, dilation=dilation,
-        before=(vertical[1], horizontal[1]), groups=groups, channels_first=form == "channels_first",
-        activation=activation_number(activation), algorithm=_ALGORITHMS[algorithm],
-    )  # fmt: skip
+        x_shape,
+        kernel_shape,
+        y_shape,
+        dtype,
+        strides=strides,
+        dilation=dilation,
+        before=(vertical[1], horizontal[1]),
+        groups=groups,
+        channels_first=form == "channels_first",
+        activation=activation_number(activation),
+        algorithm=_ALGORITHMS[algorithm],
+    )
     if algorithm == "winograd" and not plan.winograd_applies():
         raise ValueError(
-            "Argument `algorithm`: 'winograd' computes float32 convolutions with 3x3 or 5x5 kernels, strides 1, "
-            f"dilation 1 and one group. Received: algorithm='winograd' with kernel.shape={kernel_shape}, dtype={dtype}, "
+            "Argument `algorithm`: 'winograd' computes float32 convolutions with "
+            "3x3 or 5x5 kernels, strides 1, "
+            f"dilation 1 and one group. Received: algorithm='winograd' with "
+            f"kernel.shape={kernel_shape}, dtype={dtype}, "
             f"strides={strides}, dilation_rate={dilation}, groups={groups}"
         )
     return plan
