@@ -1,4 +1,4 @@
-"""The programs in examples/: that they run, print their result and save their picture."""
+"""The programs in examples/ and in the documentation: that they run and show what they promise."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ import fastconv
 from fastconv.datasets import fashion_mnist
 from fastconv.layers import Conv2D, Dense, Flatten, Input
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+# One thread: these networks are too small to share, and other programs may run beside the tests.
+ENVIRONMENT = {
+    "FASTCONV_NUM_THREADS": "1",
+    "FASTCONV_DATA": str(fashion_mnist.source("embedded").folder),
+}
 
 pytest.importorskip("matplotlib", reason="needs the extra [plot]")
 
 
 def output_of(name: str, folder: Path, *arguments: str) -> str:
-    """Run an example on one thread in an empty folder; return what it printed."""
-    environment = {
-        "FASTCONV_NUM_THREADS": "1",
-        "FASTCONV_DATA": str(fashion_mnist.source("embedded").folder),
-    }
-    done = run([*PYTHON, str(EXAMPLES / name), *arguments], cwd=folder, env=environment)
+    """Run an example in an empty folder; return what it printed."""
+    done = run([*PYTHON, str(EXAMPLES / name), *arguments], cwd=folder, env=ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     picture = folder / Path(name).with_suffix(".png")
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -83,3 +85,32 @@ def test_clothing_counts_its_iterations(tmp_path: Path) -> None:
 
 def test_digits_are_read(tmp_path: Path) -> None:
     assert percent(output_of("handwritten_digits.py", tmp_path)) >= 97
+
+
+def programs_in(page: str) -> list[str]:
+    """The Python blocks of a page that import what they use, in order."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
+    return [block for block in blocks if "import" in block]
+
+
+def test_the_program_of_the_readme_runs(tmp_path: Path) -> None:
+    (program,) = programs_in("README.md")
+    done = run([*PYTHON, "-c", program], cwd=tmp_path, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    loss, accuracy = re.search(r"\[([\d.e-]+), ([\d.]+)\]\s*$", done.stdout).groups()
+    assert float(loss) < 0.1
+    assert float(accuracy) >= 0.98
+    assert (tmp_path / "shapes.keras").is_file()
+
+
+def test_the_programs_of_the_first_page_run(tmp_path: Path) -> None:
+    program = "\n".join(programs_in("docs/index.md"))
+    done = run([*PYTHON, "-c", program], cwd=tmp_path, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "clothing.keras",
+        "curves.png",
+        "filters.png",
+        "maps.png",
+        "model.png",
+    ]
