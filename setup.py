@@ -35,8 +35,7 @@ SOURCES = [
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-fno-math-errno", "-fvisibility=hidden", "-pthread"]
 LINK = ["-pthread"]
 # FASTCONV_SANITIZE=address,undefined or =thread: an instrumented build with assertions on.
-# Without optimization: unrolled
-# kernels take the instrumentation minutes to compile.
+# Without optimization: the instrumentation of unrolled kernels takes minutes to compile.
 sanitize = os.environ.get("FASTCONV_SANITIZE")
 if sanitize:
     FLAGS += [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g", "-UNDEBUG", "-O0"]
@@ -47,8 +46,7 @@ FLAGS += shlex.split(os.environ.get("FASTCONV_CFLAGS", ""))
 
 
 class BuildExt(build_ext):
-    """Compiles the files of the extension at the same time: most of the "
-    "time goes into a few of them."""
+    """Compiles files at the same time: most of the time goes into a few of them."""
 
     def build_extensions(self):
         compile_files = self.compiler.compile

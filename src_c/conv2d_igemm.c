@@ -3,7 +3,7 @@
  * Rows of the GEMM are pixels of an output grid, columns are output channels, the reduction runs over taps and input channels.
  * Weights are packed into panels [panel][taps * depth][nr]. Two ways to reach the input:
  *   - by pointers: a table gives every tap of every pixel a pointer to its channels, a row of zeros stands in for padding;
- *   - by offsets, for few channels: rows are copied once with their padding, a pixel has one pointer, and one list of offsets
+ *   - by offsets, for few channels on either side: rows are copied once with their padding, a pixel has one pointer, and one list of offsets
  *     serves all pixels.
  * The input gradient with stride s splits into s * s phases: the input pixels of one phase see the same taps. */
 #include "conv2d_internal.h"
@@ -242,6 +242,7 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
             out[m] = output_pixel(g, n, i0 + i, j);
         }
     fc_gemm_args args = {.taps = 1, .depth = reduction(g), .offset = g->offset};
+    if (g->dot) args.taps = g->taps, args.depth = g->depth;
     run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels));
     return FC_OK;
 }
@@ -265,7 +266,7 @@ static void plan_offsets(igemm *g) {
     for (ptrdiff_t t = 0; t < g->taps; t++)
         for (ptrdiff_t c = 0; c < g->depth; c++)
             g->offset[t * g->depth + c] = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
-    const ptrdiff_t rows = fc_max(1, BLOCK_PIXELS / g->grid_w);
+    const ptrdiff_t rows = fc_max(1, (g->dot ? 4 * BLOCK_PIXELS : BLOCK_PIXELS) / g->grid_w);
     g->blocks = fc_ceil_div(g->grid_h, rows);
     g->band = fc_ceil_div(g->grid_h, g->blocks);
     g->blocks = fc_ceil_div(g->grid_h, g->band);
@@ -294,8 +295,8 @@ static fc_status run(igemm *g) {
     if (pixels == 0 || g->k == 0) return FC_OK;
     g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
     if (g->taps) tap_range(g);
-    g->dot = g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
-    g->by_offset = !g->dot && g->taps > 0 && g->depth > 0 && g->depth <= OFFSET_MAX_DEPTH;
+    g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
+    g->by_offset = g->taps > 0 && (g->dot || g->depth <= OFFSET_MAX_DEPTH);
     /* Weights that few tiles use, or that lie as a panel anyway, are not worth packing. */
     g->raw = !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= 8 * g->panels.main->mr);
 

@@ -110,19 +110,26 @@ static void fill_lines(const wgrad *g, const part *p, ptrdiff_t *line) {
             *line++ = i * g->image_step + r * g->conv->stride_h * g->copy_w * g->ld;
 }
 
+/* Without chunks to add, a panel with all its columns accumulates in dw itself. */
+static int written_in_place(const wgrad *g, const fc_panel *panel) {
+    return g->chunks == 1 && g->groups == 1 && panel->columns == panel->kernels->nr;
+}
+
 /* Adds a block to rows first .. last - 1 of one panel's accumulators. */
 static void run_tiles(const wgrad *g, const part *p, const fc_panel *panel, ptrdiff_t first, ptrdiff_t last, const void *x,
                       const void *dy, const ptrdiff_t *line, void *acc, int accumulate) {
     const ptrdiff_t nr = panel->kernels->nr, mr = panel->kernels->mr;
+    const int in_place = written_in_place(g, panel);
     fc_wgrad_args args = {
         .x = x, .line = line, .lines = p->images * p->rows, .pixels = g->conv->ow, .step = g->conv->stride_w * g->ld,
         .dy = fc_at(dy, panel->first * (g->packed ? p->pixels : 1), g->esize), .ld_dy = g->packed ? nr : g->conv->k,
-        .accumulate = accumulate,
+        .ld_acc = in_place ? g->conv->k : nr, .accumulate = accumulate,
     };
     for (ptrdiff_t l = first, tile; l < last; l += tile) {
         tile = fc_tile_rows(last - l, mr);
         args.offset = g->offset + l;
-        args.acc = fc_at_mut(acc, panel->first * g->rows + l * nr, g->esize);
+        args.acc = in_place ? fc_at_mut(g->dw, l * g->conv->k + panel->first, g->esize)
+                            : fc_at_mut(acc, panel->first * g->rows + l * nr, g->esize);
         panel->kernels->wgrad[tile](&args);
     }
 }
@@ -231,6 +238,7 @@ static fc_status finish_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = task % count * TILE_ROWS, rows = fc_min(TILE_ROWS, g->rows - first);
     for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
         const fc_panel panel = fc_panels_get(&g->panels, i);
+        if (written_in_place(g, &panel)) continue;
         const ptrdiff_t nr = panel.kernels->nr, at = group * g->acc_size + panel.first * g->rows + first * nr;
         char *const acc = fc_at_mut(g->acc, at, g->esize);
         for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++)

@@ -31,7 +31,8 @@ typedef struct {
 } fc_gemm_args;
 typedef void (*fc_gemm_fn)(const fc_gemm_args *args);
 
-/* The same with few output channels: vectors run along the reduction. w is [taps][columns][depth]; ldw is not used. */
+/* The same with few output channels, by offsets: vectors run along the reduction. Tap t is at rows[i] + offset[t * depth], w is
+ * [taps][columns][depth]; ldw is not used. */
 typedef struct {
     int mr;
     fc_gemm_fn tile, row; /* mr rows, one row */
@@ -39,7 +40,7 @@ typedef struct {
 #define FC_DOT_MAX 4
 
 /* One tile of a weight gradient: mr rows (taps x input channels) x nr output channels, summed over pixels,
- * acc[i * nr + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * ld_dy + j]. */
+ * acc[i * ld_acc + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * ld_dy + j]. */
 typedef struct {
     const void *x;
     const ptrdiff_t *offset;
@@ -48,6 +49,7 @@ typedef struct {
     const void *dy;
     ptrdiff_t ld_dy;
     void *acc;
+    ptrdiff_t ld_acc;
     int accumulate; /* 0: acc is written, 1: acc is added to */
 } fc_wgrad_args;
 typedef void (*fc_wgrad_fn)(const fc_wgrad_args *args);

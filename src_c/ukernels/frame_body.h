@@ -17,24 +17,48 @@ static void NAME(pack)(const void *in_, ptrdiff_t ld_in, ptrdiff_t rows, ptrdiff
     }
 }
 
+/* Squares of SIDE x SIDE in 16-byte vectors, which every target has. */
+#if defined(FC_F32)
+enum { NAME(side) = 4 };
+#else
+enum { NAME(side) = 2 };
+#endif
+typedef real NAME(row_t) __attribute__((vector_size(16)));
+
+FC_INLINE void NAME(transpose_square)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out) {
+    NAME(row_t) a[NAME(side)], b[NAME(side)];
+    FC_UNROLL(4)
+    for (int i = 0; i < NAME(side); i++) memcpy(&a[i], in + i * ld_in, sizeof a[i]);
+#if defined(FC_F32)
+    const NAME(row_t) ab_low = __builtin_shufflevector(a[0], a[1], 0, 4, 1, 5), ab_high = __builtin_shufflevector(a[0], a[1], 2, 6, 3, 7);
+    const NAME(row_t) cd_low = __builtin_shufflevector(a[2], a[3], 0, 4, 1, 5), cd_high = __builtin_shufflevector(a[2], a[3], 2, 6, 3, 7);
+    b[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+    b[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+    b[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    b[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+#else
+    b[0] = __builtin_shufflevector(a[0], a[1], 0, 2);
+    b[1] = __builtin_shufflevector(a[0], a[1], 1, 3);
+#endif
+    FC_UNROLL(4)
+    for (int i = 0; i < NAME(side); i++) memcpy(out + i * ld_out, &b[i], sizeof b[i]);
+}
+
 static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
     const real *const in = in_;
     real *const out = out_;
-    enum { BLOCK = 16 };
-    for (ptrdiff_t i0 = 0; i0 < rows; i0 += BLOCK) {
-        const ptrdiff_t ni = rows - i0 < BLOCK ? rows - i0 : BLOCK;
-        for (ptrdiff_t j0 = 0; j0 < cols; j0 += BLOCK) {
-            const ptrdiff_t nj = cols - j0 < BLOCK ? cols - j0 : BLOCK;
-            real tile[BLOCK][BLOCK];
-            if (ni == BLOCK && nj == BLOCK) {
-                for (int i = 0; i < BLOCK; i++)
-                    for (int j = 0; j < BLOCK; j++) tile[j][i] = in[(i0 + i) * ld_in + j0 + j];
-                for (int j = 0; j < BLOCK; j++) memcpy(out + (j0 + j) * ld_out + i0, tile[j], sizeof tile[j]);
-            } else {
-                for (ptrdiff_t j = 0; j < nj; j++)
-                    for (ptrdiff_t i = 0; i < ni; i++) out[(j0 + j) * ld_out + i0 + i] = in[(i0 + i) * ld_in + j0 + j];
-            }
+    enum { SIDE = NAME(side), BLOCK = 16 };
+    for (ptrdiff_t j0 = 0; j0 < cols; j0 += BLOCK) {
+        const ptrdiff_t j1 = j0 + BLOCK < cols ? j0 + BLOCK : cols;
+        ptrdiff_t i = 0;
+        for (; i + SIDE <= rows; i += SIDE) {
+            ptrdiff_t j = j0;
+            for (; j + SIDE <= j1; j += SIDE) NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
+            for (; j < j1; j++)
+                for (ptrdiff_t k = i; k < i + SIDE; k++) out[j * ld_out + k] = in[k * ld_in + j];
         }
+        for (; i < rows; i++)
+            for (ptrdiff_t j = j0; j < j1; j++) out[j * ld_out + i] = in[i * ld_in + j];
     }
 }
 

@@ -109,34 +109,36 @@ FC_INLINE void NAME(gemm_offset_tile)(const int MR, const int NV, const fc_gemm_
 }
 
 FC_INLINE void NAME(dot_tile)(const int MR, const int NC, const fc_gemm_args *const a) {
-    assert(a->columns == NC && !a->offset);
+    assert(a->columns == NC && a->offset);
     vec acc[8][FC_DOT_MAX];
     FC_UNROLL(8)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(4)
         for (int j = 0; j < NC; j++) acc[i][j] = v_zero();
     }
-    const real *w = a->w;
+    const real *w = a->w, *x[8];
+    FC_UNROLL(8)
+    for (int i = 0; i < MR; i++) x[i] = a->rows[i];
     const ptrdiff_t depth = a->depth, whole = depth / VL * VL, rest = depth - whole;
-    const void *const *rows = a->rows;
-    for (ptrdiff_t t = 0; t < a->taps; t++, rows += a->row_stride, w += NC * depth) {
+    for (ptrdiff_t t = 0; t < a->taps; t++, w += NC * depth) {
+        const ptrdiff_t begin = a->offset[t * depth];
         for (ptrdiff_t c = 0; c < whole; c += VL) {
             vec b[FC_DOT_MAX];
             FC_UNROLL(4)
             for (int j = 0; j < NC; j++) b[j] = v_load(w + j * depth + c);
             FC_UNROLL(8)
             for (int i = 0; i < MR; i++) {
-                const vec x = v_load((const real *)rows[i] + c);
+                const vec s = v_load(x[i] + begin + c);
                 FC_UNROLL(4)
-                for (int j = 0; j < NC; j++) acc[i][j] = v_fma(x, b[j], acc[i][j]);
+                for (int j = 0; j < NC; j++) acc[i][j] = v_fma(s, b[j], acc[i][j]);
             }
         }
         if (rest) {
             FC_UNROLL(8)
             for (int i = 0; i < MR; i++) {
-                const vec x = v_load_n((const real *)rows[i] + whole, rest);
+                const vec s = v_load_n(x[i] + begin + whole, rest);
                 FC_UNROLL(4)
-                for (int j = 0; j < NC; j++) acc[i][j] = v_fma(x, v_load_n(w + j * depth + whole, rest), acc[i][j]);
+                for (int j = 0; j < NC; j++) acc[i][j] = v_fma(s, v_load_n(w + j * depth + whole, rest), acc[i][j]);
             }
         }
     }
@@ -155,10 +157,11 @@ FC_INLINE void NAME(dot_tile)(const int MR, const int NC, const fc_gemm_args *co
 FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args *const a) {
     vec acc[FC_MR_MAX][3];
     real *const out = a->acc;
+    const ptrdiff_t ld_acc = a->ld_acc;
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(3)
-        for (int v = 0; v < NV; v++) acc[i][v] = a->accumulate ? v_load(out + (i * NV + v) * VL) : v_zero();
+        for (int v = 0; v < NV; v++) acc[i][v] = a->accumulate ? v_load(out + i * ld_acc + v * VL) : v_zero();
     }
     const real *x[FC_MR_MAX], *dy = a->dy;
     FC_UNROLL(12)
@@ -184,7 +187,7 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(3)
-        for (int v = 0; v < NV; v++) v_store(out + (i * NV + v) * VL, acc[i][v]);
+        for (int v = 0; v < NV; v++) v_store(out + i * ld_acc + v * VL, acc[i][v]);
     }
 }
 
