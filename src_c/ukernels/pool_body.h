@@ -137,11 +137,28 @@ FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const int MAXIMUM, const f
     NAME(put_channels)((real *)a->dx + out, sum, n, a->stream);
 }
 
+/* Channels that are computed one by one: partial vectors would cost more. */
+#define FC_UNPOOL_SINGLE 2
+
+FC_INLINE void NAME(unpool_single)(const int MAXIMUM, const fc_unpool_args *const a, const ptrdiff_t in, const ptrdiff_t out) {
+    real sum = 0;
+    for (ptrdiff_t t = 0; t < a->windows; t++) {
+        const real gradient = ((const real *)a->dy[t])[in];
+        if (!MAXIMUM) sum += gradient * (real)a->scale[t];
+        else if (a->index[t][in] == a->position[t]) sum += gradient;
+    }
+    ((real *)a->dx)[out] = sum;
+}
+
 FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const args) {
     const fc_unpool_args copy = *args, *const a = &copy;
     const ptrdiff_t channels = a->channels;
     for (ptrdiff_t i = 0; i < a->elements; i++) {
         const ptrdiff_t in = i * a->dy_step, out = i * a->step;
+        if (channels <= FC_UNPOOL_SINGLE) {
+            for (ptrdiff_t c = 0; c < channels; c++) NAME(unpool_single)(MAXIMUM, a, in + c, out + c);
+            continue;
+        }
         ptrdiff_t c = 0;
         for (; c + VL <= channels; c += VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, in + c, out + c, VL);
         if (c == channels) continue;
@@ -227,6 +244,7 @@ static void NAME(pool_interleave)(const void *even_, const void *odd_, void *to_
 
 #undef FC_POOL_TAPS
 #undef FC_MEAN_TERMS
+#undef FC_UNPOOL_SINGLE
 #define FC_POOL_KERNELS                                                                                                \
     {.maximum = NAME(pool_maximum),                                                                                    \
      .maximum_index = NAME(pool_maximum_index),                                                                        \
