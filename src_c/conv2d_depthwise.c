@@ -167,6 +167,7 @@ static fc_status map_task(const void *context, ptrdiff_t task) {
         if (activation != FC_LINEAR && activation != FC_RELU)
             job->kernels->elementwise.activation[activation](out, out, job->ow * job->out_c);
     }
+    if (job->stream) job->kernels->frame.stream_end();
     return FC_OK;
 }
 

@@ -25,9 +25,10 @@ typedef struct {
 typedef struct {
     fc_pool2d p; /* as NHWC */
     const fc_pool_kernels *kernels;
+    void (*stream_end)(void);
     pool_kind kind;
     ptrdiff_t esize;
-    int flat, stream, fetch;
+    int flat, stream, stream_rows, fetch; /* stream_rows: of flat dx */
     span inside_i, inside_j; /* the windows that lie within the rows and columns of the image */
     ptrdiff_t batch;         /* rows computed in one go, at most */
     ptrdiff_t task_rows, rows;
@@ -71,6 +72,7 @@ static pool_job plan(const fc_pool2d *pool, pool_kind kind, const void *in, void
     if (p->oh == 1) p->stride_h = 1;
     if (p->ow == 1) p->stride_w = 1;
     job.kernels = &fc_kernels(p->dtype)->pool;
+    job.stream_end = fc_kernels(p->dtype)->frame.stream_end;
     job.esize = fc_esize(p->dtype);
     job.inside_i = inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
     job.inside_j = inside(p->pool_w, p->stride_w, p->pad_left, p->w, p->ow);
@@ -81,6 +83,7 @@ static pool_job plan(const fc_pool2d *pool, pool_kind kind, const void *in, void
     job.rows = p->n * rows_per_image;
     const ptrdiff_t elements = p->n * p->c * (p->h * p->w + p->oh * p->ow);
     job.fetch = !job.flat && elements * job.esize >= FC_STREAM_BYTES;
+    job.stream_rows = job.flat && p->stride_w > 1 && fc_streams(out, p->w * p->c * job.esize, elements * job.esize);
     job.stream = !job.flat && fc_streams(out, p->c * job.esize, elements * job.esize);
     job.task_rows = fc_max(1, TASK_ELEMENTS / row_elements);
     return job;
@@ -102,6 +105,7 @@ typedef struct {
     uint8_t *position;
     void *columns; /* flat: columns of each phase of the stride, [phase][row][row_elements] */
     ptrdiff_t row_elements, phase_elements;
+    void *merged; /* a row of dx, if rows are streamed */
 } workspace;
 
 /* `dense`: rows follow each other without a gap, else they begin with a cache line. */
@@ -226,6 +230,7 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
         if (windows) inner_windows(job, &ws, x, i, rows, kh, at);
         for (ptrdiff_t j = job->inside_j.end; j < p->ow; j++) border_windows(job, &ws, x, i, rows, kh, j, at);
     }
+    if (job->stream) job->stream_end();
     return FC_OK;
 }
 
@@ -404,7 +409,11 @@ static void backward_rows(const pool_job *job, workspace *ws, ptrdiff_t image, p
         inner_columns(job, ws, &row);
         border_columns(job, ws, &row, row.inner_end, row.end);
     }
-    for (ptrdiff_t k = 0; merges && k < rows; k++) merge(job, ws, k, dx + k * row_step * job->esize);
+    for (ptrdiff_t k = 0; merges && k < rows; k++) {
+        char *const row = dx + k * row_step * job->esize;
+        merge(job, ws, k, job->stream_rows ? ws->merged : row);
+        if (job->stream_rows) job->kernels->stream(ws->merged, row, p->w * p->c);
+    }
 }
 
 static fc_status backward_task(const void *context, ptrdiff_t task) {
@@ -415,6 +424,8 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t list = fc_min(p->oh, fc_ceil_div(p->pool_h, p->stride_h)) * fc_min(p->ow, fc_ceil_div(p->pool_w, stride));
     const ptrdiff_t row_elements = ((p->w + p->pad_left - 1) / stride + 1) * p->c;
     if (!allocate(&ws, list, phases, job->batch, row_elements, row_elements == p->ow * p->c, job->esize)) return FC_NO_MEMORY;
+    ws.merged = job->stream_rows ? fc_scratch(FC_SLOT_TASK2, (size_t)(p->w * p->c * job->esize)) : NULL;
+    if (job->stream_rows && !ws.merged) return FC_NO_MEMORY;
     const ptrdiff_t last = fc_min(job->rows, (task + 1) * job->task_rows), apart = job->batch > 1 ? p->stride_h : 1;
     for (ptrdiff_t k = task * job->task_rows, end; k < last; k = end) {
         const ptrdiff_t image = k / p->h, first = k % p->h;
@@ -426,6 +437,7 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
                 backward_rows(job, &ws, image, r, rows);
             }
     }
+    if (job->stream || job->stream_rows) job->stream_end();
     return FC_OK;
 }
 

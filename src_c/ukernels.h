@@ -125,6 +125,8 @@ typedef struct {
     void (*column_sums)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc);
     /* acc[i] += x[i], i < n */
     void (*add_into)(const void *x, void *acc, ptrdiff_t n);
+    /* After kernels that wrote past the caches, before other threads may read. */
+    void (*stream_end)(void);
     /* Independent multiply-adds and nothing else: to measure the peak. Returns how many it did, at least `count`. */
     double (*multiply_adds)(double count);
 } fc_frame_kernels;

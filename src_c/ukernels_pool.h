@@ -46,6 +46,8 @@ typedef struct {
                          ptrdiff_t channels);
     /* to[2 * i] = even[i], to[2 * i + 1] = odd[i], i < n */
     void (*interleave)(const void *even, const void *odd, void *to, ptrdiff_t n);
+    /* to[i] = from[i], i < n, past the caches; to and n are multiples of FC_ALIGN bytes */
+    void (*stream)(const void *from, void *to, ptrdiff_t n);
     int lanes;
 } fc_pool_kernels;
 

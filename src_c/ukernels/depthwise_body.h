@@ -93,7 +93,6 @@ static void NAME(depthwise)(const fc_depthwise_args *const args) {
     case 16 + 5: NAME(depthwise_pixels)(5, 2, a); break;
     default: NAME(depthwise_pixels)(0, 0, a);
     }
-    if (a->stream) v_stream_end();
 }
 
 /* Adds the products of pixels i .. i + PX - 1 of line l to ROWS x TAPS sums, and dy to *bias if that is asked for. x and dy are

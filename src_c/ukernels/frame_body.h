@@ -101,4 +101,7 @@ static double NAME(multiply_adds)(double count) {
     return v_sum(acc[0]) < (real)1e30 ? done : 0;
 }
 
-#define FC_FRAME_KERNELS {NAME(pack), NAME(transpose), NAME(column_sums), NAME(add_into), NAME(multiply_adds)}
+static void NAME(stream_end)(void) { v_stream_end(); }
+
+#define FC_FRAME_KERNELS                                                                                               \
+    {NAME(pack), NAME(transpose), NAME(column_sums), NAME(add_into), NAME(stream_end), NAME(multiply_adds)}

@@ -177,7 +177,6 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
         case 9: NAME(maximum_windows)(9, INDEX, a); break;                                                             \
         default: NAME(maximum_windows)(0, INDEX, a);                                                                   \
         }                                                                                                              \
-        if (a->stream) v_stream_end();                                                                                 \
     }
 FC_POOL_MAXIMUM(pool_maximum, 0)
 FC_POOL_MAXIMUM(pool_maximum_index, 1)
@@ -190,7 +189,6 @@ static void NAME(pool_mean)(const fc_pool_args *const a) {
     case 9: NAME(mean_windows)(9, a); break;
     default: NAME(mean_windows)(0, a);
     }
-    if (a->stream) v_stream_end();
 }
 
 /* An element of a 2x2 pool is covered by one window, of a 3x3 pool with stride 2 by up to four. */
@@ -203,7 +201,6 @@ static void NAME(pool_mean)(const fc_pool_args *const a) {
         case 4: NAME(unpool_elements)(4, MAXIMUM, a); break;                                                           \
         default: NAME(unpool_elements)(0, MAXIMUM, a);                                                                 \
         }                                                                                                              \
-        if (a->stream) v_stream_end();                                                                                 \
     }
 FC_UNPOOL(pool_maximum_backward, 1)
 FC_UNPOOL(pool_mean_backward, 0)
@@ -242,6 +239,12 @@ static void NAME(pool_interleave)(const void *even_, const void *odd_, void *to_
     }
 }
 
+static void NAME(pool_stream)(const void *from_, void *to_, ptrdiff_t n) {
+    const real *const from = from_;
+    real *const to = to_;
+    for (ptrdiff_t i = 0; i < n; i += VL) v_stream(to + i, v_load(from + i));
+}
+
 #undef FC_POOL_TAPS
 #undef FC_MEAN_TERMS
 #undef FC_UNPOOL_SINGLE
@@ -253,4 +256,5 @@ static void NAME(pool_interleave)(const void *even_, const void *odd_, void *to_
      .mean_backward = NAME(pool_mean_backward),                                                                        \
      .copy_columns = NAME(pool_copy_columns),                                                                          \
      .interleave = NAME(pool_interleave),                                                                              \
+     .stream = NAME(pool_stream),                                                                              \
      .lanes = VL}

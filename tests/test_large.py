@@ -1,0 +1,66 @@
+"""Arrays beyond the caches take other stores than small ones: the results are those of each image."""
+
+import numpy as np
+import pytest
+from reference import THREADS
+
+import fastconv
+from fastconv import runtime
+
+SHAPES = {"channels_last": (6, 112, 112, 64), "channels_first": (6, 64, 112, 112)}
+
+
+def images(shape: tuple[int, ...]) -> np.ndarray:
+    """Return small integers: sums are exact, ties are many."""
+    return np.random.default_rng(7).integers(-9, 9, shape).astype("float32")
+
+
+@pytest.mark.parametrize("data_format", SHAPES)
+@pytest.mark.parametrize(("pool_size", "padding"), [(2, "valid"), (3, 1)])
+def test_pooling(data_format: str, pool_size: int, padding: object, isa: str) -> None:
+    x = images(SHAPES[data_format])
+    arguments = {
+        "pool_size": pool_size, "strides": 2, "padding": padding, "data_format": data_format,
+    }  # fmt: skip
+    singles = [
+        fastconv.max_pool2d(x[i : i + 1], **arguments, return_indices=True) for i in range(6)
+    ]
+    y, indices = (np.concatenate(parts) for parts in zip(*singles, strict=True))
+    mean = np.concatenate([fastconv.avg_pool2d(x[i : i + 1], **arguments) for i in range(6)])
+    dx, dx_mean = (np.empty_like(x) for _ in range(2))
+    for i in range(6):
+        one = slice(i, i + 1)
+        shape = x[one].shape
+        dx[one] = fastconv.max_pool2d_backward(y[one], indices[one], shape, **arguments)
+        dx_mean[one] = fastconv.avg_pool2d_backward(y[one], shape, **arguments)
+    for threads in THREADS:
+        with runtime.threads(threads):
+            got = fastconv.max_pool2d(x, **arguments, return_indices=True)
+            np.testing.assert_array_equal(got[0], y)
+            np.testing.assert_array_equal(got[1], indices)
+            np.testing.assert_array_equal(fastconv.avg_pool2d(x, **arguments), mean)
+            back = fastconv.max_pool2d_backward(y, indices, x.shape, **arguments)
+            np.testing.assert_array_equal(back, dx)
+            back = fastconv.avg_pool2d_backward(y, x.shape, **arguments)
+            np.testing.assert_array_equal(back, dx_mean)
+
+
+@pytest.mark.parametrize(("size", "strides"), [(3, 1), (3, 2), (5, 2)])
+def test_depthwise(size: int, strides: int, isa: str) -> None:
+    x = images((6, 112, 112, 64))
+    kernel = images((size, size, 64, 1))
+    arguments = {"strides": strides, "padding": "same"}
+    y = np.concatenate(
+        [fastconv.depthwise_conv2d(x[i : i + 1], kernel, **arguments) for i in range(6)]
+    )
+    backward = fastconv.depthwise_conv2d_backward
+    dy = images(y.shape)  # 81 * 6 * 112 * 112 is below 2^24: sums are exact
+    singles = [backward(dy[i : i + 1], x[i : i + 1], kernel, **arguments) for i in range(6)]
+    dx = np.concatenate([single[0] for single in singles])
+    for threads in THREADS:
+        with runtime.threads(threads):
+            np.testing.assert_array_equal(fastconv.depthwise_conv2d(x, kernel, **arguments), y)
+            got = backward(dy, x, kernel, **arguments)
+            np.testing.assert_array_equal(got[0], dx)
+            np.testing.assert_array_equal(got[1], sum(single[1] for single in singles))
+            np.testing.assert_array_equal(got[2], sum(single[2] for single in singles))
