@@ -1,4 +1,4 @@
-"""Arrays beyond the caches take other stores than small ones: the results are those of each image."""
+"""Arrays beyond the caches take other stores than small ones, and give the same results."""
 
 import numpy as np
 import pytest
