@@ -18,6 +18,7 @@ SOURCES = [
     "src_c/conv2d.c",
     "src_c/conv2d_igemm.c",
     "src_c/conv2d_panels.c",
+    "src_c/conv2d_rows.c",
     "src_c/conv2d_wgrad.c",
     "src_c/conv2d_winograd.c",
     "src_c/conv2d_winograd_wgrad.c",

@@ -60,8 +60,8 @@ static fc_status sums_task(const void *context, ptrdiff_t task) {
     const fc_dtype dtype = c->bn->dtype;
     const bn_task t = task_of(c, task);
     double *const sums = sums_of_block(c, t.row_block) + t.first_channel;
-    fc_kernels(dtype)->elementwise.bn_sums(&t.block, c->dy ? fc_skip(c->dy, t.offset, dtype) : NULL,
-                                           fc_skip(c->x, t.offset, dtype), fc_skip(c->mean, t.first_channel, dtype), sums,
+    fc_kernels(dtype)->elementwise.bn_sums(&t.block, c->dy ? fc_at(c->dy, t.offset, fc_esize(dtype)) : NULL,
+                                           fc_at(c->x, t.offset, fc_esize(dtype)), fc_at(c->mean, t.first_channel, fc_esize(dtype)), sums,
                                            sums + c->bn->channels);
     return FC_OK;
 }
@@ -92,7 +92,7 @@ static double get(const void *p, ptrdiff_t i, fc_dtype dtype) {
  * G. H. Golub, R. J. LeVeque, Algorithms for computing the sample variance, The American Statistician 37 (1983). */
 fc_status fc_batchnorm_moments(const fc_batchnorm *bn, const void *x, void *mean, void *variance) {
     assert(bn->outer > 0);
-    void *const shift = fc_scratch(FC_SLOT_CALL2, (size_t)(bn->channels * fc_element_size(bn->dtype)));
+    void *const shift = fc_scratch(FC_SLOT_CALL2, (size_t)(bn->channels * fc_esize(bn->dtype)));
     if (!shift) return FC_NO_MEMORY;
     for (ptrdiff_t c = 0; c < bn->channels; c++) put(shift, c, bn->dtype, get(x, c * bn->inner, bn->dtype));
     bn_call call = {.bn = bn, .x = x, .mean = shift};
@@ -112,9 +112,9 @@ static fc_status normalize_task(const void *context, ptrdiff_t task) {
     const bn_call *const c = context;
     const fc_dtype dtype = c->bn->dtype;
     const bn_task t = task_of(c, task);
-    fc_kernels(dtype)->elementwise.bn_normalize(&t.block, fc_skip(c->x, t.offset, dtype), fc_skip(c->mean, t.first_channel, dtype),
-                                                fc_skip(c->a, t.first_channel, dtype), fc_skip(c->b, t.first_channel, dtype),
-                                                fc_skip_mut(c->y, t.offset, dtype));
+    fc_kernels(dtype)->elementwise.bn_normalize(&t.block, fc_at(c->x, t.offset, fc_esize(dtype)), fc_at(c->mean, t.first_channel, fc_esize(dtype)),
+                                                fc_at(c->a, t.first_channel, fc_esize(dtype)), fc_at(c->b, t.first_channel, fc_esize(dtype)),
+                                                fc_at_mut(c->y, t.offset, fc_esize(dtype)));
     return FC_OK;
 }
 
@@ -126,9 +126,9 @@ fc_status fc_batchnorm_normalize(const fc_batchnorm *bn, const void *x, const vo
                                  const void *beta, void *y) {
     bn_call call = {.bn = bn, .x = x, .mean = mean, .y = y};
     cut(&call);
-    void *const a = fc_scratch(FC_SLOT_CALL, (size_t)(2 * bn->channels * fc_element_size(bn->dtype)));
+    void *const a = fc_scratch(FC_SLOT_CALL, (size_t)(2 * bn->channels * fc_esize(bn->dtype)));
     if (!a) return FC_NO_MEMORY;
-    void *const b = fc_skip_mut(a, bn->channels, bn->dtype);
+    void *const b = fc_at_mut(a, bn->channels, fc_esize(bn->dtype));
     for (ptrdiff_t c = 0; c < bn->channels; c++) {
         put(a, c, bn->dtype, (gamma ? get(gamma, c, bn->dtype) : 1) * rstd(bn, variance, c));
         put(b, c, bn->dtype, beta ? get(beta, c, bn->dtype) : 0);
@@ -142,10 +142,10 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     const bn_call *const c = context;
     const fc_dtype dtype = c->bn->dtype;
     const bn_task t = task_of(c, task);
-    fc_kernels(dtype)->elementwise.bn_backward(&t.block, fc_skip(c->dy, t.offset, dtype), fc_skip(c->x, t.offset, dtype),
-                                               fc_skip(c->mean, t.first_channel, dtype), fc_skip(c->a, t.first_channel, dtype),
-                                               fc_skip(c->b, t.first_channel, dtype), fc_skip(c->c, t.first_channel, dtype),
-                                               fc_skip_mut(c->y, t.offset, dtype));
+    fc_kernels(dtype)->elementwise.bn_backward(&t.block, fc_at(c->dy, t.offset, fc_esize(dtype)), fc_at(c->x, t.offset, fc_esize(dtype)),
+                                               fc_at(c->mean, t.first_channel, fc_esize(dtype)), fc_at(c->a, t.first_channel, fc_esize(dtype)),
+                                               fc_at(c->b, t.first_channel, fc_esize(dtype)), fc_at(c->c, t.first_channel, fc_esize(dtype)),
+                                               fc_at_mut(c->y, t.offset, fc_esize(dtype)));
     return FC_OK;
 }
 
@@ -154,9 +154,9 @@ fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void
     bn_call call = {.bn = bn, .dy = dy, .x = x, .mean = mean, .y = dx};
     cut(&call);
     const ptrdiff_t channels = bn->channels;
-    void *const a = fc_scratch(FC_SLOT_CALL2, (size_t)(3 * channels * fc_element_size(bn->dtype)));
+    void *const a = fc_scratch(FC_SLOT_CALL2, (size_t)(3 * channels * fc_esize(bn->dtype)));
     if (!a) return FC_NO_MEMORY;
-    void *const b = fc_skip_mut(a, channels, bn->dtype), *const slope = fc_skip_mut(a, 2 * channels, bn->dtype);
+    void *const b = fc_at_mut(a, channels, fc_esize(bn->dtype)), *const slope = fc_at_mut(a, 2 * channels, fc_esize(bn->dtype));
     const int sums_needed = training || dgamma || dbeta;
     const double *const sum = sums_needed ? total_sums(&call) : NULL, *const dot = sum ? sum + channels : NULL;
     if (sums_needed && !sum) return FC_NO_MEMORY;

@@ -196,22 +196,11 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
 
 /* Copies the input rows of a band with their padding: row r of `to` is input row top + r. */
 static void copy_band(const igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, char *to) {
-    const ptrdiff_t pixel = g->depth * g->esize, row = g->copy_w * pixel;
-    const ptrdiff_t before = fc_min(fc_max(0, -g->min_x), g->copy_w), first = before + g->min_x;
-    const ptrdiff_t inside = fc_max(0, fc_min(g->w - first, g->copy_w - before));
-    for (ptrdiff_t r = 0; r < rows; r++, to += row) {
+    for (ptrdiff_t r = 0; r < rows; r++, to += g->copy_w * g->depth * g->esize) {
         const ptrdiff_t y = top + r;
-        if (y < 0 || y >= g->h || inside == 0) {
-            memset(to, 0, (size_t)row);
-            continue;
-        }
-        const char *const from = fc_at(g->x, ((n * g->h + y) * g->w + first) * g->ldx + group * g->depth, g->esize);
-        memset(to, 0, (size_t)(before * pixel));
-        if (g->ldx == g->depth) memcpy(to + before * pixel, from, (size_t)(inside * pixel));
-        else
-            for (ptrdiff_t j = 0; j < inside; j++)
-                memcpy(to + (before + j) * pixel, from + j * g->ldx * g->esize, (size_t)pixel);
-        memset(to + (before + inside) * pixel, 0, (size_t)(row - (before + inside) * pixel));
+        const void *const row =
+            y < 0 || y >= g->h ? NULL : fc_at(g->x, (n * g->h + y) * g->w * g->ldx + group * g->depth, g->esize);
+        fc_copy_padded_row(row, g->w, g->ldx, g->min_x, g->depth, to, g->copy_w, g->depth, g->esize);
     }
 }
 

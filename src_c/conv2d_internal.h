@@ -4,19 +4,11 @@
 
 #include "dispatch.h"
 #include "scratch.h"
+#include "sizes.h"
 #include "threads.h"
 
 /* From so many bytes on a call's arrays do not stay in the caches. */
 #define FC_STREAM_BYTES (16 << 20)
-
-static inline ptrdiff_t fc_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-static inline ptrdiff_t fc_max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
-static inline ptrdiff_t fc_ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
-static inline ptrdiff_t fc_round_up(ptrdiff_t a, ptrdiff_t b) { return fc_ceil_div(a, b) * b; }
-static inline ptrdiff_t fc_esize(fc_dtype dtype) { return dtype == FC_F64 ? 8 : 4; }
-/* Byte arithmetic on untyped arrays. */
-static inline const void *fc_at(const void *p, ptrdiff_t elements, ptrdiff_t esize) { return (const char *)p + elements * esize; }
-static inline void *fc_at_mut(void *p, ptrdiff_t elements, ptrdiff_t esize) { return (char *)p + elements * esize; }
 
 /* Whether to write results past the caches: they are many bytes, together with what they are made of, and runs of `run` bytes can
  * be written whole. */
@@ -47,6 +39,11 @@ static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
 
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
 static inline double fc_macs_ns(double macs) { return macs / 24.0; }
+
+/* Pixels first .. first + pixels - 1 of an image row, `depth` elements each, to `to`, where they are `ld` elements apart. The row has
+ * `width` pixels, `ldx` elements apart; pixels outside of it are zero, all of them if row is NULL. */
+void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to,
+                        ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
 
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);

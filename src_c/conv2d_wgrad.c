@@ -15,7 +15,7 @@ enum {
     MAX_CHUNKS = 16,
     MIN_CHUNKS = 4,
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
-    RAW_MAX_ROWS = 256, /* up to here packing dy costs more than it saves */
+    RAW_MAX_ROWS = 256,           /* up to here packing dy costs more than it saves */
     TILE_ROWS = 64                /* rows of dw in one task where threads share a block */
 };
 
@@ -59,24 +59,24 @@ static part block_part(const wgrad *g, ptrdiff_t block) {
     return p;
 }
 
+/* Rows of the input that one image of a block copies. */
+static ptrdiff_t copied_rows(const wgrad *g, const part *p) {
+    return g->copy ? g->copy_h - (g->band - p->rows) * g->conv->stride_h : 0;
+}
+
+/* Bytes of the list of a block's lines. */
+static size_t lines_size(const wgrad *g) {
+    return (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
+}
+
 /* Copies row r (of an image's copied rows) of image i of a block, with its padding. */
-static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i, ptrdiff_t r, void *to_) {
+static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i, ptrdiff_t r, void *to) {
     const fc_conv2d *const conv = g->conv;
-    char *to = fc_at_mut(to_, i * g->image_step + r * g->copy_w * g->ld, g->esize);
-    const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r, pixel = g->ld * g->esize, used = g->depth * g->esize;
-    if (y < 0 || y >= conv->h) {
-        memset(to, 0, (size_t)(g->copy_w * pixel));
-        return;
-    }
-    const ptrdiff_t before = fc_min(fc_max(0, conv->pad_left), g->copy_w), first = before - conv->pad_left;
-    const ptrdiff_t inside = fc_max(0, fc_min(conv->w - first, g->copy_w - before));
-    const char *const from = fc_at(g->x, (((p->n + i) * conv->h + y) * conv->w + first) * conv->c + group * g->depth, g->esize);
-    memset(to, 0, (size_t)(before * pixel));
-    to += before * pixel;
-    if (g->ld == conv->c) memcpy(to, from, (size_t)(inside * pixel));
-    else
-        for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * conv->c * g->esize, (size_t)used);
-    memset(to + inside * pixel, 0, (size_t)((g->copy_w - before - inside) * pixel));
+    const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r;
+    const void *const row =
+        y < 0 || y >= conv->h ? NULL : fc_at(g->x, ((p->n + i) * conv->h + y) * conv->w * conv->c + group * g->depth, g->esize);
+    fc_copy_padded_row(row, conv->w, conv->c, -conv->pad_left, g->depth,
+                       fc_at_mut(to, i * g->image_step + r * g->copy_w * g->ld, g->esize), g->copy_w, g->ld, g->esize);
 }
 
 /* Packs pixels first .. last - 1 of a block's dy. */
@@ -149,18 +149,14 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t group = task % g->groups, chunk = task / g->groups;
     const ptrdiff_t begin = g->blocks * chunk / g->chunks, end = g->blocks * (chunk + 1) / g->chunks;
     void *const acc = fc_at_mut(g->acc, (chunk * g->groups + group) * g->acc_size, g->esize);
-    const size_t lines = (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
-    char *const space = fc_scratch(FC_SLOT_TASK, lines + (size_t)((g->x_size + g->dy_size) * g->esize));
+    char *const space = fc_scratch(FC_SLOT_TASK, lines_size(g) + (size_t)((g->x_size + g->dy_size) * g->esize));
     if (!space) return FC_NO_MEMORY;
     ptrdiff_t *const line = (ptrdiff_t *)space;
-    void *const copy = space + lines, *const packed = fc_at_mut(copy, g->x_size, g->esize);
+    void *const copy = space + lines_size(g), *const packed = fc_at_mut(copy, g->x_size, g->esize);
     for (ptrdiff_t block = begin; block < end; block++) {
         const part p = block_part(g, block);
-        if (g->copy) {
-            const ptrdiff_t rows = g->copy_h - (g->band - p.rows) * g->conv->stride_h;
-            for (ptrdiff_t i = 0; i < p.images; i++)
-                for (ptrdiff_t r = 0; r < rows; r++) copy_row(g, &p, group, i, r, copy);
-        }
+        for (ptrdiff_t i = 0; i < p.images; i++)
+            for (ptrdiff_t r = 0; r < copied_rows(g, &p); r++) copy_row(g, &p, group, i, r, copy);
         if (g->packed && g->dw) pack_dy(g, &p, group, 0, p.pixels, packed);
         sum_bias(g, &p, group, chunk);
         if (!g->dw) continue;
@@ -178,7 +174,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
 static fc_status prepare_task(const void *context, ptrdiff_t task) {
     const wgrad *const g = context;
     const part p = block_part(g, g->block);
-    const ptrdiff_t rows = g->copy ? g->copy_h - (g->band - p.rows) * g->conv->stride_h : 0;
+    const ptrdiff_t rows = copied_rows(g, &p);
     if (task < p.images * rows) copy_row(g, &p, g->group, task / rows, task % rows, g->shared_x);
     else if (g->packed) {
         const ptrdiff_t line = task - p.images * rows, ow = g->conv->ow;
@@ -205,13 +201,13 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
 /* Blocks one after the other, each shared by the threads. */
 static fc_status run_shared(wgrad *g, char *space, double work) {
     g->shared_line = (ptrdiff_t *)space;
-    g->shared_x = space + fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
+    g->shared_x = space + lines_size(g);
     g->shared_dy = fc_at_mut(g->shared_x, g->x_size, g->esize);
     const double block_work = work / (double)(g->blocks * g->groups);
     for (g->group = 0; g->group < g->groups; g->group++)
         for (g->block = 0; g->block < g->blocks; g->block++) {
             const part p = block_part(g, g->block);
-            const ptrdiff_t rows = g->copy ? g->copy_h - (g->band - p.rows) * g->conv->stride_h : 0;
+            const ptrdiff_t rows = copied_rows(g, &p);
             const ptrdiff_t lines = g->packed ? p.images * p.rows : 0;
             fill_lines(g, &p, g->shared_line);
             fc_status status = fc_parallel_for(p.images * rows + lines, (double)(g->x_size + g->dy_size), prepare_task, g);
@@ -300,9 +296,8 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
     plan(&g);
 
     const size_t offsets = (size_t)fc_round_up(g.rows * (ptrdiff_t)sizeof *g.offset, FC_ALIGN);
-    const size_t lines = (size_t)fc_round_up(g.images * g.band * (ptrdiff_t)sizeof *g.shared_line, FC_ALIGN);
     const int shared = dw && g.chunks == 1 && g.groups < MIN_CHUNKS;
-    const size_t blocks = shared ? lines + (size_t)((g.x_size + g.dy_size) * g.esize) : 0;
+    const size_t blocks = shared ? lines_size(&g) + (size_t)((g.x_size + g.dy_size) * g.esize) : 0;
     char *const space = fc_scratch(FC_SLOT_CALL, offsets + blocks);
     const size_t sums = (size_t)(g.chunks * (g.groups * g.acc_size + conv->k) * g.esize);
     g.acc = fc_scratch(FC_SLOT_CALL2, sums);
@@ -318,7 +313,6 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
     fc_status status = shared ? run_shared(&g, space + offsets, work) : fc_parallel_for(g.groups * g.chunks, work, chunk_task, &g);
     if (status != FC_OK) return status;
     const ptrdiff_t rows = fc_ceil_div(g.rows, TILE_ROWS);
-    const ptrdiff_t tasks = dw ? (g.groups + 1) * rows : 0;
     if (!dw) return finish_task(&g, g.groups * rows);
-    return fc_parallel_for(tasks, 0.3 * (double)g.chunks * (double)(g.rows * conv->k), finish_task, &g);
+    return fc_parallel_for((g.groups + 1) * rows, 0.3 * (double)g.chunks * (double)(g.rows * conv->k), finish_task, &g);
 }

@@ -31,7 +31,7 @@ static fc_status activation_task(const void *context, ptrdiff_t task) {
     const activation_call *const c = context;
     const ptrdiff_t begin = task * FC_CHUNK;
     fc_kernels(c->dtype)->elementwise.activation[c->activation](
-        fc_skip(c->x, begin, c->dtype), fc_skip_mut(c->y, begin, c->dtype), fc_chunk_length(c->n, task));
+        fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)), fc_chunk_length(c->n, task));
     return FC_OK;
 }
 
@@ -47,7 +47,7 @@ static fc_status activation_backward_task(const void *context, ptrdiff_t task) {
     const activation_call *const c = context;
     const ptrdiff_t begin = task * FC_CHUNK;
     fc_kernels(c->dtype)->elementwise.activation_backward[c->activation](
-        fc_skip(c->dy, begin, c->dtype), fc_skip(c->x, begin, c->dtype), fc_skip_mut(c->y, begin, c->dtype),
+        fc_at(c->dy, begin, fc_esize(c->dtype)), fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)),
         fc_chunk_length(c->n, task));
     return FC_OK;
 }
@@ -69,14 +69,14 @@ typedef struct {
 static fc_status dropout_task(const void *context, ptrdiff_t task) {
     const dropout_call *const c = context;
     const ptrdiff_t begin = task * FC_CHUNK;
-    fc_kernels(c->dtype)->elementwise.dropout(&c->mask, fc_skip(c->x, begin, c->dtype), fc_skip_mut(c->y, begin, c->dtype),
+    fc_kernels(c->dtype)->elementwise.dropout(&c->mask, fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)),
                                               begin, fc_chunk_length(c->n, task));
     return FC_OK;
 }
 
 fc_status fc_dropout(fc_dtype dtype, double rate, uint64_t seed, uint64_t counter, const void *x, void *y, ptrdiff_t n) {
     assert(n >= 0 && rate >= 0 && rate <= 1);
-    const size_t bytes = (size_t)(n * fc_element_size(dtype));
+    const size_t bytes = (size_t)(n * fc_esize(dtype));
     const double dropped_words = nearbyint(rate * 4294967296.0);
     if (dropped_words == 0) {
         if (n > 0 && x != y) memcpy(y, x, bytes);
@@ -99,7 +99,7 @@ typedef struct {
 
 static fc_status sum_squares_task(const void *context, ptrdiff_t task) {
     const sum_squares_call *const c = context;
-    c->sums[task] = fc_kernels(c->dtype)->elementwise.sum_squares(fc_skip(c->x, task * FC_CHUNK, c->dtype),
+    c->sums[task] = fc_kernels(c->dtype)->elementwise.sum_squares(fc_at(c->x, task * FC_CHUNK, fc_esize(c->dtype)),
                                                                   fc_chunk_length(c->n, task));
     return FC_OK;
 }
@@ -137,7 +137,7 @@ static fc_status gather_task(const void *context, ptrdiff_t task) {
     const int copy = c->scale == 1 && (int)c->source == (int)c->dtype;
     for (ptrdiff_t i = begin; i < end; i++) {
         const void *const from = c->src + (ptrdiff_t)c->indices[i] * src_bytes;
-        void *const to = fc_skip_mut(c->out, i * c->row, c->dtype);
+        void *const to = fc_at_mut(c->out, i * c->row, fc_esize(c->dtype));
         if (copy) memcpy(to, from, (size_t)src_bytes);
         else fc_kernels(c->dtype)->elementwise.scaled[c->source](from, to, c->row, c->scale);
     }

@@ -23,9 +23,9 @@ static fc_status softmax_task(const void *context, ptrdiff_t task) {
     const softmax_call *const c = context;
     const ptrdiff_t rows = rows_of_task(c->rows, c->rows_per_task, task), begin = task * c->rows_per_task * c->cols;
     const fc_elementwise_kernels *const kernels = &fc_kernels(c->dtype)->elementwise;
-    const void *const x = fc_skip(c->x, begin, c->dtype);
-    void *const y = fc_skip_mut(c->y, begin, c->dtype);
-    if (c->dy) kernels->softmax_backward(fc_skip(c->dy, begin, c->dtype), x, y, rows, c->cols);
+    const void *const x = fc_at(c->x, begin, fc_esize(c->dtype));
+    void *const y = fc_at_mut(c->y, begin, fc_esize(c->dtype));
+    if (c->dy) kernels->softmax_backward(fc_at(c->dy, begin, fc_esize(c->dtype)), x, y, rows, c->cols);
     else kernels->softmax(x, y, rows, c->cols);
     return FC_OK;
 }

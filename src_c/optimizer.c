@@ -17,10 +17,10 @@ static fc_status update_task(const void *context, ptrdiff_t task) {
     const update_call *const c = context;
     const fc_elementwise_kernels *const kernels = &fc_kernels(c->dtype)->elementwise;
     const ptrdiff_t begin = task * FC_CHUNK, n = fc_chunk_length(c->n, task);
-    void *const w = fc_skip_mut(c->w, begin, c->dtype);
-    const void *const g = fc_skip(c->g, begin, c->dtype);
+    void *const w = fc_at_mut(c->w, begin, fc_esize(c->dtype));
+    const void *const g = fc_at(c->g, begin, fc_esize(c->dtype));
     void *s[3];
-    for (int i = 0; i < 3; i++) s[i] = c->slots[i] ? fc_skip_mut(c->slots[i], begin, c->dtype) : NULL;
+    for (int i = 0; i < 3; i++) s[i] = c->slots[i] ? fc_at_mut(c->slots[i], begin, fc_esize(c->dtype)) : NULL;
     switch (c->rule) {
     case SGD:
         kernels->sgd(c->p, w, g, s[0], n);

@@ -91,10 +91,7 @@ static pool_job plan(const fc_pool2d *pool, pool_kind kind, const void *in, void
 
 static fc_status run(const pool_job *job, fc_task_fn task) {
     const double work = ELEMENT_NS * (double)(job->p.n * job->p.h) * (double)(job->p.w * job->p.c);
-    const unsigned saved = fc_fp_enter();
-    const fc_status status = fc_parallel_for(fc_ceil_div(job->rows, job->task_rows), work, task, job);
-    fc_fp_leave(saved);
-    return status;
+    return fc_parallel_for(fc_ceil_div(job->rows, job->task_rows), work, task, job);
 }
 
 /* Space of one task. */

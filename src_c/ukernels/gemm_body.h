@@ -47,6 +47,20 @@ FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][3]
     }
 }
 
+/* One step of the reduction: element `at` of every row times the vectors at w. */
+FC_INLINE void NAME(gemm_step)(const int MR, const int NV, const real *const x[FC_MR_MAX], const ptrdiff_t at, const real *const w,
+                               vec acc[FC_MR_MAX][3]) {
+    vec b[3];
+    FC_UNROLL(3)
+    for (int v = 0; v < NV; v++) b[v] = v_load(w + v * VL);
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) {
+        const vec s = v_set1(x[i][at]);
+        FC_UNROLL(3)
+        for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
+    }
+}
+
 FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a) {
     assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
     vec acc[FC_MR_MAX][3];
@@ -67,16 +81,8 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
         for (int i = 0; i < MR; i++) x[i] = rows[i];
         FC_UNROLL(4)
         for (ptrdiff_t c = 0; c < depth; c++) {
-            vec b[3];
-            FC_UNROLL(3)
-            for (int v = 0; v < NV; v++) b[v] = v_load(w + v * VL);
+            NAME(gemm_step)(MR, NV, x, c, w, acc);
             w += ldw;
-            FC_UNROLL(12)
-            for (int i = 0; i < MR; i++) {
-                const vec s = v_set1(x[i][c]);
-                FC_UNROLL(3)
-                for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
-            }
         }
     }
     NAME(gemm_store)(MR, NV, acc, a);
@@ -93,17 +99,8 @@ FC_INLINE void NAME(gemm_offset_tile)(const int MR, const int NV, const fc_gemm_
     for (int i = 0; i < MR; i++) x[i] = a->rows[i];
     FC_UNROLL(4)
     for (ptrdiff_t c = 0; c < depth; c++) {
-        const ptrdiff_t o = offset[c];
-        vec b[3];
-        FC_UNROLL(3)
-        for (int v = 0; v < NV; v++) b[v] = v_load(w + v * VL);
+        NAME(gemm_step)(MR, NV, x, offset[c], w, acc);
         w += ldw;
-        FC_UNROLL(12)
-        for (int i = 0; i < MR; i++) {
-            const vec s = v_set1(x[i][o]);
-            FC_UNROLL(3)
-            for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
-        }
     }
     NAME(gemm_store)(MR, NV, acc, a);
 }
@@ -171,16 +168,8 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
         ptrdiff_t o = a->line[r];
         FC_UNROLL(4)
         for (ptrdiff_t p = 0; p < a->pixels; p++) {
-            vec b[3];
-            FC_UNROLL(3)
-            for (int v = 0; v < NV; v++) b[v] = v_load(dy + v * VL);
+            NAME(gemm_step)(MR, NV, x, o, dy, acc);
             dy += ld_dy;
-            FC_UNROLL(12)
-            for (int i = 0; i < MR; i++) {
-                const vec s = v_set1(x[i][o]);
-                FC_UNROLL(3)
-                for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
-            }
             o += step;
         }
     }

@@ -1,0 +1,22 @@
+/* Copies of image rows with their padding. */
+#include "conv2d_internal.h"
+
+#include <string.h>
+
+void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to_,
+                        ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize) {
+    char *to = to_;
+    const ptrdiff_t pixel = ld * esize, before = fc_min(fc_max(0, -first), pixels);
+    const ptrdiff_t inside = row ? fc_max(0, fc_min(width - first - before, pixels - before)) : 0;
+    if (inside == 0) {
+        memset(to, 0, (size_t)(pixels * pixel));
+        return;
+    }
+    const char *const from = fc_at(row, (first + before) * ldx, esize);
+    memset(to, 0, (size_t)(before * pixel));
+    to += before * pixel;
+    if (ldx == depth && ld == depth) memcpy(to, from, (size_t)(inside * pixel));
+    else
+        for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * ldx * esize, (size_t)(depth * esize));
+    memset(to + inside * pixel, 0, (size_t)((pixels - before - inside) * pixel));
+}

@@ -1,0 +1,16 @@
+/* Arithmetic of sizes, and of addresses in arrays whose element type is known by its size. */
+#ifndef FC_SIZES_H
+#define FC_SIZES_H
+
+#include "fastconv.h"
+
+static inline ptrdiff_t fc_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t fc_max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+static inline ptrdiff_t fc_ceil_div(ptrdiff_t a, ptrdiff_t b) { return (a + b - 1) / b; }
+static inline ptrdiff_t fc_round_up(ptrdiff_t a, ptrdiff_t b) { return fc_ceil_div(a, b) * b; }
+static inline ptrdiff_t fc_esize(fc_dtype dtype) { return dtype == FC_F64 ? 8 : 4; }
+/* Byte arithmetic on untyped arrays. */
+static inline const void *fc_at(const void *p, ptrdiff_t elements, ptrdiff_t esize) { return (const char *)p + elements * esize; }
+static inline void *fc_at_mut(void *p, ptrdiff_t elements, ptrdiff_t esize) { return (char *)p + elements * esize; }
+
+#endif
