@@ -1,10 +1,9 @@
 """The array API in plain NumPy, for clarity: the truth in tests, the baseline in benchmarks.
 
 The functions take the arguments of their namesakes in `fastconv`, except ``algorithm`` and ``out``,
-and compute in the dtype of ``x``, which may be any floating type. A convolution is one matrix
-product over the windows of the padded input (im2col: Chellapilla, Puri and Simard, "High
-Performance Convolutional Neural Networks for Document Processing", 2006); its gradients are the
-adjoint of that product.
+and compute in the dtype of ``x``, which may be any floating type. A convolution is one sum over the
+windows of the padded input, as its definition reads; its gradients are the adjoint of that sum.
+Nothing goes through BLAS, so results do not depend on which one NumPy was built with.
 """
 
 from fastconv.reference._convolution import (

@@ -64,7 +64,7 @@ def conv2d(
     windows = conv.view(conv.pad(conv.to_nhwc(images), 0))
     y = np.concatenate(
         [
-            np.tensordot(windows[:, :, :, inputs], weights[..., outputs], ((3, 4, 5), (2, 0, 1)))
+            np.einsum("nyxcij,ijco->nyxo", windows[:, :, :, inputs], weights[..., outputs])
             for inputs, outputs in _groups(weights, groups)
         ],
         axis=-1,
@@ -126,20 +126,19 @@ def conv2d_backward(
         dx_padded = np.zeros_like(x_padded)
         for i, j, region in conv.taps():
             for inputs, outputs in _groups(weights, groups):
-                dx_padded[region][..., inputs] += np.tensordot(
-                    outer[..., outputs], weights[i, j, :, outputs], (3, 1)
+                dx_padded[region][..., inputs] += np.einsum(
+                    "nyxo,co->nyxc", outer[..., outputs], weights[i, j, :, outputs]
                 )
         dx = conv.from_nhwc(conv.crop(dx_padded))
     if "dw" in needs:
         windows = conv.view(x_padded)
         dw = np.concatenate(
             [
-                np.tensordot(windows[:, :, :, inputs], outer[..., outputs], ((0, 1, 2), (0, 1, 2)))
+                np.einsum("nyxcij,nyxo->ijco", windows[:, :, :, inputs], outer[..., outputs])
                 for inputs, outputs in _groups(weights, groups)
             ],
             axis=-1,
         )
-        dw = np.ascontiguousarray(dw.transpose(1, 2, 0, 3))
     if "db" in needs:
         db = outer.sum((0, 1, 2))
     return dx, dw, db
@@ -185,12 +184,8 @@ def depthwise_conv2d(
     """
     images, weights = floating_pair(x, kernel)
     conv = _conv(images, weights, strides, padding, dilation_rate, None, data_format)
-    c, m = weights.shape[2:]
-    x_padded = conv.pad(conv.to_nhwc(images), 0)
-    products = np.zeros((*conv.output_size, c, m), images.dtype)
-    for i, j, region in conv.taps():
-        products += x_padded[region][..., np.newaxis] * weights[i, j]
-    y = products.reshape(*conv.output_size, c * m)
+    windows = conv.view(conv.pad(conv.to_nhwc(images), 0))
+    y = np.einsum("nyxcij,ijcm->nyxcm", windows, weights).reshape(*conv.output_size, -1)
     return conv.from_nhwc(add_bias_and_activate(y, bias, activation))
 
 
@@ -228,12 +223,10 @@ def depthwise_conv2d_backward(
     if "dx" in needs:
         dx_padded = np.zeros_like(x_padded)
         for i, j, region in conv.taps():
-            dx_padded[region] += (outer * weights[i, j]).sum(-1)
+            dx_padded[region] += np.einsum("nyxcm,cm->nyxc", outer, weights[i, j])
         dx = conv.from_nhwc(conv.crop(dx_padded))
     if "dw" in needs:
-        dw = np.zeros_like(weights)
-        for i, j, region in conv.taps():
-            dw[i, j] = (x_padded[region][..., np.newaxis] * outer).sum((0, 1, 2))
+        dw = np.einsum("nyxcij,nyxcm->ijcm", conv.view(x_padded), outer)
     if "db" in needs:
         db = outer.sum((0, 1, 2)).reshape(c * m)
     return dx, dw, db

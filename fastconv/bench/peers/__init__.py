@@ -19,6 +19,7 @@ from fastconv.bench.case import Array, Case, Pass
 PEERS = (
     "fastconv",
     "numpy",
+    "numpy_blas",
     "torch",
     "tensorflow",
     "jax",
@@ -29,7 +30,7 @@ PEERS = (
     "fastconv_winograd",
 )
 #: What `against all` means.
-RIVALS = PEERS[1:8]
+RIVALS = PEERS[1:9]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""NumPy: `fastconv.reference`, im2col and a matrix product of its BLAS."""
+"""NumPy written for clarity: `fastconv.reference`, sums over windows by `einsum`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastconv.bench.peers._arrays_api import variant
 
 
 class NumPy:
-    """The reference functions; BLAS takes its threads from the environment."""
+    """The reference functions, which run on one thread."""
 
     name = "numpy"
     version = np.__version__
