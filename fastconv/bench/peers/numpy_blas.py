@@ -34,8 +34,9 @@ class _Functions:
     @staticmethod
     def conv2d(x: Array, kernel: Array, bias: Array, *, groups: int, **options: Any) -> Array:
         conv = Windows(x.shape, kernel.shape[:2], **options)
-        y = np.tensordot(conv.view(conv.pad(x, 0)), kernel, ((4, 5, 3), (0, 1, 2)))
-        return np.add(y, bias, out=y)
+        y: Array = np.tensordot(conv.view(conv.pad(x, 0)), kernel, ((4, 5, 3), (0, 1, 2)))
+        y += bias
+        return y
 
     @staticmethod
     def conv2d_backward(
