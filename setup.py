@@ -29,6 +29,7 @@ SOURCES = [
     "src_c/loss.c",
     "src_c/optimizer.c",
     "src_c/batchnorm.c",
+    "src_c/program.c",
     "src_c/dispatch.c",
     "src_c/threads.c",
     "src_c/scratch.c",

@@ -1,4 +1,6 @@
-# Statuses and buffers, for the other parts of _kernels.pyx.
+# Statuses, records and buffers, for the other parts of _kernels.pyx.
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 cdef extern from "fastconv.h":
     ctypedef enum fc_status:
@@ -18,6 +20,59 @@ cdef extern from "fastconv.h":
     ctypedef enum fc_activation:
         FC_LINEAR
         FC_ACTIVATIONS
+    ctypedef struct fc_conv2d:
+        ptrdiff_t n, h, w, c
+        ptrdiff_t kh, kw, k
+        ptrdiff_t oh, ow
+        ptrdiff_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left
+        ptrdiff_t groups
+        fc_dtype dtype
+        fc_layout layout
+        fc_activation activation
+        fc_algorithm algorithm
+    ctypedef struct fc_pool2d:
+        ptrdiff_t n, h, w, c
+        ptrdiff_t pool_h, pool_w
+        ptrdiff_t oh, ow
+        ptrdiff_t stride_h, stride_w, pad_top, pad_left
+        fc_dtype dtype
+        fc_layout layout
+    ctypedef struct fc_batchnorm:
+        ptrdiff_t outer, channels, inner
+        double epsilon
+    ctypedef enum fc_op_kind:
+        FC_OP_CONV2D
+        FC_OP_CONV2D_BACKWARD_INPUT
+        FC_OP_CONV2D_BACKWARD_WEIGHTS
+        FC_OP_MAX_POOL2D
+        FC_OP_MAX_POOL2D_BACKWARD
+        FC_OP_AVG_POOL2D
+        FC_OP_AVG_POOL2D_BACKWARD
+        FC_OP_ACTIVATE
+        FC_OP_ACTIVATE_BACKWARD
+        FC_OP_DROPOUT
+        FC_OP_SOFTMAX
+        FC_OP_SOFTMAX_BACKWARD
+        FC_OP_SOFTMAX_CROSSENTROPY
+        FC_OP_BATCHNORM_MOMENTS
+        FC_OP_BATCHNORM_NORMALIZE
+        FC_OP_BATCHNORM_BACKWARD
+    enum:
+        FC_OP_ARRAYS
+    ctypedef union fc_op_of:
+        fc_conv2d conv
+        fc_pool2d pool
+        fc_batchnorm batchnorm
+    ctypedef struct fc_op:
+        fc_op_kind kind
+        fc_dtype dtype
+        void *arrays[8]
+        ptrdiff_t n, rows, cols
+        fc_activation activation
+        double rate
+        int training
+        fc_op_of of
+    fc_status fc_run(const fc_op *ops, ptrdiff_t count) nogil
 
 
 cdef int check(fc_status status, str call) except -1:
@@ -28,12 +83,37 @@ cdef int check(fc_status status, str call) except -1:
     return 0
 
 
-# The memory of an array; the caller releases the view.
-cdef void *readable(object array, Py_buffer *view) except? NULL:
-    PyObject_GetBuffer(array, view, PyBUF_SIMPLE)
-    return view.buf
-
-
-cdef void *writable(object array, Py_buffer *view) except? NULL:
-    PyObject_GetBuffer(array, view, PyBUF_SIMPLE | PyBUF_WRITABLE)
-    return view.buf
+# Runs a record on arrays, each of which may be None, or has the program that this thread records take note of it.
+# `dtype` and `n` of the record are those of the first input.
+cdef int submit(fc_op *op, tuple inputs, tuple outputs, str call) except -1:
+    cdef Py_buffer views[FC_OP_ARRAYS]
+    cdef int count = 0, place = 0, i
+    cdef fc_status status = FC_OK
+    try:
+        for array in inputs:
+            op.arrays[place] = NULL
+            if array is not None:
+                PyObject_GetBuffer(array, &views[count], PyBUF_SIMPLE)
+                op.arrays[place] = views[count].buf
+                count += 1
+            place += 1
+        for array in outputs:
+            op.arrays[place] = NULL
+            if array is not None:
+                PyObject_GetBuffer(array, &views[count], PyBUF_SIMPLE | PyBUF_WRITABLE)
+                op.arrays[place] = views[count].buf
+                count += 1
+            place += 1
+        op.dtype = FC_F64 if views[0].itemsize == 8 else FC_F32
+        op.n = views[0].len // views[0].itemsize
+        if get_recorder() is not NULL:
+            (<Program>get_recorder()).append(op, inputs + outputs)
+        else:
+            with nogil:
+                status = fc_run(op, 1)
+    finally:
+        for i in range(count):
+            PyBuffer_Release(&views[i])
+    if status != FC_OK:
+        check(status, call)
+    return 0

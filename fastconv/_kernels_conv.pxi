@@ -1,19 +1,6 @@
 # Convolution.
 
 cdef extern from "fastconv.h":
-    ctypedef struct fc_conv2d:
-        ptrdiff_t n, h, w, c
-        ptrdiff_t kh, kw, k
-        ptrdiff_t oh, ow
-        ptrdiff_t stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left
-        ptrdiff_t groups
-        fc_dtype dtype
-        fc_layout layout
-        fc_activation activation
-        fc_algorithm algorithm
-    fc_status fc_conv2d_forward(const fc_conv2d *, const void *, const void *, const void *, void *) nogil
-    fc_status fc_conv2d_backward_input(const fc_conv2d *, const void *, const void *, void *) nogil
-    fc_status fc_conv2d_backward_weights(const fc_conv2d *, const void *, const void *, void *, void *) nogil
     int fc_conv2d_winograd_applies(const fc_conv2d *) nogil
 
 
@@ -23,7 +10,7 @@ cdef class Conv2D:
     `x_shape`, `kernel_shape`, `y_shape` are the shapes of the arrays the calls expect.
     """
 
-    cdef fc_conv2d conv
+    cdef fc_op op
     cdef readonly tuple x_shape
     cdef readonly tuple kernel_shape
     cdef readonly tuple y_shape
@@ -32,7 +19,8 @@ cdef class Conv2D:
     def __init__(self, tuple x_shape, tuple kernel_shape, tuple y_shape, object dtype, *,
                  tuple strides, tuple dilation, tuple before, ptrdiff_t groups, bint channels_first,
                  int activation, int algorithm):
-        cdef fc_conv2d *conv = &self.conv
+        memset(&self.op, 0, sizeof(fc_op))
+        cdef fc_conv2d *conv = &self.op.of.conv
         if channels_first:
             conv.n, conv.c, conv.h, conv.w = x_shape
             _, conv.k, conv.oh, conv.ow = y_shape
@@ -54,82 +42,21 @@ cdef class Conv2D:
         self.dtype = dtype
 
     def winograd_applies(self):
-        return bool(fc_conv2d_winograd_applies(&self.conv))
+        return bool(fc_conv2d_winograd_applies(&self.op.of.conv))
 
     def forward(self, x, kernel, bias, y):
         """y = activation(x * kernel + bias); bias may be None."""
-        cdef Py_buffer vx, vw, vb, vy
-        cdef void *px
-        cdef void *pw
-        cdef void *pb = NULL
-        cdef void *py
-        cdef fc_status status
-        px = readable(x, &vx)
-        try:
-            pw = readable(kernel, &vw)
-            try:
-                if bias is not None:
-                    pb = readable(bias, &vb)
-                try:
-                    py = writable(y, &vy)
-                    with nogil:
-                        status = fc_conv2d_forward(&self.conv, px, pw, pb, py)
-                    PyBuffer_Release(&vy)
-                finally:
-                    if pb is not NULL:
-                        PyBuffer_Release(&vb)
-            finally:
-                PyBuffer_Release(&vw)
-        finally:
-            PyBuffer_Release(&vx)
-        check(status, "conv2d")
+        cdef fc_op op = self.op
+        op.kind = FC_OP_CONV2D
+        submit(&op, (x, kernel, bias), (y,), "conv2d")
 
     def backward_input(self, dy, kernel, dx):
-        cdef Py_buffer vy, vw, vx
-        cdef void *py
-        cdef void *pw
-        cdef void *px
-        cdef fc_status status
-        py = readable(dy, &vy)
-        try:
-            pw = readable(kernel, &vw)
-            try:
-                px = writable(dx, &vx)
-                with nogil:
-                    status = fc_conv2d_backward_input(&self.conv, py, pw, px)
-                PyBuffer_Release(&vx)
-            finally:
-                PyBuffer_Release(&vw)
-        finally:
-            PyBuffer_Release(&vy)
-        check(status, "conv2d_backward")
+        cdef fc_op op = self.op
+        op.kind = FC_OP_CONV2D_BACKWARD_INPUT
+        submit(&op, (dy, kernel), (dx,), "conv2d_backward")
 
     def backward_weights(self, x, dy, dw, db):
         """dw and db may be None."""
-        cdef Py_buffer vx, vy, vw, vb
-        cdef void *px
-        cdef void *py
-        cdef void *pw = NULL
-        cdef void *pb = NULL
-        cdef fc_status status
-        px = readable(x, &vx)
-        try:
-            py = readable(dy, &vy)
-            try:
-                if dw is not None:
-                    pw = writable(dw, &vw)
-                try:
-                    if db is not None:
-                        pb = writable(db, &vb)
-                    with nogil:
-                        status = fc_conv2d_backward_weights(&self.conv, px, py, pw, pb)
-                    if pb is not NULL:
-                        PyBuffer_Release(&vb)
-                finally:
-                    if pw is not NULL:
-                        PyBuffer_Release(&vw)
-            finally:
-                PyBuffer_Release(&vy)
-        finally:
-            PyBuffer_Release(&vx)
-        check(status, "conv2d_backward")
+        cdef fc_op op = self.op
+        op.kind = FC_OP_CONV2D_BACKWARD_WEIGHTS
+        submit(&op, (x, dy), (dw, db), "conv2d_backward")

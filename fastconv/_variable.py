@@ -12,7 +12,16 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import _naming, config
 
-__all__ = ["Variable", "assign_all", "element_limit"]
+__all__ = ["Variable", "assign_all", "element_limit", "moves"]
+
+#: How often the memory of any variable was replaced, in a list of one.
+_moves = [0]
+
+
+def moves() -> int:
+    """Return a number that changes whenever the value of any variable moves to other memory."""
+    return _moves[0]
+
 
 #: Elements that may still be created, in a list of one; None for no limit.
 _left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
@@ -58,8 +67,6 @@ class Variable(NDArrayOperatorsMixin):
 
     Attributes
     ----------
-    value : ndarray
-        The current value; a view of the model's flat buffer once the model is built.
     grad : ndarray or None
         Where a backward pass puts the gradient.
 
@@ -99,7 +106,7 @@ class Variable(NDArrayOperatorsMixin):
                 f"The initializer must make an array of shape {tuple(shape)}. "
                 f"Received: shape={value.shape}"
             )
-        self.value: NDArray[Any] = np.ascontiguousarray(value).reshape(value.shape)
+        self._value: NDArray[Any] = np.ascontiguousarray(value).reshape(value.shape)
         self.grad: NDArray[Any] | None = None
         self.trainable = trainable
         self.name = name if name is not None else _naming.unique_name("variable")
@@ -110,6 +117,17 @@ class Variable(NDArrayOperatorsMixin):
         self.slot: tuple[NDArray[Any], NDArray[Any], int] | None = None
         #: Takes the place of the value in NumPy expressions while a gradient is recorded.
         self.tensor: Any = None
+
+    @property
+    def value(self) -> NDArray[Any]:
+        """The current value; a view of the model's flat buffer once the model is built."""
+        return self._value
+
+    @value.setter
+    def value(self, value: NDArray[Any]) -> None:
+        if value is not self._value:
+            self._value = value
+            _moves[0] += 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -165,8 +183,8 @@ class Variable(NDArrayOperatorsMixin):
         stop = offset + self.size
         view = values[offset:stop].reshape(self.shape)
         view[...] = self.value
-        self.value = view
         self.grad = grads[offset:stop].reshape(self.shape)
+        self.value = view
         self.slot = (values, grads, offset)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:

@@ -150,6 +150,48 @@ fc_status fc_batchnorm_normalize(const fc_batchnorm *bn, const void *x, const vo
 fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void *dy, const void *x, const void *mean,
                                 const void *variance, const void *gamma, void *dx, void *dgamma, void *dbeta);
 
+/* The functions above as records, so that a whole pass of a network is one call. A record holds the arrays in the order of the
+ * parameters of its function, inputs first; where the function takes a size, it is `n`, or `rows` and `cols`. */
+typedef enum {
+    FC_OP_CONV2D = 0,               /* x, w, bias; y */
+    FC_OP_CONV2D_BACKWARD_INPUT,    /* dy, w; dx */
+    FC_OP_CONV2D_BACKWARD_WEIGHTS,  /* x, dy; dw, db */
+    FC_OP_MAX_POOL2D,               /* x; y, indices */
+    FC_OP_MAX_POOL2D_BACKWARD,      /* dy, indices; dx */
+    FC_OP_AVG_POOL2D,               /* x; y */
+    FC_OP_AVG_POOL2D_BACKWARD,      /* dy; dx */
+    FC_OP_ACTIVATE,                 /* x; y */
+    FC_OP_ACTIVATE_BACKWARD,        /* dy, s; dx */
+    FC_OP_DROPOUT,                  /* x, seed and counter as two uint64; y */
+    FC_OP_SOFTMAX,                  /* x; y */
+    FC_OP_SOFTMAX_BACKWARD,         /* dy, y; dx */
+    FC_OP_SOFTMAX_CROSSENTROPY,     /* logits, labels, targets, weights; loss, dlogits, probs, correct */
+    FC_OP_BATCHNORM_MOMENTS,        /* x; mean, variance */
+    FC_OP_BATCHNORM_NORMALIZE,      /* x, mean, variance, gamma, beta; y */
+    FC_OP_BATCHNORM_BACKWARD,       /* dy, x, mean, variance, gamma; dx, dgamma, dbeta */
+    FC_OPS
+} fc_op_kind;
+
+enum { FC_OP_ARRAYS = 8 };
+
+typedef struct {
+    fc_op_kind kind;
+    fc_dtype dtype;
+    void *arrays[FC_OP_ARRAYS]; /* NULL where the function allows it */
+    ptrdiff_t n, rows, cols;
+    fc_activation activation;
+    double rate;
+    int training;
+    union {
+        fc_conv2d conv;
+        fc_pool2d pool;
+        fc_batchnorm batchnorm;
+    } of;
+} fc_op;
+
+/* Runs the records one after the other; stops at the first that fails. */
+fc_status fc_run(const fc_op *ops, ptrdiff_t count);
+
 /* Instruction sets, in order of preference. */
 int fc_isa_count(void);
 const char *fc_isa_name(int index);

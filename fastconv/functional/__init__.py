@@ -1,5 +1,6 @@
 """The array API: validate, allocate, call."""
 
+from fastconv._kernels import Program as Program
 from fastconv.functional._conv import (
     conv2d,
     conv2d_backward,

@@ -14,6 +14,8 @@ from fastconv.functional._plans import ACTIVATIONS
 _NEEDS_INPUT = {name for name, i in ACTIVATIONS.items() if _kernels.activation_needs_input(i)}
 _SOURCES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 _INT64 = np.dtype(np.int64)
+_UINT64 = np.dtype(np.uint64)
+_LOW_64_BITS = 0xFFFFFFFFFFFFFFFF
 
 
 def _number(name: Any) -> int:
@@ -116,7 +118,15 @@ def activate_backward(
     return dx
 
 
-def dropout(x: Any, rate: float, *, seed: int, counter: int, out: Array | None = None) -> Array:
+def dropout(
+    x: Any,
+    rate: float,
+    *,
+    seed: int = 0,
+    counter: int = 0,
+    draw: Array | None = None,
+    out: Array | None = None,
+) -> Array:
     """Set a random fraction `rate` of the elements to zero and scale the others by 1 / (1 - rate).
 
     The mask is a pure function of `seed`, `counter` and the position of an element in memory, made
@@ -132,6 +142,8 @@ def dropout(x: Any, rate: float, *, seed: int, counter: int, out: Array | None =
         In [0, 1]; 0 copies, 1 gives zeros. Resolved to multiples of 2**-32.
     seed, counter : int
         The key of the generator and the number of the draw; the lowest 64 bits count.
+    draw : array of uint64, optional
+        Holds both in their place: (seed, counter).
     out : array, optional
         Receives the result; may be `x`.
 
@@ -158,12 +170,24 @@ def dropout(x: Any, rate: float, *, seed: int, counter: int, out: Array | None =
         raise ValueError(f"Argument `rate` must lie between 0 and 1. Received: rate={rate}")
     x = as_float_array(x, "x")
     y = output(out, "out", x.shape, x.dtype, x, may_alias=True)
-    _kernels.dropout(rate, seed & 0xFFFFFFFFFFFFFFFF, counter & 0xFFFFFFFFFFFFFFFF, x, y)
+    if draw is None:
+        draw = np.array([seed & _LOW_64_BITS, counter & _LOW_64_BITS], _UINT64)
+    elif not isinstance(draw, np.ndarray) or draw.dtype != _UINT64 or draw.shape != (2,):
+        raise ValueError(
+            f"Argument `draw` must be a uint64 array of shape (2,). Received: draw={draw!r}"
+        )
+    _kernels.dropout(rate, draw, x, y)
     return y
 
 
 def dropout_backward(
-    dy: Any, rate: float, *, seed: int, counter: int, out: Array | None = None
+    dy: Any,
+    rate: float,
+    *,
+    seed: int = 0,
+    counter: int = 0,
+    draw: Array | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Gradient of :func:`dropout`: the same mask and scale, applied to `dy`.
 
@@ -171,7 +195,7 @@ def dropout_backward(
     ----------
     dy : array of float32 or float64
         Gradient of the loss with respect to the result.
-    rate, seed, counter
+    rate, seed, counter, draw
         As in the forward call.
     out : array, optional
         Receives the result; may be `dy`.
@@ -195,7 +219,7 @@ def dropout_backward(
     True
     """
     dy = as_float_array(dy, "dy")
-    return dropout(dy, rate, seed=seed, counter=counter, out=out)
+    return dropout(dy, rate, seed=seed, counter=counter, draw=draw, out=out)
 
 
 def gather_rows(src: Any, indices: Any, *, out: Array, scale: float = 1.0) -> Array:

@@ -43,6 +43,9 @@ class ActivatedLayer(Layer):
         if self._activator.needs_input and state.training and not state.as_logits:
             state.extra["z"] = state.allocate(state.output_shape, self.dtype)
 
+    def is_recordable(self, state: State) -> bool:
+        return state.as_logits or self._activator.is_recordable
+
     def forward(self, x: Array, y: Array, state: State) -> None:
         activator = self._activator
         if state.as_logits or activator.in_epilogue:

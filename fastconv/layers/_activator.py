@@ -48,6 +48,8 @@ class Activator:
         What to pass to the kernel: the function's own name, or 'linear'.
     in_epilogue : bool
         The kernel applies the whole function.
+    is_recordable : bool
+        Only kernels are called.
     needs_input : bool
         ``backward`` needs the values before the activation.
     """
@@ -58,6 +60,7 @@ class Activator:
         self._softmax = function is activations.softmax
         self.is_linear = function is activations.linear
         self.in_epilogue = function in EPILOGUE
+        self.is_recordable = self._name is not None or self._softmax
         self.epilogue = EPILOGUE.get(function, "linear")
         self.needs_input = self._name in _NAMED_OF_INPUT.values() or (
             self._name is None and not self._softmax

@@ -34,6 +34,9 @@ class ActivationLayer(Layer):
     def is_view(self, state: State) -> bool:
         return state.as_logits or self._activator.is_linear
 
+    def is_recordable(self, state: State) -> bool:
+        return self._activator.is_recordable
+
     def forward(self, x: Array, y: Array, state: State) -> None:
         self._activator.forward(x, y)
 

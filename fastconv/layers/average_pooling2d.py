@@ -26,6 +26,9 @@ class AveragePooling2D(PoolingLayer):
            [6.5, 8. ]], dtype=float32)
     """
 
+    def is_recordable(self, state: State) -> bool:
+        return True
+
     def forward(self, x: Array, y: Array, state: State) -> None:
         functional.avg_pool2d(x, *self._window, out=y)
 

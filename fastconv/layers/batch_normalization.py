@@ -144,6 +144,9 @@ class BatchNormalization(Layer):
     def _gamma(self) -> Array | None:
         return self.gamma.value if self.scale else None
 
+    def is_recordable(self, state: State) -> bool:
+        return not state.training
+
     def forward(self, x: Array, y: Array, state: State) -> None:
         batch = self._uses_batch(state)
         _, mean, variance = functional.batch_norm_forward(

@@ -73,31 +73,36 @@ class Dropout(Layer):
 
     def _noise(self, state: State) -> Array:
         """Return the scaled mask of ``noise_shape`` for the current draw."""
-        seed, counter = state.extra["draw"]
         wanted = self.noise_shape or ()
         shape = tuple(state.input_shape[i] if n is None else n for i, n in enumerate(wanted))
         ones = np.ones(math.prod(shape), self.dtype)
-        return functional.dropout(ones, self.rate, seed=seed, counter=counter).reshape(shape)
+        return functional.dropout(ones, self.rate, draw=state.extra["draw"]).reshape(shape)
+
+    def prepare(self, state: State) -> None:
+        state.extra["draw"] = np.zeros(2, np.uint64)
+
+    def advance(self, state: State) -> None:
+        state.extra["draw"][:] = [number & 0xFFFFFFFFFFFFFFFF for number in self.seed_state]
+        self.seed_state[1] += 1
+
+    def is_recordable(self, state: State) -> bool:
+        return self.noise_shape is None and self.rate < 1
 
     def forward(self, x: Array, y: Array, state: State) -> None:
-        seed, counter = self.seed_state
-        self.seed_state[1] += 1
-        state.extra["draw"] = (seed, counter)
         if self.rate == 1:
             y[...] = 0
         elif self.noise_shape is None:
-            functional.dropout(x, self.rate, seed=seed, counter=counter, out=y)
+            functional.dropout(x, self.rate, draw=state.extra["draw"], out=y)
         else:
             np.multiply(x, self._noise(state), out=y)
 
     def backward(self, dy: Array, dx: Array | None, state: State) -> None:
         if dx is None:
             return
-        seed, counter = state.extra["draw"]
         if self.rate == 1:
             dx[...] = 0
         elif self.noise_shape is None:
-            functional.dropout_backward(dy, self.rate, seed=seed, counter=counter, out=dx)
+            functional.dropout_backward(dy, self.rate, draw=state.extra["draw"], out=dx)
         else:
             np.multiply(dy, self._noise(state), out=dx)
 

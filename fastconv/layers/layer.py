@@ -333,6 +333,7 @@ class Layer(_objects.Serializable):
         if self.is_view(state):
             return self.view(x, state).copy()
         self.prepare(state)
+        self.advance(state)
         state.y = np.empty(shape, self.dtype)
         self.forward(x, state.y, state)
         return state.y
@@ -343,6 +344,18 @@ class Layer(_objects.Serializable):
     def is_view(self, state: State) -> bool:
         """Return whether the output is the input's memory, at most in another shape."""
         return False
+
+    def is_recordable(self, state: State) -> bool:
+        """Return whether both passes only call ``functional`` on the arrays they are given.
+
+        A plan then records these calls once and repeats them without Python. What differs from
+        step to step must lie in arrays that :meth:`advance` changes. Layers outside of this package
+        are never recorded.
+        """
+        return False
+
+    def advance(self, state: State) -> None:
+        """Prepare for the next forward pass in training, such as by drawing random numbers."""
 
     def view(self, x: Array, state: State) -> Array:
         """Return the output of a layer that :meth:`is_view`."""

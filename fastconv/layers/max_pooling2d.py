@@ -49,6 +49,9 @@ class MaxPooling2D(PoolingLayer):
             kind = np.uint8 if self.pool_size[0] * self.pool_size[1] <= 256 else np.int64
             state.extra["indices"] = state.allocate(state.output_shape, kind)
 
+    def is_recordable(self, state: State) -> bool:
+        return not state.training or state.extra["indices"].dtype == np.uint8
+
     def forward(self, x: Array, y: Array, state: State) -> None:
         if state.training:
             out = (y, state.extra["indices"])

@@ -12,29 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import regularizers
+from fastconv._variable import moves
 from fastconv.layers.layer import Layer, State, known_shape
-from fastconv.models._buffers import Workspace
+from fastconv.models._buffers import Workspace, aligned
 from fastconv.models._data import Batch
+from fastconv.models._passes import BackwardPass, ForwardPass, Node
 
 Array = NDArray[Any]
-
-
-class _Node:
-    """A layer's place in a plan."""
-
-    __slots__ = ("backward", "dx", "dy", "forward", "is_view", "layer", "state", "view", "y")
-
-    def __init__(self, layer: Layer, state: State, y: Array | None) -> None:
-        self.layer = layer
-        self.state = state
-        self.is_view = y is None
-        self.y = y
-        self.dy: Array | None = None
-        self.dx: Array | None = None
-        self.forward = layer.forward
-        self.backward = layer.backward
-        self.view = layer.view
 
 
 class Plan:
@@ -77,12 +61,15 @@ class Plan:
         self.dy: Array | None = None
         self._workspace = workspace if workspace is not None else Workspace()
         self._requests = 2
-        self._input: Array | None = None
-        self._nodes: list[_Node] = []
-        self._penalized: list[_Node] = []
+        self._nodes: list[Node] = []
+        self._penalized: list[Node] = []
+        #: Stands for the output of a pass without training, which may lie elsewhere every time.
+        self._output: Array | None = None
         self._arrange(layers, as_logits)
+        self.input = self._workspace.block(2, input_shape, dtype)
         if training:
             self._arrange_gradients()
+        self._record()
 
     def _allocate(self, shape: tuple[int, ...], dtype: Any) -> Array:
         self._requests += 1
@@ -99,7 +86,7 @@ class Plan:
             state = State(self.training, shape, out, self.dtype, self._allocate, as_logits and last)
             layer.prepare(state)
             if layer.is_view(state):
-                node = _Node(layer, state, None)
+                node = Node(layer, state, None)
             else:
                 if self.training:
                     y = self._allocate(out, self.dtype)
@@ -108,12 +95,16 @@ class Plan:
                         turn = 1 - turn
                     y = self._workspace.block(turn, out, self.dtype)
                 borrowed = False
-                node = _Node(layer, state, y)
+                node = Node(layer, state, y)
             if layer.activity_regularizer is not None:
                 self._penalized.append(node)
             self._nodes.append(node)
             shape = out
         self.output_shape = shape
+        final = next((node for node in reversed(self._nodes) if not node.is_view), None)
+        if final is not None and not self.training:
+            self._output = aligned(math.prod(final.state.output_shape), self.dtype)
+            final.y = self._output.reshape(final.state.output_shape)
 
     def _arrange_gradients(self) -> None:
         """Give every node its gradient buffers, down to the first layer with weights to train."""
@@ -143,12 +134,15 @@ class Plan:
                 size = math.prod(state.input_shape)
                 node.dx = pair[side][:size].reshape(state.input_shape)
 
-    @property
-    def input(self) -> Array:
-        """A buffer for the input, allocated on first use."""
-        if self._input is None:
-            self._input = self._workspace.block(2, self.input_shape, self.dtype)
-        return self._input
+    def _record(self) -> None:
+        """Turn the passes into programs, for where the weights are now."""
+        self._moves = moves()
+        self._forward = ForwardPass(self._nodes, self.input, self._output)
+        if self.training:
+            self._backward = BackwardPass(self._nodes[self._first :], self.input)
+            self._advancing = [
+                node for node in self._nodes if type(node.layer).advance is not Layer.advance
+            ]
 
     def take(self, batch: Batch) -> Array:
         """Return the inputs of ``batch`` for :meth:`forward`: where they are, or copied here."""
@@ -171,22 +165,17 @@ class Plan:
         -------
         ndarray
         """
-        nodes = self._nodes
-        final = len(nodes) - 1
-        for i, node in enumerate(nodes):
-            state = node.state
-            state.x = x
-            if node.is_view:
-                y = node.view(x, state)
-            else:
-                y = out if i == final and out is not None else node.y  # type: ignore[assignment]
-                node.forward(x, y, state)
-            state.y = y
-            x = y
-        if out is not None and x is not out:
-            out[...] = x
+        if self._moves != moves():
+            self._record()
+        if self.training:
+            for node in self._advancing:
+                node.layer.advance(node.state)
+        self._x = x
+        y = self._forward.run(x, out)
+        if out is not None and y is not out:
+            out[...] = y
             return out
-        return x
+        return y
 
     def penalty(self) -> float:
         """Return the penalties on outputs of the last forward pass, per sample as Keras has it."""
@@ -197,13 +186,4 @@ class Plan:
 
     def backward(self) -> None:
         """Run the backward pass from :attr:`dy`; the gradients go into the weights' ``grad``."""
-        nodes = self._nodes
-        for i in range(len(nodes) - 1, self._first - 1, -1):
-            node = nodes[i]
-            dy = node.dy
-            if node.layer.activity_regularizer is not None and dy is not None:
-                penalty = np.zeros_like(dy)
-                regularizers.apply_gradient(node.layer.activity_regularizer, node.state.y, penalty)
-                dy += penalty / max(self.input_shape[0], 1)
-            if not node.is_view:
-                node.backward(dy, node.dx, node.state)  # type: ignore[arg-type]
+        self._backward.run(self._x)

@@ -1,0 +1,112 @@
+# Programs: calls that are recorded once and then run together.
+
+from libc.stdlib cimport free, realloc
+from libc.string cimport memset
+
+cdef extern from *:
+    """
+    static _Thread_local void *fc_recorder;
+    static void *get_recorder(void) { return fc_recorder; }
+    static void set_recorder(void *program) { fc_recorder = program; }
+    """
+    void *get_recorder() nogil
+    void set_recorder(void *program) nogil
+
+
+# An argument of a record that lies in one of the arrays that the caller of `run` provides.
+cdef struct Moving:
+    ptrdiff_t op
+    int place
+    int array
+    ptrdiff_t offset
+
+
+cdef class Program:
+    """A sequence of kernel calls on fixed arrays that runs in one call.
+
+    ``with program:`` records the calls that this thread makes instead of running them. `moving` are contiguous arrays that stand
+    for what `run` will be given in their place; every other array is kept and used where it is. One thread at a time may run it.
+    """
+
+    cdef fc_op *ops
+    cdef ptrdiff_t count
+    cdef Moving *movings
+    cdef ptrdiff_t moving_count
+    cdef tuple moving
+    cdef list arrays
+
+    def __init__(self, tuple moving=()):
+        self.moving = moving
+        self.arrays = []
+
+    def __dealloc__(self):
+        free(self.ops)
+        free(self.movings)
+
+    def __len__(self):
+        return self.count
+
+    def __enter__(self):
+        if get_recorder() is not NULL:
+            raise RuntimeError("This thread is recording another program already.")
+        set_recorder(<void *>self)
+        return self
+
+    def __exit__(self, *error):
+        set_recorder(NULL)
+
+    cdef int append(self, const fc_op *op, tuple arrays) except -1:
+        cdef fc_op *ops = <fc_op *>realloc(self.ops, (self.count + 1) * sizeof(fc_op))
+        if ops is NULL:
+            raise MemoryError("no memory for a program")
+        self.ops = ops
+        ops[self.count] = op[0]
+        self.arrays.append(arrays)
+        cdef int i, j
+        for i in range(len(self.moving)):
+            for j in range(FC_OP_ARRAYS):
+                self.note_moving(op.arrays[j], j, i)
+        self.count += 1
+        return 0
+
+    cdef int note_moving(self, void *p, int place, int array) except -1:
+        """Remember `place` of the record at `count` if `p` lies in an array that moves."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(self.moving[array], &view, PyBUF_SIMPLE)
+        cdef ptrdiff_t offset = <char *>p - <char *>view.buf
+        cdef bint inside = p is not NULL and 0 <= offset < view.len
+        PyBuffer_Release(&view)
+        if not inside:
+            return 0
+        cdef Moving *movings = <Moving *>realloc(self.movings, (self.moving_count + 1) * sizeof(Moving))
+        if movings is NULL:
+            raise MemoryError("no memory for a program")
+        self.movings = movings
+        movings[self.moving_count] = Moving(self.count, place, array, offset)
+        self.moving_count += 1
+        return 0
+
+    def run(self, *arrays):
+        """Run all calls, on `arrays` in place of `moving`: contiguous, of the same sizes in bytes."""
+        cdef Py_buffer views[4]
+        cdef int held = 0, i
+        cdef ptrdiff_t m
+        cdef Moving *moving
+        cdef fc_status status
+        if len(arrays) != len(self.moving) or len(arrays) > 4:
+            raise ValueError(f"Expected {len(self.moving)} arrays. Received: {len(arrays)}")
+        try:
+            for array in arrays:
+                PyObject_GetBuffer(array, &views[held], PyBUF_SIMPLE)
+                held += 1
+                if views[held - 1].len != self.moving[held - 1].nbytes:
+                    raise ValueError(f"Expected {self.moving[held - 1].nbytes} bytes. Received: {views[held - 1].len}")
+            for m in range(self.moving_count):
+                moving = &self.movings[m]
+                self.ops[moving.op].arrays[moving.place] = <char *>views[moving.array].buf + moving.offset
+            with nogil:
+                status = fc_run(self.ops, self.count)
+        finally:
+            for i in range(held):
+                PyBuffer_Release(&views[i])
+        check(status, "run")

@@ -1,0 +1,162 @@
+"""Forward and backward passes as programs: recorded once, run without Python.
+
+Layers that only call kernels are recorded (``Layer.is_recordable``); those that run in Python stand
+between two programs.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv import regularizers
+from fastconv.functional import Program
+from fastconv.layers.layer import Layer, State
+
+Array = NDArray[Any]
+
+
+class Node:
+    """A layer's place in a plan: its state, its output and the gradients of output and input."""
+
+    __slots__ = ("dx", "dy", "is_view", "layer", "reads_input", "state", "y")
+
+    def __init__(self, layer: Layer, state: State, y: Array | None) -> None:
+        self.layer = layer
+        self.state = state
+        self.is_view = y is None
+        self.y = y
+        self.dy: Array | None = None
+        self.dx: Array | None = None
+        #: The input is the plan's, at most in another shape.
+        self.reads_input = False
+
+    @property
+    def is_recordable(self) -> bool:
+        """Whether a program may hold this layer's calls."""
+        own = type(self.layer).__module__.startswith("fastconv.layers.")
+        return own and self.layer.is_recordable(self.state)
+
+    def run_forward(self) -> None:
+        """Run the layer from ``state.x`` to ``y``."""
+        self.layer.forward(self.state.x, self.y, self.state)  # type: ignore[arg-type]
+
+    def run_backward(self, batch_size: int) -> None:
+        """Run the layer from ``dy`` to ``dx``, and the penalty on its output before that."""
+        dy = self.dy
+        assert dy is not None
+        if self.layer.activity_regularizer is not None:
+            penalty = np.zeros_like(dy)
+            regularizers.apply_gradient(self.layer.activity_regularizer, self.state.y, penalty)
+            dy += penalty / max(batch_size, 1)
+        if not self.is_view:
+            self.layer.backward(dy, self.dx, self.state)
+
+
+class ForwardPass:
+    """All layers from the input to the output.
+
+    Parameters
+    ----------
+    nodes : list of Node
+    x : ndarray
+        Stands for the input, which may lie elsewhere in every run.
+    output : ndarray, optional
+        The last layer's output, if that may lie elsewhere too.
+    """
+
+    def __init__(self, nodes: list[Node], x: Array, output: Array | None = None) -> None:
+        self._output = output
+        self._last = next((node for node in reversed(nodes) if not node.is_view), None)
+        moving = (x,) if output is None else (x, output)
+        self._steps: list[Program | Node] = []
+        #: Views of the input itself, which a penalty looks at.
+        self._penalized_views: list[Node] = []
+        is_input = True
+        for node in nodes:
+            node.state.x = x
+            node.reads_input = is_input
+            if node.is_view:
+                x = node.layer.view(x, node.state)
+                if is_input and node.layer.activity_regularizer is not None:
+                    self._penalized_views.append(node)
+            else:
+                assert node.y is not None
+                x = node.y
+                is_input = False
+                if node.is_recordable:
+                    with _open(self._steps, moving):
+                        node.run_forward()
+                else:
+                    self._steps.append(node)
+            node.state.y = x
+        self.result = x
+
+    def run(self, x: Array, out: Array | None = None) -> Array:
+        """Return the output for ``x``: in ``out``, or where the plan has it.
+
+        ``out`` needs an `output` that it can take the place of.
+        """
+        for node in self._penalized_views:
+            node.state.y = x.reshape(node.state.output_shape)
+        if self._last is None:
+            self.result = x.reshape(self.result.shape)
+            return self.result
+        arrays = (x,) if self._output is None else (x, self._output if out is None else out)
+        for step in self._steps:
+            if isinstance(step, Program):
+                step.run(*arrays)
+            else:
+                self._run_node(step, x, out)
+        return self.result if out is None else out
+
+    def _run_node(self, node: Node, x: Array, out: Array | None) -> None:
+        if node.reads_input:
+            node.state.x = x.reshape(node.state.input_shape)
+        if out is not None and node is self._last:
+            y = out.reshape(node.state.output_shape)
+            node.state.y = y
+            node.layer.forward(node.state.x, y, node.state)
+        else:
+            node.run_forward()
+
+
+class BackwardPass:
+    """The layers with gradients, from the last to the first with weights to train.
+
+    Parameters
+    ----------
+    nodes : list of Node
+        From the first to the last.
+    x : ndarray
+        Stands for the input, as in the forward pass.
+    """
+
+    def __init__(self, nodes: list[Node], x: Array) -> None:
+        self._batch_size = x.shape[0]
+        self._steps: list[Program | Node] = []
+        for node in reversed(nodes):
+            if node.is_view and node.layer.activity_regularizer is None:
+                continue
+            if node.is_recordable and node.layer.activity_regularizer is None:
+                with _open(self._steps, (x,)):
+                    node.run_backward(self._batch_size)
+            else:
+                self._steps.append(node)
+
+    def run(self, x: Array) -> None:
+        """Compute all gradients."""
+        for step in self._steps:
+            if isinstance(step, Program):
+                step.run(x)
+            else:
+                step.run_backward(self._batch_size)
+
+
+def _open(steps: list[Program | Node], moving: tuple[Array, ...]) -> Program:
+    """Return the program at the end of ``steps``, which is a new one after a layer in Python."""
+    last = steps[-1] if steps else None
+    if not isinstance(last, Program):
+        last = Program(moving)
+        steps.append(last)
+    return last

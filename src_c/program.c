@@ -1,0 +1,79 @@
+/* Records of calls: each is handed to its function. */
+#include "fastconv.h"
+
+#include <assert.h>
+
+static fc_status crossentropy(const fc_op *op) {
+    void *const *const a = op->arrays;
+    return fc_softmax_crossentropy(&(fc_crossentropy){.rows = op->rows,
+                                                      .cols = op->cols,
+                                                      .dtype = op->dtype,
+                                                      .logits = a[0],
+                                                      .labels = a[1],
+                                                      .targets = a[2],
+                                                      .weights = a[3],
+                                                      .loss = a[4],
+                                                      .dlogits = a[5],
+                                                      .probs = a[6],
+                                                      .correct = a[7]});
+}
+
+static fc_status batchnorm(const fc_op *op) {
+    void *const *const a = op->arrays;
+    fc_batchnorm bn = op->of.batchnorm;
+    bn.dtype = op->dtype;
+    if (op->kind == FC_OP_BATCHNORM_MOMENTS) return fc_batchnorm_moments(&bn, a[0], a[1], a[2]);
+    if (op->kind == FC_OP_BATCHNORM_NORMALIZE) return fc_batchnorm_normalize(&bn, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return fc_batchnorm_backward(&bn, op->training, a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+}
+
+static fc_status run_one(const fc_op *op) {
+    void *const *const a = op->arrays;
+    switch (op->kind) {
+    case FC_OP_CONV2D:
+        return fc_conv2d_forward(&op->of.conv, a[0], a[1], a[2], a[3]);
+    case FC_OP_CONV2D_BACKWARD_INPUT:
+        return fc_conv2d_backward_input(&op->of.conv, a[0], a[1], a[2]);
+    case FC_OP_CONV2D_BACKWARD_WEIGHTS:
+        return fc_conv2d_backward_weights(&op->of.conv, a[0], a[1], a[2], a[3]);
+    case FC_OP_MAX_POOL2D:
+        return fc_max_pool2d(&op->of.pool, a[0], a[1], a[2]);
+    case FC_OP_MAX_POOL2D_BACKWARD:
+        return fc_max_pool2d_backward(&op->of.pool, a[0], a[1], a[2]);
+    case FC_OP_AVG_POOL2D:
+        return fc_avg_pool2d(&op->of.pool, a[0], a[1]);
+    case FC_OP_AVG_POOL2D_BACKWARD:
+        return fc_avg_pool2d_backward(&op->of.pool, a[0], a[1]);
+    case FC_OP_ACTIVATE:
+        return fc_activate(op->dtype, op->activation, a[0], a[1], op->n);
+    case FC_OP_ACTIVATE_BACKWARD:
+        return fc_activate_backward(op->dtype, op->activation, a[0], a[1], a[2], op->n);
+    case FC_OP_DROPOUT: {
+        const uint64_t *const draw = a[1];
+        return fc_dropout(op->dtype, op->rate, draw[0], draw[1], a[0], a[2], op->n);
+    }
+    case FC_OP_SOFTMAX:
+        return fc_softmax(op->dtype, a[0], a[1], op->rows, op->cols);
+    case FC_OP_SOFTMAX_BACKWARD:
+        return fc_softmax_backward(op->dtype, a[0], a[1], a[2], op->rows, op->cols);
+    case FC_OP_SOFTMAX_CROSSENTROPY:
+        return crossentropy(op);
+    case FC_OP_BATCHNORM_MOMENTS:
+    case FC_OP_BATCHNORM_NORMALIZE:
+    case FC_OP_BATCHNORM_BACKWARD:
+        return batchnorm(op);
+    case FC_OPS:
+        break;
+    }
+    assert(0);
+    return FC_UNSUPPORTED;
+}
+
+fc_status fc_run(const fc_op *ops, ptrdiff_t count) {
+    assert(count >= 0);
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const fc_status status = run_one(&ops[i]);
+        if (status != FC_OK) return status;
+    }
+    return FC_OK;
+}
