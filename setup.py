@@ -22,6 +22,7 @@ SOURCES = [
     "src_c/conv2d_wgrad.c",
     "src_c/conv2d_winograd.c",
     "src_c/conv2d_winograd_wgrad.c",
+    "src_c/conv2d_images.c",
     "src_c/conv2d_depthwise.c",
     "src_c/conv2d_depthwise_wgrad.c",
     "src_c/pool2d.c",

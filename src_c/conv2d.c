@@ -109,9 +109,10 @@ static fc_status map_nchw(const fc_conv2d *conv, map_fn map, ptrdiff_t in_pixels
 fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     check_conv(conv);
     const unsigned saved = fc_fp_enter();
-    const fc_status status = conv->layout == FC_NCHW ? map_nchw(conv, forward_nhwc, conv->h * conv->w, conv->c, conv->oh * conv->ow,
-                                                                conv->k, x, w, bias, y)
-                                                     : forward_nhwc(conv, x, w, bias, y);
+    fc_status status;
+    if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
+    else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
+    else status = map_nchw(conv, forward_nhwc, conv->h * conv->w, conv->c, conv->oh * conv->ow, conv->k, x, w, bias, y);
     fc_fp_leave(saved);
     return status;
 }
@@ -119,9 +120,10 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     check_conv(conv);
     const unsigned saved = fc_fp_enter();
-    const fc_status status = conv->layout == FC_NCHW ? map_nchw(conv, backward_input_map, conv->oh * conv->ow, conv->k,
-                                                                conv->h * conv->w, conv->c, dy, w, NULL, dx)
-                                                     : backward_input_nhwc(conv, dy, w, dx);
+    fc_status status;
+    if (fc_images_pay_backward_input(conv)) status = fc_images_backward_input(conv, dy, w, dx);
+    else if (conv->layout == FC_NHWC) status = backward_input_nhwc(conv, dy, w, dx);
+    else status = map_nchw(conv, backward_input_map, conv->oh * conv->ow, conv->k, conv->h * conv->w, conv->c, dy, w, NULL, dx);
     fc_fp_leave(saved);
     return status;
 }
@@ -155,8 +157,10 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     check_conv(conv);
     if (!dw_hwio && !db) return FC_OK;
     const unsigned saved = fc_fp_enter();
-    const fc_status status = conv->layout == FC_NCHW ? backward_weights_nchw(conv, x, dy, dw_hwio, db)
-                                                     : backward_weights_nhwc(conv, x, dy, dw_hwio, db);
+    fc_status status;
+    if (fc_images_pay(conv)) status = fc_images_backward_weights(conv, x, dy, dw_hwio, db);
+    else if (conv->layout == FC_NHWC) status = backward_weights_nhwc(conv, x, dy, dw_hwio, db);
+    else status = backward_weights_nchw(conv, x, dy, dw_hwio, db);
     fc_fp_leave(saved);
     return status;
 }

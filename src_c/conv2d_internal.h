@@ -49,6 +49,14 @@ fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, 
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
+/* Vectors along the images, in either layout; the gradient of the input with stride 1. Whether that is the faster way: the rule for
+ * the forward pass holds for the weight gradient too. */
+fc_status fc_images_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+fc_status fc_images_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+fc_status fc_images_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+int fc_images_pay(const fc_conv2d *conv);
+int fc_images_pay_backward_input(const fc_conv2d *conv);
+
 /* groups == c, k a multiple of c. */
 fc_status fc_depthwise_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_depthwise_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);

@@ -134,6 +134,7 @@ typedef struct {
 #include "ukernels_pool.h"
 #include "ukernels_elementwise.h"
 #include "ukernels_winograd.h"
+#include "ukernels_images.h"
 
 typedef struct {
     const char *isa;
@@ -143,6 +144,7 @@ typedef struct {
     fc_pool_kernels pool;
     fc_elementwise_kernels elementwise;
     fc_winograd_kernels winograd;
+    fc_images_kernels images;
 } fc_ukernels;
 
 #define FC_ISA_ENTRY(name, condition) extern const fc_ukernels fc_f32_ukernels__##name, fc_f64_ukernels__##name;

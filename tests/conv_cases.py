@@ -125,6 +125,21 @@ _EXTREMES = [
     Conv("many-filters", 1, 3, 3, 8, 260),
 ]
 
+# Few channels and one below, on and above a vector of images (2 to 16), or two of them.
+_IMAGES = [
+    Conv(f"images{n}c{c}k{k}", n, 5, 4, c, k, padding=padding)
+    for n, padding in [(3, "same"), (4, "valid"), (9, "same"), (17, 2), (33, "same"), (64, "valid")]
+    for c, k in [(1, 1), (1, 2), (2, 3), (3, 4), (8, 4), (4, 8)]
+]
+_IMAGES += [
+    Conv("images-stride2", 17, 7, 6, 2, 3, strides=(2, 2)),
+    Conv("images-stride31", 16, 8, 5, 1, 4, (2, 3), (3, 1), "valid"),
+    Conv("images-dilation2", 18, 7, 8, 3, 2, dilation=(2, 2)),
+    Conv("images-padding-uneven", 20, 4, 5, 2, 2, (3, 2), padding=((0, 2), (3, 1))),
+    Conv("images-padding-wider-than-kernel", 16, 3, 2, 2, 1, padding=((5, 4), (6, 7))),
+    Conv("images1x1", 32, 1, 1, 3, 2),
+]
+
 # Enough work for several threads and several blocks.
 _LARGE = [
     Conv("large-first-layer", 4, 28, 28, 1, 32, (5, 5), padding="valid"),
@@ -138,7 +153,17 @@ _LARGE = [
     Conv("large-batch-of-small", 64, 4, 4, 3, 5, (2, 2)),
 ]
 
-SMALL = _CHANNELS + _PIXELS + _KERNELS + _STRIDES + _DILATIONS + _GROUPS + _PADDINGS + _EXTREMES
+SMALL = (
+    _CHANNELS
+    + _PIXELS
+    + _KERNELS
+    + _STRIDES
+    + _DILATIONS
+    + _GROUPS
+    + _PADDINGS
+    + _EXTREMES
+    + _IMAGES
+)
 ALL = SMALL + _LARGE
 BY_NAME = {case.name: case for case in ALL}
 assert len(BY_NAME) == len(ALL), "two cases share a name"

@@ -185,7 +185,8 @@ def depthwise_conv2d(
     images, weights = floating_pair(x, kernel)
     conv = _conv(images, weights, strides, padding, dilation_rate, None, data_format)
     windows = conv.view(conv.pad(conv.to_nhwc(images), 0))
-    y = np.einsum("nyxcij,ijcm->nyxcm", windows, weights).reshape(*conv.output_size, -1)
+    y = np.einsum("nyxcij,ijcm->nyxcm", windows, weights)
+    y = y.reshape(*conv.output_size, weights.shape[2] * weights.shape[3])
     return conv.from_nhwc(add_bias_and_activate(y, bias, activation))
 
 

@@ -7,6 +7,7 @@
 #include "pool_body.h"
 #include "elementwise_body.h"
 #include "winograd_body.h"
+#include "images_body.h"
 
 FC_DOTS(FC_DOT_FNS)
 
@@ -25,6 +26,7 @@ const fc_ukernels NAME(ukernels) = {
     .pool = FC_POOL_KERNELS,
     .elementwise = FC_ELEMENTWISE_KERNELS,
     .winograd = FC_WINOGRAD_KERNELS,
+    .images = FC_IMAGES_KERNELS,
 };
 #undef FC_STRING
 #undef FC_STRING_
@@ -33,4 +35,5 @@ const fc_ukernels NAME(ukernels) = {
 #undef FC_POOL_KERNELS
 #undef FC_ELEMENTWISE_KERNELS
 #undef FC_WINOGRAD_KERNELS
+#undef FC_IMAGES_KERNELS
 #undef FC_NARROW_PANEL

@@ -1,0 +1,87 @@
+/* Convolution with vectors along the images: see ukernels_images.h. */
+
+FC_INLINE void NAME(images_columns)(const int COLUMNS, const fc_images_args *const a) {
+    const real *const w = a->w, *const bias = a->bias;
+    for (ptrdiff_t p = 0; p < a->pixels; p++) {
+        const real *const x = (const real *)a->x + p * a->x_advance;
+        vec low[FC_IMAGES_COLUMNS], high[FC_IMAGES_COLUMNS];
+        FC_UNROLL(4)
+        for (int j = 0; j < COLUMNS; j++) low[j] = high[j] = bias ? v_set1(bias[j]) : v_zero();
+        for (ptrdiff_t r = 0; r < a->rows; r++)
+            for (ptrdiff_t s = 0; s < a->cols; s++) {
+                const real *from = x + r * a->x_row + s * a->x_col, *weight = w + r * a->w_row + s * a->w_col;
+                for (ptrdiff_t d = 0; d < a->depth; d++, from += a->x_depth, weight += a->ldw) {
+                    const vec x_low = v_load(from), x_high = v_load(from + VL);
+                    FC_UNROLL(4)
+                    for (int j = 0; j < COLUMNS; j++) {
+                        const vec one = v_set1(weight[j]);
+                        low[j] = v_fma(x_low, one, low[j]);
+                        high[j] = v_fma(x_high, one, high[j]);
+                    }
+                }
+            }
+        real *const y = (real *)a->y + p * a->y_advance;
+        FC_UNROLL(4)
+        for (int j = 0; j < COLUMNS; j++) {
+            v_store(y + j * a->y_depth, a->relu ? v_max(v_zero(), low[j]) : low[j]);
+            v_store(y + j * a->y_depth + VL, a->relu ? v_max(v_zero(), high[j]) : high[j]);
+        }
+    }
+}
+
+static void NAME(images_convolve)(const fc_images_args *a) {
+    switch (a->columns) {
+    case 1:
+        NAME(images_columns)(1, a);
+        break;
+    case 2:
+        NAME(images_columns)(2, a);
+        break;
+    case 3:
+        NAME(images_columns)(3, a);
+        break;
+    default:
+        NAME(images_columns)(4, a);
+    }
+}
+
+FC_INLINE void NAME(images_wgrad_columns)(const int COLUMNS, const fc_images_wgrad_args *const a) {
+    for (ptrdiff_t d = 0; d < a->depth; d++) {
+        vec low[FC_IMAGES_COLUMNS], high[FC_IMAGES_COLUMNS];
+        FC_UNROLL(4)
+        for (int j = 0; j < COLUMNS; j++) low[j] = high[j] = v_zero();
+        for (ptrdiff_t l = 0; l < a->lines; l++) {
+            const real *x = a->x ? (const real *)a->x + l * a->x_line + d * a->x_depth : NULL;
+            const real *dy = (const real *)a->dy + l * a->dy_line;
+            for (ptrdiff_t p = 0; p < a->pixels; p++, dy += a->dy_pixel) {
+                const vec x_low = x ? v_load(x) : v_set1(1), x_high = x ? v_load(x + VL) : v_set1(1);
+                if (x) x += a->x_pixel;
+                FC_UNROLL(4)
+                for (int j = 0; j < COLUMNS; j++) {
+                    low[j] = v_fma(x_low, v_load(dy + j * a->dy_depth), low[j]);
+                    high[j] = v_fma(x_high, v_load(dy + j * a->dy_depth + VL), high[j]);
+                }
+            }
+        }
+        FC_UNROLL(4)
+        for (int j = 0; j < COLUMNS; j++) ((real *)a->acc)[d * a->ldw + j] = v_sum(v_add(low[j], high[j]));
+    }
+}
+
+static void NAME(images_wgrad)(const fc_images_wgrad_args *a) {
+    switch (a->columns) {
+    case 1:
+        NAME(images_wgrad_columns)(1, a);
+        break;
+    case 2:
+        NAME(images_wgrad_columns)(2, a);
+        break;
+    case 3:
+        NAME(images_wgrad_columns)(3, a);
+        break;
+    default:
+        NAME(images_wgrad_columns)(4, a);
+    }
+}
+
+#define FC_IMAGES_KERNELS {NAME(images_convolve), NAME(images_wgrad)}
