@@ -87,6 +87,7 @@ def softmax_crossentropy(
     dlogits: Buffer | None,
     probs: Buffer | None,
     correct: Buffer | None,
+    totals: Buffer | None,
     rows: int,
     cols: int,
 ) -> None: ...

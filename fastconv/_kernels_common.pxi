@@ -66,7 +66,7 @@ cdef extern from "fastconv.h":
     ctypedef struct fc_op:
         fc_op_kind kind
         fc_dtype dtype
-        void *arrays[8]
+        void *arrays[9]
         ptrdiff_t n, rows, cols
         fc_activation activation
         double rate

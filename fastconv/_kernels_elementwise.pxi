@@ -51,12 +51,13 @@ def softmax_backward(dy, y, dx, ptrdiff_t rows, ptrdiff_t cols):
     submit(&op, (dy, y), (dx,), "softmax_backward")
 
 
-def softmax_crossentropy(logits, labels, targets, weights, loss, dlogits, probs, correct, ptrdiff_t rows, ptrdiff_t cols):
-    """Either int64 labels or targets; weights and the outputs after loss may be None; correct is of bytes."""
+def softmax_crossentropy(logits, labels, targets, weights, loss, dlogits, probs, correct, totals,
+                         ptrdiff_t rows, ptrdiff_t cols):
+    """Either int64 labels or targets; weights and the outputs after loss may be None; correct is of bytes, totals of float64."""
     cdef fc_op op = new_op(FC_OP_SOFTMAX_CROSSENTROPY)
     op.rows = rows
     op.cols = cols
-    submit(&op, (logits, labels, targets, weights), (loss, dlogits, probs, correct), "softmax_crossentropy")
+    submit(&op, (logits, labels, targets, weights), (loss, dlogits, probs, correct, totals), "softmax_crossentropy")
 
 
 cdef fc_op new_batchnorm(fc_op_kind kind, tuple shape, double epsilon):

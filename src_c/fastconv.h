@@ -101,7 +101,8 @@ fc_status fc_softmax(fc_dtype dtype, const void *x, void *y, ptrdiff_t rows, ptr
 fc_status fc_softmax_backward(fc_dtype dtype, const void *dy, const void *y, void *dx, ptrdiff_t rows, ptrdiff_t cols);
 /* loss[i] = weights[i] * crossentropy of softmax(logits[i]) with the label or the distribution targets[i]; exactly one of labels
  * and targets is given, labels lie in 0 .. cols - 1. The optional outputs: dlogits, the gradient of the mean of loss (may be
- * logits); probs, the softmax; correct, 1 where the label (the first largest target) is the first largest logit. */
+ * logits); probs, the softmax; correct, 1 where the label (the first largest target) is the first largest logit; totals, the sum
+ * of loss and how many are correct, which needs `correct`. */
 typedef struct {
     ptrdiff_t rows, cols;
     fc_dtype dtype;
@@ -112,6 +113,7 @@ typedef struct {
     void *loss;
     void *dlogits, *probs;
     uint8_t *correct;
+    double *totals; /* 2 */
 } fc_crossentropy;
 fc_status fc_softmax_crossentropy(const fc_crossentropy *args);
 
@@ -165,14 +167,14 @@ typedef enum {
     FC_OP_DROPOUT,                  /* x, seed and counter as two uint64; y */
     FC_OP_SOFTMAX,                  /* x; y */
     FC_OP_SOFTMAX_BACKWARD,         /* dy, y; dx */
-    FC_OP_SOFTMAX_CROSSENTROPY,     /* logits, labels, targets, weights; loss, dlogits, probs, correct */
+    FC_OP_SOFTMAX_CROSSENTROPY,     /* logits, labels, targets, weights; loss, dlogits, probs, correct, totals */
     FC_OP_BATCHNORM_MOMENTS,        /* x; mean, variance */
     FC_OP_BATCHNORM_NORMALIZE,      /* x, mean, variance, gamma, beta; y */
     FC_OP_BATCHNORM_BACKWARD,       /* dy, x, mean, variance, gamma; dx, dgamma, dbeta */
     FC_OPS
 } fc_op_kind;
 
-enum { FC_OP_ARRAYS = 8 };
+enum { FC_OP_ARRAYS = 9 };
 
 typedef struct {
     fc_op_kind kind;

@@ -55,5 +55,16 @@ static fc_status crossentropy_task(const void *context, ptrdiff_t task) {
 fc_status fc_softmax_crossentropy(const fc_crossentropy *args) {
     assert(args->rows >= 0 && args->cols > 0 && args->logits && args->loss && !args->labels != !args->targets);
     const ptrdiff_t rows = task_rows(args->cols), tasks = (args->rows + rows - 1) / rows;
-    return fc_parallel_for(tasks, 1.5 * softmax_cost(args->rows, args->cols), crossentropy_task, args);
+    assert(args->correct || !args->totals);
+    const fc_status status = fc_parallel_for(tasks, 1.5 * softmax_cost(args->rows, args->cols), crossentropy_task, args);
+    if (args->totals) {
+        double loss = 0, correct = 0;
+        for (ptrdiff_t i = 0; i < args->rows; i++) {
+            loss += args->dtype == FC_F64 ? ((const double *)args->loss)[i] : (double)((const float *)args->loss)[i];
+            correct += args->correct[i];
+        }
+        args->totals[0] = loss;
+        args->totals[1] = correct;
+    }
+    return status;
 }

@@ -15,7 +15,8 @@ static fc_status crossentropy(const fc_op *op) {
                                                       .loss = a[4],
                                                       .dlogits = a[5],
                                                       .probs = a[6],
-                                                      .correct = a[7]});
+                                                      .correct = a[7],
+                                                      .totals = a[8]});
 }
 
 static fc_status batchnorm(const fc_op *op) {

@@ -256,15 +256,7 @@ def gather_rows(src: Any, indices: Any, *, out: Array, scale: float = 1.0) -> Ar
     array([[2. , 2.5],
            [0. , 0.5]], dtype=float32)
     """
-    src = np.asarray(src)
-    if src.dtype not in _SOURCES:
-        raise TypeError(
-            "Argument `src` must be an array of uint8, float32 or float64. "
-            f"Received: src.dtype={src.dtype}"
-        )
-    if src.ndim == 0:
-        raise ValueError("Argument `src` must have rows. Received: src.shape=()")
-    src = np.require(src, src.dtype.newbyteorder("="), ("C", "A"))
+    src = check_source(src)
     indices = np.asarray(indices)
     if indices.dtype.kind not in "iu":
         raise TypeError(
@@ -326,3 +318,16 @@ def sum_squares(x: Any) -> float:
     25.0
     """
     return _kernels.sum_squares(as_float_array(x, "x"))
+
+
+def check_source(src: Any) -> Array:
+    """`src` of :func:`gather_rows` as an array that the kernel can read."""
+    src = np.asarray(src)
+    if src.dtype not in _SOURCES:
+        raise TypeError(
+            "Argument `src` must be an array of uint8, float32 or float64. "
+            f"Received: src.dtype={src.dtype}"
+        )
+    if src.ndim == 0:
+        raise ValueError("Argument `src` must have rows. Received: src.shape=()")
+    return np.require(src, src.dtype.newbyteorder("="), ("C", "A"))

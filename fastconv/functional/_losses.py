@@ -11,6 +11,7 @@ from fastconv.functional._arrays import Array, as_float_array, check_shape, outp
 
 _BOOL = np.dtype(np.bool_)
 _INT64 = np.dtype(np.int64)
+_FLOAT64 = np.dtype(np.float64)
 
 
 def softmax(x: Any, *, out: Array | None = None) -> Array:
@@ -92,6 +93,8 @@ def softmax_crossentropy(
     dlogits: Array | None = None,
     probs: Array | None = None,
     correct: Array | None = None,
+    totals: Array | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Crossentropy of the softmax of `logits`, with its gradient, in one stable pass.
 
@@ -112,6 +115,10 @@ def softmax_crossentropy(
     correct : array of bool, optional
         (n,); receives whether the label (the first largest entry of a distribution) is the first
         largest logit. False for a row with a NaN.
+    totals : array of float64, optional
+        (2,); receives the sum of the losses and how many are correct. Needs `correct`.
+    out : array, optional
+        (n,); receives the result.
 
     Returns
     -------
@@ -155,9 +162,13 @@ def softmax_crossentropy(
         raise ValueError(
             "Arguments `dlogits` and `probs` must not share memory. Received: arrays that do"
         )
-    loss = np.empty(rows, logits.dtype)
+    if totals is not None:
+        output(totals, "totals", (2,), _FLOAT64, logits, *inputs)
+        if correct is None:
+            raise ValueError("Argument `totals` needs `correct`. Received: correct=None")
+    loss = output(out, "out", (rows,), logits.dtype, logits, *inputs)
     _kernels.softmax_crossentropy(
-        logits, sparse, targets, weights, loss, dlogits, probs, correct, rows, classes
+        logits, sparse, targets, weights, loss, dlogits, probs, correct, totals, rows, classes
     )
     return loss
 

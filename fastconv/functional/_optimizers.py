@@ -57,7 +57,7 @@ def sgd_update(
     >>> w
     array([0.999, 2.002])
     """
-    g = _check(w, g, m=m)
+    g = check_update(w, g, m=m)
     _kernels.sgd_update(
         w, g, m, learning_rate, momentum, nesterov, weight_decay * learning_rate, scale
     )
@@ -124,7 +124,7 @@ def rmsprop_update(
     if centered and mg is None:
         raise ValueError("Argument `mg` is needed if `centered`. Received: centered=True, mg=None")
     m, mg = m if momentum else None, mg if centered else None
-    g = _check(w, g, v=v, m=m, mg=mg)
+    g = check_update(w, g, v=v, m=m, mg=mg)
     decay = weight_decay * learning_rate
     _kernels.rmsprop_update(w, g, v, m, mg, learning_rate, rho, momentum, epsilon, decay, scale)
 
@@ -185,13 +185,13 @@ def adam_update(
     for name, slot in (("m", m), ("v", v)):
         if slot is None:
             raise ValueError(f"Argument `{name}` must be an array. Received: {name}=None")
-    g = _check(w, g, m=m, v=v, vhat=vhat)
+    g = check_update(w, g, m=m, v=v, vhat=vhat)
     _kernels.adam_update(
         w, g, m, v, vhat, learning_rate, beta_1, beta_2, epsilon, weight_decay, scale
     )
 
 
-def _check(w: Any, g: Any, **slots: Array | None) -> Array:
+def check_update(w: Any, g: Any, **slots: Array | None) -> Array:
     """Refuse arrays that cannot be updated together; `g` as an array."""
     if not isinstance(w, np.ndarray) or w.dtype not in _FLOATS:
         received = getattr(w, "dtype", type(w).__name__)

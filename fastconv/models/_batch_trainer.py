@@ -75,17 +75,26 @@ class BatchTrainer(Compiled):
             raise ValueError("Targets are needed to compute the loss. Received: y=None")
         with self._plans.borrow(shape, training, head.as_logits) as plan:
             y = plan.forward(plan.take(batch))
+            metrics.build(batch.y.shape, y.shape)
+            counted = None
+            if batch.weight is None and not metrics.need_predictions:
+                fused = head.fused(plan)
+                counted = fused.run(batch.y) if fused is not None else None
             y_pred = plan.predictions if head.as_logits else y
-            dy = plan.dy if training else None
-            loss = head(batch.y, y, batch.weight, dy, y_pred)
+            if counted is not None:
+                loss, correct = counted
+            else:
+                dy = plan.dy if training else None
+                loss = head(batch.y, y, batch.weight, dy, y_pred)
             loss += plan.penalty() + self._weight_penalty()
             if training:
                 plan.backward()
                 self._update()
             self._loss_total += loss * batch.size
             self._loss_count += batch.size
-            if metrics.any:
-                metrics.build(batch.y.shape, y_pred.shape)
+            if counted is not None:
+                metrics.update_counts(correct, batch.size)
+            else:
                 metrics.update(batch.y, y_pred, batch.weight)
 
     def _weight_penalty(self) -> float:

@@ -12,6 +12,8 @@ Array = NDArray[Any]
 
 _ACCURACY = ("accuracy", "acc")
 _CROSSENTROPY = ("crossentropy", "ce")
+#: Metrics that are the share of rows whose target is the first largest prediction.
+_COUNTED = (metrics.CategoricalAccuracy, metrics.SparseCategoricalAccuracy)
 
 
 def _kind(y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, ...]) -> str:
@@ -111,6 +113,19 @@ class CompiledMetrics:
     def metrics(self) -> list[Metric]:
         """The metric objects."""
         return [*self._groups[0], *self._groups[1]]
+
+    @property
+    def need_predictions(self) -> bool:
+        """Whether any metric needs more than the number of correct predictions."""
+        return bool(self._groups[1]) or any(
+            type(metric) not in _COUNTED for metric in self._groups[0]
+        )
+
+    def update_counts(self, correct: float, size: int) -> None:
+        """Take a batch into account of which so many predictions were correct."""
+        for metric in self._groups[0]:
+            metric.total += correct  # type: ignore[attr-defined]
+            metric.count += size  # type: ignore[attr-defined]
 
     def update(self, y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
         """Take a batch into account."""

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,18 @@ class Batch:
     y, weight : ndarray or None
     """
 
-    __slots__ = ("_rows", "_source", "size", "weight", "y")
+    __slots__ = ("_gather", "_rows", "_source", "size", "weight", "y")
 
     def __init__(
-        self, source: Array, rows: slice | Array | None, size: int, y: Any, weight: Any
+        self,
+        source: Array,
+        rows: slice | Array | None,
+        size: int,
+        y: Any,
+        weight: Any,
+        gather: Callable[[Array, Array], None] | None = None,
     ) -> None:
+        self._gather = gather
         self._source = source
         self._rows = rows
         self.size = size
@@ -51,12 +58,8 @@ class Batch:
     def fill(self, out: Array) -> Array:
         """Write the inputs to ``out``, cast to its type, and return it."""
         source, rows = self._source, self._rows
-        if (
-            isinstance(rows, np.ndarray)
-            and source.dtype.type in _GATHERED
-            and source.flags.c_contiguous
-        ):
-            functional.gather_rows(source, rows, out=out)
+        if self._gather is not None and isinstance(rows, np.ndarray):
+            self._gather(rows, out)
         else:
             out[...] = source if rows is None else source[rows]
         return out
@@ -92,6 +95,8 @@ class ArrayBatches:
                 f"Received: class_weight={class_weight}"
             )
         self.x, self.y = x, y
+        usable = x.dtype.type in _GATHERED and x.flags.c_contiguous and x.dtype.isnative
+        self._gather = functional.bind_gather_rows(x) if usable else None
         self.weight = sample_weight
         if class_weight is not None:
             self.weight = class_weights(class_weight, y)
@@ -126,6 +131,7 @@ class ArrayBatches:
                 stop - start,
                 None if self.y is None else self.y[rows],
                 None if self.weight is None else self.weight[rows],
+                self._gather,
             )
 
 

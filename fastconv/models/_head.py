@@ -16,6 +16,7 @@ from fastconv.losses import (
 )
 from fastconv.losses.crossentropy import integer_labels
 from fastconv.losses.loss import reduction_weights, same_rank
+from fastconv.models._fused_loss import FusedLoss, can_fuse
 
 Array = NDArray[Any]
 
@@ -49,11 +50,13 @@ class LossHead:
         if last.activity_regularizer is not None:
             ends_in = None
         self.as_logits = False
+        self._can_fuse = False
         self._run: Callable[..., float] = self._generic
         if type(loss) in _SOFTMAX_LOSSES and loss.axis == -1:  # type: ignore[attr-defined]
             self.as_logits = ends_in is activations.softmax and not loss.from_logits  # type: ignore[attr-defined]
             if self.as_logits or loss.from_logits:  # type: ignore[attr-defined]
                 self._run = self._softmax
+                self._can_fuse = weight == 1.0 and can_fuse(loss)
         elif type(loss) is BinaryCrossentropy and not loss.from_logits:
             self.as_logits = ends_in is activations.sigmoid
             if self.as_logits:
@@ -61,6 +64,13 @@ class LossHead:
                     True, loss.label_smoothing, loss.axis, loss.reduction, loss.name, loss.dtype
                 )
                 self._run = self._sigmoid
+
+    def fused(self, plan: Any) -> FusedLoss | None:
+        """Return the loss as a recorded call at the end of ``plan``, or None if it is none."""
+        if plan.fused_loss is None and self._can_fuse and len(plan.output_shape) == 2:
+            plan.fused_loss = FusedLoss(self.loss, plan.result, plan.dy)
+        found: FusedLoss | None = plan.fused_loss
+        return found
 
     def __call__(
         self,

@@ -16,6 +16,7 @@ from fastconv._variable import moves
 from fastconv.layers.layer import Layer, State, known_shape
 from fastconv.models._buffers import Workspace, aligned
 from fastconv.models._data import Batch
+from fastconv.models._fused_loss import FusedLoss
 from fastconv.models._passes import BackwardPass, ForwardPass, Node
 
 Array = NDArray[Any]
@@ -59,6 +60,8 @@ class Plan:
         #: Where the loss puts the predictions of a model without its last activation.
         self.predictions: Array = np.empty(0)
         self.dy: Array | None = None
+        #: Softmax and crossentropy of the output, once a head has asked for it.
+        self.fused_loss: FusedLoss | None = None
         self._workspace = workspace if workspace is not None else Workspace()
         self._requests = 2
         self._nodes: list[Node] = []
@@ -143,6 +146,11 @@ class Plan:
             self._advancing = [
                 node for node in self._nodes if type(node.layer).advance is not Layer.advance
             ]
+
+    @property
+    def result(self) -> Array:
+        """Where :meth:`forward` leaves the output unless it is told otherwise."""
+        return self._forward.result
 
     def take(self, batch: Batch) -> Array:
         """Return the inputs of ``batch`` for :meth:`forward`: where they are, or copied here."""

@@ -32,6 +32,8 @@ class Segment:
         self.variables = variables
         self.decays = decays
         self.slots: dict[str, Array] = {}
+        #: The optimizer's update of these arrays, bound on first use.
+        self.kernel: Callable[..., None] | None = None
         self._starts = {id(v): start for v, start in zip(variables, starts, strict=True)}
 
     def view(self, slot: Array, variable: Variable) -> Array:

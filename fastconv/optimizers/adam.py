@@ -86,18 +86,22 @@ class Adam(Optimizer):
         self._correction = math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
 
     def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        functional.adam_update(
-            segment.w,
-            segment.g,
-            segment.slots["momentum"],
-            segment.slots["velocity"],
-            segment.slots.get("velocity_hat"),
-            learning_rate=learning_rate * self._correction,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
-            weight_decay=self.decay_of(segment) * learning_rate,
-            scale=scale,
+        if segment.kernel is None:
+            slots = segment.slots
+            segment.kernel = functional.bind_adam_update(
+                segment.w,
+                segment.g,
+                slots["momentum"],
+                slots["velocity"],
+                slots.get("velocity_hat"),
+            )
+        segment.kernel(
+            learning_rate * self._correction,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+            self.decay_of(segment) * learning_rate,
+            scale,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastconv import _naming, _objects
-from fastconv._variable import Variable
+from fastconv._variable import Variable, moves
 from fastconv.optimizers._segments import Segment, cut
 from fastconv.optimizers._stepping import Stepping
 from fastconv.optimizers.schedules import LearningRateSchedule
@@ -133,6 +133,7 @@ class Optimizer(Stepping, _objects.Serializable):
         self._segments: list[Segment] = []
         self._trainable: list[Variable] = []
         self._seen: list[Any] = []
+        self._moves = -1
         self._slots: list[Variable] = []
         self._slot_homes: list[tuple[Variable, str]] = []
         self._own_variables: list[Variable] = []
@@ -262,6 +263,9 @@ class Optimizer(Stepping, _objects.Serializable):
 
     def follow(self) -> None:
         """Find the variables again if they have moved: another model may have taken them in."""
+        if self._moves == moves():
+            return
+        self._moves = moves()
         for variable, seen in zip(self._trainable, self._seen, strict=True):
             if variable.value is not seen:
                 self._lay_out()

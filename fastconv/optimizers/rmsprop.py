@@ -84,19 +84,22 @@ class RMSprop(Optimizer):
         return group
 
     def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        functional.rmsprop_update(
-            segment.w,
-            segment.g,
-            segment.slots["velocity"],
-            segment.slots.get("momentum"),
-            segment.slots.get("average_gradient"),
-            learning_rate=learning_rate,
-            rho=self.rho,
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            centered=self.centered,
-            weight_decay=self.decay_of(segment),
-            scale=scale,
+        if segment.kernel is None:
+            slots = segment.slots
+            segment.kernel = functional.bind_rmsprop_update(
+                segment.w,
+                segment.g,
+                slots["velocity"],
+                slots.get("momentum") if self.momentum else None,
+                slots.get("average_gradient") if self.centered else None,
+            )
+        segment.kernel(
+            learning_rate,
+            self.rho,
+            self.momentum,
+            self.epsilon,
+            self.decay_of(segment) * learning_rate,
+            scale,
         )
 
     def get_config(self) -> dict[str, Any]:

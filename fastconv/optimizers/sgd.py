@@ -83,16 +83,12 @@ class SGD(Optimizer):
         return group if self.momentum or group != ("momentum",) else ()
 
     def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        functional.sgd_update(
-            segment.w,
-            segment.g,
-            segment.slots.get("momentum"),
-            learning_rate=learning_rate,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.decay_of(segment),
-            scale=scale,
-        )
+        if segment.kernel is None:
+            segment.kernel = functional.bind_sgd_update(
+                segment.w, segment.g, segment.slots.get("momentum")
+            )
+        decay = self.decay_of(segment) * learning_rate
+        segment.kernel(learning_rate, self.momentum, self.nesterov, decay, scale)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
