@@ -13,6 +13,11 @@ cdef extern from *:
     void set_recorder(void *program) nogil
 
 
+# Arrays that `run` takes at most.
+cdef enum:
+    MOVING = 4
+
+
 # An argument of a record that lies in one of the arrays that the caller of `run` provides.
 cdef struct Moving:
     ptrdiff_t op
@@ -33,11 +38,20 @@ cdef class Program:
     cdef Moving *movings
     cdef ptrdiff_t moving_count
     cdef tuple moving
+    cdef ptrdiff_t bytes[MOVING]
     cdef list arrays
 
     def __init__(self, tuple moving=()):
+        cdef Py_buffer view
+        cdef int i
+        if len(moving) > MOVING:
+            raise ValueError(f"A program takes {MOVING} arrays at most. Received: {len(moving)}")
         self.moving = moving
         self.arrays = []
+        for i in range(len(moving)):
+            PyObject_GetBuffer(moving[i], &view, PyBUF_SIMPLE)
+            self.bytes[i] = view.len
+            PyBuffer_Release(&view)
 
     def __dealloc__(self):
         free(self.ops)
@@ -88,19 +102,19 @@ cdef class Program:
 
     def run(self, *arrays):
         """Run all calls, on `arrays` in place of `moving`: contiguous, of the same sizes in bytes."""
-        cdef Py_buffer views[4]
+        cdef Py_buffer views[MOVING]
         cdef int held = 0, i
         cdef ptrdiff_t m
         cdef Moving *moving
         cdef fc_status status
-        if len(arrays) != len(self.moving) or len(arrays) > 4:
+        if len(arrays) != len(self.moving):
             raise ValueError(f"Expected {len(self.moving)} arrays. Received: {len(arrays)}")
         try:
             for array in arrays:
                 PyObject_GetBuffer(array, &views[held], PyBUF_SIMPLE)
                 held += 1
-                if views[held - 1].len != self.moving[held - 1].nbytes:
-                    raise ValueError(f"Expected {self.moving[held - 1].nbytes} bytes. Received: {views[held - 1].len}")
+                if views[held - 1].len != self.bytes[held - 1]:
+                    raise ValueError(f"Expected {self.bytes[held - 1]} bytes. Received: {views[held - 1].len}")
             for m in range(self.moving_count):
                 moving = &self.movings[m]
                 self.ops[moving.op].arrays[moving.place] = <char *>views[moving.array].buf + moving.offset

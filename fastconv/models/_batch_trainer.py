@@ -12,6 +12,7 @@ from fastconv.layers.layer import Layer
 from fastconv.models._compiled import Compiled
 from fastconv.models._data import Batch, as_array, check_cardinality, class_weights
 from fastconv.models._head import LossHead
+from fastconv.models._plan import Plan
 from fastconv.models._plans import Plans
 
 Array = NDArray[Any]
@@ -73,7 +74,8 @@ class BatchTrainer(Compiled):
         metrics = self._compiled_metrics
         if batch.y is None or metrics is None:
             raise ValueError("Targets are needed to compute the loss. Received: y=None")
-        with self._plans.borrow(shape, training, head.as_logits) as plan:
+        plan = self._plans.take(shape, training, head.as_logits)
+        try:
             y = plan.forward(plan.take(batch))
             metrics.build(batch.y.shape, y.shape)
             counted = None
@@ -96,6 +98,8 @@ class BatchTrainer(Compiled):
                 metrics.update_counts(correct, batch.size)
             else:
                 metrics.update(batch.y, y_pred, batch.weight)
+        finally:
+            self._plans.give(plan)
 
     def _weight_penalty(self) -> float:
         total = 0.0
@@ -183,11 +187,19 @@ class BatchTrainer(Compiled):
         """Return the outputs for one batch."""
         return self._run(as_array(x, "x"), training=False)
 
+    def _plan(self, shape: tuple[int, ...], training: bool) -> Plan:
+        """Lend a plan for inputs of ``shape``, which is checked the first time."""
+        plan = self._plans.idle(shape, training)
+        if plan is None:
+            self._ensure_built_for(shape)
+            plan = self._plans.take(shape, training)
+        return plan
+
     def _run(self, x: Array, training: bool) -> Array:
         """Return a new array: the output for ``x``."""
-        batch = Batch(x, None, x.shape[0], None, None)
-        shape = self._fitted_shape(x.shape)
-        self._ensure_built_for(shape)
-        with self._plans.borrow(shape, training) as plan:
+        plan = self._plan(self._fitted_shape(x.shape), training)
+        try:
             out = np.empty(plan.output_shape, plan.dtype)
-            return plan.forward(plan.take(batch), out)
+            return plan.forward(plan.take_array(x), out)
+        finally:
+            self._plans.give(plan)

@@ -60,8 +60,11 @@ class Plan:
         #: Where the loss puts the predictions of a model without its last activation.
         self.predictions: Array = np.empty(0)
         self.dy: Array | None = None
+        #: The list of idle plans for the same shape that this one returns to.
+        self.home: list[Plan] | None = None
         #: Softmax and crossentropy of the output, once a head has asked for it.
         self.fused_loss: FusedLoss | None = None
+        self._input_dtype = np.dtype(dtype)
         self._workspace = workspace if workspace is not None else Workspace()
         self._requests = 2
         self._nodes: list[Node] = []
@@ -158,6 +161,12 @@ class Plan:
         if x is None:
             x = batch.fill(self.input.reshape(batch.x_shape))
         return x.reshape(self.input_shape)
+
+    def take_array(self, x: Array) -> Array:
+        """Return ``x`` for :meth:`forward`: where it is if its type and layout fit, or copied."""
+        if x.dtype == self._input_dtype and x.flags.c_contiguous and x.flags.aligned:
+            return x.reshape(self.input_shape)
+        return self.take(Batch(x, None, x.shape[0], None, None))
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         """Run all layers on ``x``.

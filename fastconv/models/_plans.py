@@ -1,8 +1,6 @@
 """The plans of a model: made on demand, lent out, given back."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -34,7 +32,7 @@ class Plans:
 
     def clear(self) -> None:
         """Drop all plans: the layers or what they train have changed."""
-        self._idle.clear()
+        self._idle = {}
         self._training_workspace = Workspace()
 
     def gather_weights(self) -> None:
@@ -52,23 +50,23 @@ class Plans:
         self.regularized = [v for v in variables if v.regularizer is not None]
         self.constrained = [v for v in trained if v.constraint is not None]
 
-    @contextmanager
-    def borrow(
-        self, shape: tuple[int, ...], training: bool, as_logits: bool = False
-    ) -> Iterator[Plan]:
-        """Lend the plan for a shape of input."""
-        key = (shape, training, as_logits)
-        with self._lock:
-            idle = self._idle.setdefault(key, [])
-            plan = idle.pop() if idle else None
-        if plan is None:
-            plan = self._make(shape, training, as_logits)
+    def idle(self, shape: tuple[int, ...], training: bool, as_logits: bool = False) -> Plan | None:
+        """Lend a plan for this shape of input if one is ready; `give` it back."""
+        plans = self._idle.get((shape, training, as_logits))
         try:
-            yield plan
-        finally:
-            with self._lock:
-                if len(idle) < _KEPT:
-                    idle.append(plan)
+            return plans.pop() if plans else None
+        except IndexError:  # another thread was faster
+            return None
+
+    def take(self, shape: tuple[int, ...], training: bool, as_logits: bool = False) -> Plan:
+        """Lend a plan for this shape of input, made if need be; `give` it back."""
+        return self.idle(shape, training, as_logits) or self._make(shape, training, as_logits)
+
+    def give(self, plan: Plan) -> None:
+        """Take a plan back. One that was made before the last :meth:`clear` is dropped."""
+        plans = plan.home
+        if plans is not None and len(plans) < _KEPT:
+            plans.append(plan)
 
     def _make(self, shape: tuple[int, ...], training: bool, as_logits: bool) -> Plan:
         model = self._model
@@ -82,9 +80,10 @@ class Plans:
         )
         if as_logits:
             plan.predictions = np.empty(plan.output_shape, plan.dtype)
+        key = (shape, training, as_logits)
         with self._lock:
-            if len(self._idle) > _KEPT:
-                for key in list(self._idle)[: len(self._idle) - _KEPT]:
-                    if not self._idle[key] or key != (shape, training, as_logits):
-                        del self._idle[key]
+            plan.home = self._idle.setdefault(key, [])
+            for old in list(self._idle)[: len(self._idle) - _KEPT]:
+                if old != key:
+                    del self._idle[old]
         return plan

@@ -283,8 +283,8 @@ class Trainer(BatchTrainer):
                 if begin is not None:
                     begin(step)
                 shape = self._fitted_shape(batch.x_shape)
-                self._ensure_built_for(shape)
-                with self._plans.borrow(shape, False) as plan:
+                plan = self._plan(shape, False)
+                try:
                     if whole is None and isinstance(data, ArrayBatches) and steps is None:
                         rows = data.x.shape[0]
                         whole = np.empty((rows, *plan.output_shape[1:]), plan.dtype)
@@ -294,6 +294,8 @@ class Trainer(BatchTrainer):
                     else:
                         out = whole[done : done + batch.size]
                     plan.forward(plan.take(batch), out)
+                finally:
+                    self._plans.give(plan)
                 done += batch.size
                 if calls.has("on_predict_batch_end"):
                     calls.on_predict_batch_end(step, {"outputs": out})
