@@ -13,7 +13,10 @@
 
 enum {
     BLOCK_PIXELS = 96,   /* of one task: the input of a block stays in the second-level cache */
-    OFFSET_MAX_DEPTH = 8 /* up to here the list of offsets beats the table of pointers */
+    RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
+    STEP_BYTES = 64 << 10, /* of weights in a step of the reduction */
+    STEP_MIN_ROWS = 64,    /* shorter steps pay for the tiles of one or two only */
+    OFFSET_MAX_DEPTH = 8   /* up to here the list of offsets beats the table of pointers */
 };
 
 /* One kernel element: where it reads, relative to the pixel's corner, and its index in w_hwio. */
@@ -43,6 +46,7 @@ typedef struct {
     void *packed;
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
+    int steps;              /* and that in steps of the reduction */
     const void *zero;
 
     int dot; /* few output channels: vectors run along the reduction */
@@ -125,13 +129,47 @@ static void run_dot(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const v
     }
 }
 
+/* A panel that is read from w_hwio where it is: its rows are far apart, in few cache sets. So the reduction goes in steps over what
+ * stays in the second-level cache, all panels before the next step, which is fetched meanwhile. One tap. */
+static void run_raw(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
+                    ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
+    const void *from[RAW_TILES * FC_MR_MAX];
+    const ptrdiff_t ldw = g->groups * g->k, step = fc_max(16, STEP_BYTES / (ldw * g->esize));
+    assert(g->taps == 1 && pixels <= RAW_TILES * FC_MR_MAX);
+    for (ptrdiff_t begin = 0; begin < g->depth; begin += step) {
+        const ptrdiff_t depth = fc_min(step, g->depth - begin);
+        for (ptrdiff_t m = 0; m < pixels; m++) from[m] = fc_at(rows[m], begin, g->esize);
+        for (ptrdiff_t i = first; i < last; i++) {
+            const fc_panel p = fc_panels_get(&g->panels, i);
+            if (p.columns < p.kernels->nr) continue;
+            panel_weights(g, group, &p, args);
+            args->w = fc_at(args->w, begin * ldw, g->esize);
+            args->depth = depth;
+            args->accumulate = begin > 0;
+            args->relu = g->activation == FC_RELU && begin + depth == g->depth;
+            for (ptrdiff_t m = 0, tile; m < pixels; m += tile) {
+                tile = fc_tile_rows(pixels - m, p.kernels->mr);
+                args->rows = from + m;
+                args->out = out + m;
+                args->ahead = m == 0 && begin + 2 * depth <= g->depth ? depth * ldw : 0;
+                p.kernels->gemm[tile](args);
+            }
+        }
+    }
+    args->depth = g->depth;
+    args->ahead = 0;
+    args->accumulate = 0;
+}
+
 /* All tiles of `pixels` pixels for panels first <= i < last. */
 static void run_panels(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                        ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
+    if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
     for (ptrdiff_t i = first; i < last && !g->dot; i++) {
         const fc_panel p = fc_panels_get(&g->panels, i);
+        if (g->steps && p.columns == p.kernels->nr) continue;
         panel_weights(g, group, &p, args);
         const fc_gemm_fn *const kernel = g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm;
         const ptrdiff_t mr = p.kernels->mr;
@@ -286,8 +324,10 @@ static fc_status run(igemm *g) {
     if (g->taps) tap_range(g);
     g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
     g->by_offset = g->taps > 0 && (g->dot || g->depth <= OFFSET_MAX_DEPTH);
-    /* Weights that few tiles use, or that lie as a panel anyway, are not worth packing. */
-    g->raw = !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= 8 * g->panels.main->mr);
+    const ptrdiff_t mr = g->panels.main->mr;
+    g->raw = !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
+    g->steps = g->raw && pixels <= RAW_TILES * mr && g->taps == 1 && !g->by_offset &&
+               (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? reduction(g) : 0;

@@ -35,6 +35,7 @@ typedef struct {
     ptrdiff_t band, bands, images;            /* output rows of a block, bands of an image, images of a block */
     ptrdiff_t blocks, chunks;
     int packed;                               /* dy is packed; otherwise read where it is */
+    int flat;                                 /* all pixels of a block are equally far apart: they make one line */
     ptrdiff_t x_size, dy_size, acc_size;      /* elements of the three buffers of a block or chunk */
     ptrdiff_t *offset;
     void *acc; /* [chunk][group][panel][rows][nr], and behind it [chunk][k of all groups] for db */
@@ -121,7 +122,7 @@ static void run_tiles(const wgrad *g, const part *p, const fc_panel *panel, ptrd
     const ptrdiff_t nr = panel->kernels->nr, mr = panel->kernels->mr;
     const int in_place = written_in_place(g, panel);
     fc_wgrad_args args = {
-        .x = x, .line = line, .lines = p->images * p->rows, .pixels = g->conv->ow, .step = g->conv->stride_w * g->ld,
+        .x = x, .line = line, .lines = g->flat ? 1 : p->images * p->rows, .pixels = g->flat ? p->pixels : g->conv->ow, .step = g->conv->stride_w * g->ld,
         .dy = fc_at(dy, panel->first * (g->packed ? p->pixels : 1), g->esize), .ld_dy = g->packed ? nr : g->conv->k,
         .ld_acc = in_place ? g->conv->k : nr, .accumulate = accumulate,
     };
@@ -271,6 +272,8 @@ static void plan(wgrad *g) {
         g->copy_w = conv->w;
         g->image_step = conv->h * conv->w * conv->c;
     }
+    g->flat = conv->stride_h == 1 && conv->stride_w == 1 && g->copy_w == conv->ow &&
+              (g->images == 1 || g->image_step == conv->oh * conv->ow * g->ld);
     const int one_panel = g->groups == 1 && fc_panels_count(&g->panels) == 1;
     g->packed = g->panels_width != g->k || (g->rows > RAW_MAX_ROWS && !one_panel);
     g->dy_size = g->packed ? g->images * g->band * conv->ow * g->panels_width : 0;

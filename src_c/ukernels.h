@@ -22,7 +22,8 @@ typedef struct {
     ptrdiff_t taps, depth;
     const ptrdiff_t *offset;
     const void *w;
-    ptrdiff_t ldw;
+    ptrdiff_t ldw, ahead; /* ahead: elements from w on to what will be read soon, or 0 */
+    int accumulate;       /* the sums go on from what is in out: all columns of it */
     const void *bias; /* or NULL */
     void *const *out;
     ptrdiff_t column;

@@ -123,6 +123,9 @@ _EXTREMES = [
     Conv("one-column", 1, 40, 1, 4, 8, (3, 1)),
     Conv("long-reduction", 1, 4, 4, 512, 16),
     Conv("many-filters", 1, 3, 3, 8, 260),
+    Conv("few-pixels", 7, 1, 1, 700, 136, (1, 1)),
+    Conv("few-tiles", 32, 1, 1, 300, 144, (1, 1)),
+    Conv("one-pixel", 1, 1, 1, 1300, 40, (1, 1)),
 ]
 
 # Few channels and one below, on and above a vector of images (2 to 16), or two of them.

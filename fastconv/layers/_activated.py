@@ -27,6 +27,11 @@ class ActivatedLayer(Layer):
         self._activator = Activator(self.activation)
 
     @property
+    def output_activation(self) -> str:
+        """Name of the activation of the output as the kernels know it, 'linear' if none does."""
+        return self._activator.epilogue
+
+    @property
     def ends_in(self) -> Any:
         """The activation function that makes the output."""
         return self.activation
@@ -56,7 +61,8 @@ class ActivatedLayer(Layer):
         activator.forward(z, y)
 
     def backward(self, dy: Array, dx: Array | None, state: State) -> None:
-        if not state.as_logits and not self._activator.is_linear:
+        done = state.as_logits or state.activation_absorbed
+        if not done and not self._activator.is_linear:
             self._activator.backward(dy, state.y, state.extra.get("z"))
         self.affine_backward(dy, dx, state)
 

@@ -25,6 +25,8 @@ class State:
         Input and output of the last forward pass.
     needs : tuple of str
         Which of 'dx', 'dw', 'db' a backward pass must compute.
+    activation_absorbed : bool
+        The next layer's backward pass includes the derivative of this layer's activation.
     as_logits : bool
         Leave out the final softmax or sigmoid: the loss computes it together with its gradient.
     """
@@ -44,6 +46,7 @@ class State:
         self.dtype = dtype
         self.allocate = allocate
         self.as_logits = as_logits
+        self.activation_absorbed = False
         self.needs: tuple[str, ...] = ("dx", "dw", "db")
         self.x: Array = np.empty(0)
         self.y: Array = np.empty(0)

@@ -345,6 +345,14 @@ class Layer(_objects.Serializable):
         """Return whether the output is the input's memory, at most in another shape."""
         return False
 
+    def absorbs(self, activation: str, state: State) -> bool:
+        """Return whether ``backward`` will include the derivative of the activation before it.
+
+        Called once, by a plan. It is asked of layers whose output is made of some of the input's
+        values unchanged: they have the derivative at hand for fewer elements.
+        """
+        return False
+
     def is_recordable(self, state: State) -> bool:
         """Return whether both passes only call ``functional`` on the arrays they are given.
 

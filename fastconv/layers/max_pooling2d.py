@@ -49,6 +49,10 @@ class MaxPooling2D(PoolingLayer):
             kind = np.uint8 if self.pool_size[0] * self.pool_size[1] <= 256 else np.int64
             state.extra["indices"] = state.allocate(state.output_shape, kind)
 
+    def absorbs(self, activation: str, state: State) -> bool:
+        state.extra["after_relu"] = activation == "relu"
+        return activation == "relu"
+
     def is_recordable(self, state: State) -> bool:
         return not state.training or state.extra["indices"].dtype == np.uint8
 
@@ -61,6 +65,9 @@ class MaxPooling2D(PoolingLayer):
 
     def backward(self, dy: Array, dx: Array | None, state: State) -> None:
         if dx is not None:
+            if state.extra.get("after_relu"):
+                # Only the winners receive a gradient, and their values are the output.
+                functional.activate_backward(dy, state.y, "relu", out=dy)
             functional.max_pool2d_backward(
                 dy, state.extra["indices"], state.input_shape, *self._window, out=dx
             )

@@ -16,6 +16,11 @@ from fastconv.layers.layer import Layer, State
 Array = NDArray[Any]
 
 
+def is_own(layer: Layer) -> bool:
+    """Return whether the layer's class is of this package: nothing of it is overridden."""
+    return type(layer).__module__.startswith("fastconv.layers.")
+
+
 class Node:
     """A layer's place in a plan: its state, its output and the gradients of output and input."""
 
@@ -34,8 +39,7 @@ class Node:
     @property
     def is_recordable(self) -> bool:
         """Whether a program may hold this layer's calls."""
-        own = type(self.layer).__module__.startswith("fastconv.layers.")
-        return own and self.layer.is_recordable(self.state)
+        return is_own(self.layer) and self.layer.is_recordable(self.state)
 
     def run_forward(self) -> None:
         """Run the layer from ``state.x`` to ``y``."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv._variable import moves
+from fastconv.layers._activated import ActivatedLayer
 from fastconv.layers.layer import Layer, State, known_shape
 from fastconv.models._buffers import Workspace, aligned
 from fastconv.models._data import Batch
@@ -131,6 +132,14 @@ class Plan:
             state.needs = ("dx", *weights) if needs_dx else weights
             if not needs_dx:
                 continue
+            before = nodes[i - 1]
+            if (
+                isinstance(before.layer, ActivatedLayer)
+                and before.layer.activity_regularizer is None
+            ):
+                before.state.activation_absorbed = node.layer.absorbs(
+                    before.layer.output_activation, state
+                )
             if node.is_view:
                 node.dx = node.dy.reshape(state.input_shape)
             elif node.layer.elementwise and state.input_shape == state.output_shape:

@@ -33,6 +33,14 @@ FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3
 }
 
 FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a) {
+    if (a->accumulate) {
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) acc[i][v] = v_load((const real *)a->out[i] + a->column + v * VL);
+        }
+        return;
+    }
     vec bias[3];
     FC_UNROLL(3)
     for (int v = 0; v < NV; v++) {
@@ -65,6 +73,7 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
     assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
     vec acc[FC_MR_MAX][3];
     NAME(gemm_init)(MR, NV, acc, a);
+    const ptrdiff_t ahead = a->ahead;
     /* The result is far from the last one in memory: it is fetched while the sums are made. */
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
@@ -82,6 +91,7 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
         FC_UNROLL(4)
         for (ptrdiff_t c = 0; c < depth; c++) {
             NAME(gemm_step)(MR, NV, x, c, w, acc);
+            if (ahead) __builtin_prefetch(w + ahead, 0, 2);
             w += ldw;
         }
     }
@@ -159,6 +169,13 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(3)
         for (int v = 0; v < NV; v++) acc[i][v] = a->accumulate ? v_load(out + i * ld_acc + v * VL) : v_zero();
+    }
+    /* The next tile's sums come from far away: they are fetched while these are made. */
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) {
+        FC_UNROLL(4)
+        for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64)
+            __builtin_prefetch((const char *)(out + (MR + i) * ld_acc) + byte, 1);
     }
     const real *x[FC_MR_MAX], *dy = a->dy;
     FC_UNROLL(12)
