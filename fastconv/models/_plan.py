@@ -18,7 +18,7 @@ from fastconv.layers.layer import Layer, State, known_shape
 from fastconv.models._buffers import Workspace, aligned
 from fastconv.models._data import Batch
 from fastconv.models._fused_loss import FusedLoss
-from fastconv.models._passes import BackwardPass, ForwardPass, Node
+from fastconv.models._passes import BackwardPass, ForwardPass, Node, is_own
 
 Array = NDArray[Any]
 
@@ -132,14 +132,7 @@ class Plan:
             state.needs = ("dx", *weights) if needs_dx else weights
             if not needs_dx:
                 continue
-            before = nodes[i - 1]
-            if (
-                isinstance(before.layer, ActivatedLayer)
-                and before.layer.activity_regularizer is None
-            ):
-                before.state.activation_absorbed = node.layer.absorbs(
-                    before.layer.output_activation, state
-                )
+            self._absorb_activation(nodes[i - 1], node)
             if node.is_view:
                 node.dx = node.dy.reshape(state.input_shape)
             elif node.layer.elementwise and state.input_shape == state.output_shape:
@@ -148,6 +141,18 @@ class Plan:
                 side = 1 - side
                 size = math.prod(state.input_shape)
                 node.dx = pair[side][:size].reshape(state.input_shape)
+
+    def _absorb_activation(self, before: Node, node: Node) -> None:
+        """Let a layer include the derivative of the activation before it, where it can."""
+        layer = before.layer
+        if (
+            isinstance(layer, ActivatedLayer)
+            and is_own(layer)
+            and is_own(node.layer)
+            and layer.activity_regularizer is None
+        ):
+            activation = layer.output_activation
+            before.state.activation_absorbed = node.layer.absorbs(activation, node.state)
 
     def _record(self) -> None:
         """Turn the passes into programs, for where the weights are now."""
