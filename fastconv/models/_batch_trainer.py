@@ -70,14 +70,18 @@ class BatchTrainer(Compiled):
     def _step(self, batch: Batch, training: bool) -> None:
         """Run one batch: forward, loss, metrics, and in training backward and update."""
         shape = self._fitted_shape(batch.x_shape)
-        head = self._prepare_training(shape)
-        metrics = self._compiled_metrics
-        if batch.y is None or metrics is None:
-            raise ValueError("Targets are needed to compute the loss. Received: y=None")
-        plan = self._plans.take(shape, training, head.as_logits)
+        head = self._head
+        plan = None if head is None else self._plans.idle(shape, training, head.as_logits)
+        if head is None or plan is None:
+            head = self._prepare_training(shape)
+            plan = self._plans.take(shape, training, head.as_logits)
         try:
+            metrics = self._compiled_metrics
+            if batch.y is None or metrics is None:
+                raise ValueError("Targets are needed to compute the loss. Received: y=None")
             y = plan.forward(plan.take(batch))
-            metrics.build(batch.y.shape, y.shape)
+            if not metrics.built:
+                metrics.build(batch.y.shape, y.shape)
             counted = None
             if batch.weight is None and not metrics.need_predictions:
                 fused = head.fused(plan)
@@ -88,7 +92,8 @@ class BatchTrainer(Compiled):
             else:
                 dy = plan.dy if training else None
                 loss = head(batch.y, y, batch.weight, dy, y_pred)
-            loss += plan.penalty() + self._weight_penalty()
+            if plan.is_penalized or self._plans.regularized:
+                loss += plan.penalty() + self._weight_penalty()
             if training:
                 plan.backward()
                 self._update()

@@ -92,17 +92,22 @@ class CompiledMetrics:
             for identifier in group:
                 _check(identifier)
         self._groups: list[list[Metric]] = [[], []]
-        self._built = False
+        self.built = False
+        #: Whether any metric needs more than the number of correct predictions.
+        self.need_predictions = True
 
     def build(self, y_true_shape: tuple[int, ...], y_pred_shape: tuple[int, ...]) -> None:
         """Make the metric objects for targets and predictions of these shapes."""
-        if self._built:
+        if self.built:
             return
         self._groups = [
             [_resolve(identifier, y_true_shape, y_pred_shape) for identifier in group]
             for group in self._identifiers
         ]
-        self._built = True
+        self.need_predictions = bool(self._groups[1]) or any(
+            type(metric) not in _COUNTED for metric in self._groups[0]
+        )
+        self.built = True
 
     @property
     def any(self) -> bool:
@@ -113,13 +118,6 @@ class CompiledMetrics:
     def metrics(self) -> list[Metric]:
         """The metric objects."""
         return [*self._groups[0], *self._groups[1]]
-
-    @property
-    def need_predictions(self) -> bool:
-        """Whether any metric needs more than the number of correct predictions."""
-        return bool(self._groups[1]) or any(
-            type(metric) not in _COUNTED for metric in self._groups[0]
-        )
 
     def update_counts(self, correct: float, size: int) -> None:
         """Take a batch into account of which so many predictions were correct."""

@@ -21,10 +21,12 @@ class Batch:
     Attributes
     ----------
     size : int
+    x_shape : tuple of int
+        Shape of the inputs.
     y, weight : ndarray or None
     """
 
-    __slots__ = ("_gather", "_rows", "_source", "size", "weight", "y")
+    __slots__ = ("_gather", "_rows", "_source", "size", "weight", "x_shape", "y")
 
     def __init__(
         self,
@@ -38,16 +40,12 @@ class Batch:
         self._gather = gather
         self._source = source
         self._rows = rows
+        self.x_shape = (size, *source.shape[1:])
         self.size = size
         self.y = y
         self.weight = weight
 
-    @property
-    def x_shape(self) -> tuple[int, ...]:
-        """Shape of the inputs."""
-        return (self.size, *self._source.shape[1:])
-
-    def view(self, dtype: str) -> Array | None:
+    def view(self, dtype: np.dtype[Any]) -> Array | None:
         """Return the inputs without a copy, or None if they are elsewhere or of another type."""
         if isinstance(self._rows, np.ndarray):
             return None

@@ -171,10 +171,13 @@ class Plan:
 
     def take(self, batch: Batch) -> Array:
         """Return the inputs of ``batch`` for :meth:`forward`: where they are, or copied here."""
-        x = batch.view(self.dtype)
-        if x is None:
-            x = batch.fill(self.input.reshape(batch.x_shape))
-        return x.reshape(self.input_shape)
+        x = batch.view(self._input_dtype)
+        if x is not None:
+            return x.reshape(self.input_shape)
+        batch.fill(
+            self.input if batch.x_shape == self.input_shape else self.input.reshape(batch.x_shape)
+        )
+        return self.input
 
     def take_array(self, x: Array) -> Array:
         """Return ``x`` for :meth:`forward`: where it is if its type and layout fit, or copied."""
@@ -207,6 +210,11 @@ class Plan:
             out[...] = y
             return out
         return y
+
+    @property
+    def is_penalized(self) -> bool:
+        """Whether any layer has a penalty on its output."""
+        return bool(self._penalized)
 
     def penalty(self) -> float:
         """Return the penalties on outputs of the last forward pass, per sample as Keras has it."""
