@@ -49,6 +49,7 @@ static void finish_plan(fc_winograd_plan *p) {
     p->tiles_w = fc_ceil_div(p->ow, p->m);
     p->tiles = p->n * p->tiles_h * p->tiles_w;
     const ptrdiff_t wide = p->kernels->panel[0].nr, narrow = p->kernels->panel[1].nr, rest = p->k % wide;
+    p->chunk = p->c < 96 ? 16 : p->c < 256 ? 32 : 64;
     p->lanes_c = fc_round_up(p->c, p->kernels->lanes);
     p->panels = fc_ceil_div(p->k, wide);
     p->width = p->k - rest + (rest == 0 ? 0 : rest <= narrow ? narrow : wide);
@@ -191,7 +192,7 @@ static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel
     const ptrdiff_t mr = p->kernels->mr, v_group = mr * p->lanes_c;
     v += c0 * mr;
     for (ptrdiff_t t = 0; t < count; t += mr, v += v_group, m += m_group)
-        panel->kernels->gemm[fc_min(mr, count - t)](v, u, c1 - c0, m, c0 > 0);
+        panel->kernels->gemm[fc_min(mr, count - t)](v, u, c1 - c0, p->chunk, m, c0 > 0);
 }
 
 /* Activations that the output transform does not know. */

@@ -15,6 +15,7 @@ typedef struct {
     ptrdiff_t n, h, w, c, oh, ow, k, pad_top, pad_left;
     ptrdiff_t tiles_h, tiles_w, tiles;
     ptrdiff_t lanes_c;       /* c rounded up to vectors */
+    ptrdiff_t chunk;         /* channels that are summed apart, so that the error stays below that of the direct sum */
     ptrdiff_t panels, width; /* output channels are cut into panels; the sum of their widths */
 } fc_winograd_plan;
 

@@ -74,8 +74,9 @@ typedef struct {
     void (*dw)(const fc_winograd_dw_args *args);
 } fc_winograd_transforms;
 
-/* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr. */
-typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, void *out, int accumulate);
+/* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr.
+ * Chunks of the sum, a multiple of the lanes each, are summed apart. */
+typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk, void *out, int accumulate);
 /* acc[i * nr + j] (+)= sum over t < depth of a[t * step + i] * d[t * nr + j]. */
 typedef void (*fc_winograd_wgrad_fn)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate);
 

@@ -1,8 +1,7 @@
 /* The matrix products between Winograd's transforms, FC_WINOGRAD_MR x NV vectors: see ukernels_winograd.h. One multiply-add
  * per product; chunks of the reduction are summed apart and then added up, for the transforms amplify the rounding errors
  * of these sums, which grow with their length. */
-#ifndef FC_WINOGRAD_CHANNELS
-#define FC_WINOGRAD_CHANNELS 16 /* of a chunk: a multiple of every VL */
+#ifndef FC_WINOGRAD_TILES
 #define FC_WINOGRAD_TILES 32    /* of a chunk of the weight gradient */
 #endif
 
@@ -41,12 +40,12 @@ FC_INLINE void NAME(winograd_flush)(const int MR, const int NV, vec acc[FC_MR_MA
     }
 }
 
-FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, real *const out,
-                                  int accumulate) {
+FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, const ptrdiff_t chunk,
+                                  real *const out, int accumulate) {
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
-        ptrdiff_t n = depth < FC_WINOGRAD_CHANNELS ? depth : FC_WINOGRAD_CHANNELS;
+        ptrdiff_t n = depth < chunk ? depth : chunk;
         depth -= n;
         for (; n >= VL; n -= VL, a += FC_WINOGRAD_MR * VL) {
             FC_UNROLL(8)
@@ -76,9 +75,9 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
 /* A function of each kind for every number of rows, and the panel's entry in the table. */
 #ifndef FC_WINOGRAD_FNS
 #define FC_WINOGRAD_FNS(mr, nv)                                                                                        \
-    static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, void *out,              \
-                                               int accumulate) {                                                       \
-        NAME(winograd_gemm)(mr, nv, a, u, depth, out, accumulate);                                                                 \
+    static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk,        \
+                                               void *out, int accumulate) {                                            \
+        NAME(winograd_gemm)(mr, nv, a, u, depth, chunk, out, accumulate);                                              \
     }                                                                                                                  \
     static void NAME(winograd_wgrad_##mr##x##nv)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth,        \
                                                  void *acc, int accumulate) {                                          \
