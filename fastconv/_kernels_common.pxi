@@ -42,6 +42,8 @@ cdef extern from "fastconv.h":
         double epsilon
     ctypedef enum fc_op_kind:
         FC_OP_CONV2D
+        FC_OP_CONV2D_PACK
+        FC_OP_CONV2D_PACKED
         FC_OP_CONV2D_BACKWARD_INPUT
         FC_OP_CONV2D_BACKWARD_WEIGHTS
         FC_OP_MAX_POOL2D

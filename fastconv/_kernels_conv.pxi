@@ -2,6 +2,7 @@
 
 cdef extern from "fastconv.h":
     int fc_conv2d_winograd_applies(const fc_conv2d *) nogil
+    ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *) nogil
 
 
 cdef class Conv2D:
@@ -49,6 +50,21 @@ cdef class Conv2D:
         cdef fc_op op = self.op
         op.kind = FC_OP_CONV2D
         submit(&op, (x, kernel, bias), (y,), "conv2d")
+
+    def packed_bytes(self):
+        """Bytes of packed weights, 0 if packing has no use."""
+        return fc_conv2d_packed_bytes(&self.op.of.conv)
+
+    def pack(self, kernel, packed):
+        cdef fc_op op = self.op
+        op.kind = FC_OP_CONV2D_PACK
+        submit(&op, (kernel,), (packed,), "pack_conv2d")
+
+    def forward_packed(self, x, packed, bias, y):
+        """The forward pass with what `pack` made of the kernel."""
+        cdef fc_op op = self.op
+        op.kind = FC_OP_CONV2D_PACKED
+        submit(&op, (x, packed, bias), (y,), "conv2d")
 
     def backward_input(self, dy, kernel, dx):
         cdef fc_op op = self.op

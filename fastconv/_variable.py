@@ -12,15 +12,31 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import _naming, config
 
-__all__ = ["Variable", "assign_all", "element_limit", "moves"]
+__all__ = ["Variable", "assign_all", "changed", "changes", "element_limit", "moved", "moves"]
 
-#: How often the memory of any variable was replaced, in a list of one.
-_moves = [0]
+#: How often the memory of any variable was replaced, and how often its content may have changed.
+_counts = [0, 0]
 
 
 def moves() -> int:
     """Return a number that changes whenever the value of any variable moves to other memory."""
-    return _moves[0]
+    return _counts[0]
+
+
+def changes() -> int:
+    """Return a number that changes whenever the value of any variable may have changed."""
+    return _counts[1]
+
+
+def moved() -> None:
+    """Note that recorded passes no longer hold."""
+    _counts[0] += 1
+    changed()
+
+
+def changed() -> None:
+    """Note that values were changed in place, through :attr:`Variable.memory` or a flat buffer."""
+    _counts[1] += 1
 
 
 #: Elements that may still be created, in a list of one; None for no limit.
@@ -67,6 +83,9 @@ class Variable(NDArrayOperatorsMixin):
 
     Attributes
     ----------
+    memory : ndarray
+        Where the value lies: a view of the model's flat buffer once the model is built. Whoever
+        writes to it calls :func:`changed`.
     grad : ndarray or None
         Where a backward pass puts the gradient.
 
@@ -106,7 +125,7 @@ class Variable(NDArrayOperatorsMixin):
                 f"The initializer must make an array of shape {tuple(shape)}. "
                 f"Received: shape={value.shape}"
             )
-        self._value: NDArray[Any] = np.ascontiguousarray(value).reshape(value.shape)
+        self._hold(np.ascontiguousarray(value).reshape(value.shape))
         self.grad: NDArray[Any] | None = None
         self.trainable = trainable
         self.name = name if name is not None else _naming.unique_name("variable")
@@ -118,16 +137,20 @@ class Variable(NDArrayOperatorsMixin):
         #: Takes the place of the value in NumPy expressions while a gradient is recorded.
         self.tensor: Any = None
 
+    def _hold(self, memory: NDArray[Any]) -> None:
+        self.memory = memory
+        self._value = memory.view()
+        self._value.flags.writeable = False
+
     @property
     def value(self) -> NDArray[Any]:
-        """The current value; a view of the model's flat buffer once the model is built."""
+        """The current value, read-only: :meth:`assign` changes it."""
         return self._value
 
     @value.setter
     def value(self, value: NDArray[Any]) -> None:
-        if value is not self._value:
-            self._value = value
-            _moves[0] += 1
+        self._hold(np.require(value, requirements=["C", "W"]).reshape(np.shape(value)))
+        moved()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -168,7 +191,8 @@ class Variable(NDArrayOperatorsMixin):
                 f"`variable.assign(value)` must match. variable.shape={self.shape}, "
                 f"Received: value.shape={array.shape}. Target variable: {self.name}"
             )
-        self.value[...] = array
+        self.memory[...] = array
+        changed()
 
     def assign_add(self, value: ArrayLike) -> None:
         """Add to the value."""

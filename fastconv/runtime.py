@@ -21,6 +21,7 @@ from typing import Any, SupportsIndex
 from fastconv import _cgroup, _kernels
 from fastconv._measure import measure_copy_bandwidth as measure_copy_bandwidth
 from fastconv._measure import measure_fma_peak as measure_fma_peak
+from fastconv._variable import moved
 
 _MAX_THREADS = 256
 
@@ -73,6 +74,7 @@ def set_isa(name: str) -> None:
     if name not in available:
         raise ValueError(f"Argument `name` must be one of {available}. Received: name={name!r}")
     _kernels.isa_select(_kernels.isa_names().index(name))
+    moved()
 
 
 def get_num_threads() -> int:

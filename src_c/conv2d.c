@@ -117,6 +117,31 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
     return status;
 }
 
+ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
+    check_conv(conv);
+    const int winograd = !is_depthwise(conv) && !fc_images_pay(conv) && use_winograd(conv);
+    return winograd ? (ptrdiff_t)fc_winograd_weights_bytes(conv) : 0;
+}
+
+fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w, void *packed) {
+    assert(fc_conv2d_packed_bytes(conv) > 0);
+    const unsigned saved = fc_fp_enter();
+    const fc_status status = fc_winograd_transform_weights(conv, w, packed);
+    fc_fp_leave(saved);
+    return status;
+}
+
+fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
+    assert(fc_conv2d_packed_bytes(conv) > 0);
+    const unsigned saved = fc_fp_enter();
+    const fc_status status = conv->layout == FC_NHWC
+                                 ? fc_winograd_forward_packed(conv, x, packed, bias, y)
+                                 : map_nchw(conv, fc_winograd_forward_packed, conv->h * conv->w, conv->c, conv->oh * conv->ow, conv->k,
+                                            x, packed, bias, y);
+    fc_fp_leave(saved);
+    return status;
+}
+
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     check_conv(conv);
     const unsigned saved = fc_fp_enter();

@@ -51,6 +51,12 @@ typedef struct {
 
 /* y = activation(x * w + bias). bias may be NULL. */
 fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w_hwio, const void *bias, void *y);
+/* The same with weights that were packed before, for many forward passes: bytes of what they are packed into (0: packing has no use
+ * for this convolution), packing, and the pass. Valid for the instruction set in use and for any n, h and w that the same algorithm
+ * serves. */
+ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv);
+fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w_hwio, void *packed);
+fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 /* dx from dy and w. */
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w_hwio, void *dx);
 /* dw and db from x and dy. Either may be NULL. */
@@ -156,6 +162,8 @@ fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void
  * parameters of its function, inputs first; where the function takes a size, it is `n`, or `rows` and `cols`. */
 typedef enum {
     FC_OP_CONV2D = 0,               /* x, w, bias; y */
+    FC_OP_CONV2D_PACK,              /* w; packed */
+    FC_OP_CONV2D_PACKED,            /* x, packed, bias; y */
     FC_OP_CONV2D_BACKWARD_INPUT,    /* dy, w; dx */
     FC_OP_CONV2D_BACKWARD_WEIGHTS,  /* x, dy; dw, db */
     FC_OP_MAX_POOL2D,               /* x; y, indices */

@@ -33,6 +33,10 @@ static fc_status run_one(const fc_op *op) {
     switch (op->kind) {
     case FC_OP_CONV2D:
         return fc_conv2d_forward(&op->of.conv, a[0], a[1], a[2], a[3]);
+    case FC_OP_CONV2D_PACK:
+        return fc_conv2d_pack(&op->of.conv, a[0], a[1]);
+    case FC_OP_CONV2D_PACKED:
+        return fc_conv2d_forward_packed(&op->of.conv, a[0], a[1], a[2], a[3]);
     case FC_OP_CONV2D_BACKWARD_INPUT:
         return fc_conv2d_backward_input(&op->of.conv, a[0], a[1], a[2]);
     case FC_OP_CONV2D_BACKWARD_WEIGHTS:

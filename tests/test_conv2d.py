@@ -11,7 +11,7 @@ from reference import DATA_FORMATS, THREADS, magnitude, random, same_bytes, to_f
 from tolerances import assert_within, function_bound, sum_bound, winograd_bound
 
 import fastconv
-from fastconv import reference, runtime
+from fastconv import functional, reference, runtime
 
 ACTIVATED = ["c3k4", "c15k16", "c16k17", "kernel5x5c1-valid", "kernel1x1c3-valid", "groups3-odd"]
 ACTIVATED += ["stride22k33-same", "large-odd"]
@@ -231,3 +231,36 @@ def test_examples_of_the_lecture(isa: str) -> None:
     np.testing.assert_array_equal(valid, [[27, 37], [57, 67]])
     same = fastconv.conv2d(x, kernel, padding="same")[0, :, :, 0]
     np.testing.assert_array_equal(same, [[27, 37, 17], [57, 67, 29], [20, 23, 8]])
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_packed_kernels_give_the_same_bytes(data_format: str, isa: str) -> None:
+    options = {"padding": "same", "data_format": data_format}
+    for shape, kernel_shape in [((2, 9, 7, 20), (3, 3, 20, 33)), ((1, 8, 8, 24), (5, 5, 24, 16))]:
+        x = np.random.default_rng(5).standard_normal(shape).astype("float32")
+        kernel = np.random.default_rng(5).standard_normal(kernel_shape).astype("float32")
+        bias = np.random.default_rng(5).standard_normal(kernel_shape[3]).astype("float32")
+        x = x if data_format == "channels_last" else np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        packed = functional.pack_conv2d(x.shape, kernel, **options)
+        if packed is None:
+            assert fastconv.runtime.isa() == "scalar"
+            continue
+        again = functional.pack_conv2d(x.shape, kernel, out=np.empty_like(packed), **options)
+        for each in (packed, again):
+            y = fastconv.conv2d(x, kernel, bias, activation="relu", packed=each, **options)
+            assert same_bytes(y, fastconv.conv2d(x, kernel, bias, activation="relu", **options))
+
+
+def test_packed_kernels_are_refused_where_they_do_not_fit() -> None:
+    x, kernel = np.ones((2, 8, 8, 16), "float32"), np.ones((3, 3, 16, 16), "float32")
+    packed = functional.pack_conv2d(x.shape, kernel)
+    assert packed is not None
+    assert functional.pack_conv2d(x.shape, kernel, strides=2) is None
+    with pytest.raises(ValueError, match="`packed` must have shape"):
+        fastconv.conv2d(x, kernel, packed=packed[1:])
+    with pytest.raises(TypeError, match="`packed` must have dtype uint8"):
+        fastconv.conv2d(x, kernel, packed=packed.view("float32"))
+    with pytest.raises(ValueError, match="takes no packed kernel"):
+        fastconv.conv2d(x, kernel, strides=2, packed=packed)
+    with pytest.raises(ValueError, match="`out` must have shape"):
+        functional.pack_conv2d(x.shape, kernel, out=packed[1:])

@@ -113,7 +113,7 @@ def test_gradients_agree_with_central_differences(name: str) -> None:
     plan.backward()
     rng = np.random.default_rng(9)
     for variable in model.trainable_weights:
-        flat, grad = variable.value.reshape(-1), variable.grad.reshape(-1)
+        flat, grad = variable.memory.reshape(-1), variable.grad.reshape(-1)
         for i in rng.choice(flat.size, min(flat.size, 6), replace=False):
             kept = flat[i]
             flat[i] = kept + STEP

@@ -26,6 +26,14 @@ def in_python(monkeypatch: pytest.MonkeyPatch) -> Any:
     return switch
 
 
+@pytest.fixture
+def restored_isa() -> Any:
+    """Put the instruction set back that was in use."""
+    isa = fastconv.runtime.isa()
+    yield
+    fastconv.runtime.set_isa(isa)
+
+
 def seed_like() -> list[layers.Layer]:
     return [
         layers.Input((12, 12, 1)),
@@ -188,6 +196,34 @@ def test_programs_follow_weights_that_move() -> None:
     assert not np.array_equal(before, after)
     expected = np.maximum(x @ part.kernel.numpy() + part.bias.numpy(), 0)
     np.testing.assert_allclose(after, expected, rtol=1e-6)
+
+
+def test_packed_kernels_follow_the_weights_and_the_instruction_set(restored_isa: None) -> None:
+    model = models.Sequential(
+        [layers.Input((8, 8, 16)), layers.Conv2D(16, 3, padding="same"), layers.Conv2D(16, 3)]
+    )
+    model.compile("sgd", "mse")
+    x = rng.random((4, 8, 8, 16), dtype="float32")
+
+    def expected() -> np.ndarray:
+        y = x
+        for layer in model.layers:
+            y = functional.conv2d(y, *layer.get_weights(), padding=layer.padding)
+        return y
+
+    for change in (
+        lambda: None,
+        lambda: model.layers[0].kernel.assign(model.layers[0].kernel.numpy() * 2),
+        lambda: model.set_weights([w + 1 for w in model.get_weights()]),
+        lambda: model.fit(x, np.ones((4, 6, 6, 16)), verbose=0),
+    ):
+        change()
+        np.testing.assert_array_equal(model(x), expected())
+    for isa in fastconv.runtime.available_isas():
+        fastconv.runtime.set_isa(isa)
+        np.testing.assert_array_equal(model(x), expected())
+    with pytest.raises(ValueError, match="read-only"):
+        model.layers[0].kernel.value[...] = 0
 
 
 def test_overridden_layers_are_not_recorded() -> None:

@@ -11,6 +11,7 @@ from fastconv.functional._conv import (
     conv2d_backward,
     depthwise_conv2d,
     depthwise_conv2d_backward,
+    pack_conv2d,
 )
 from fastconv.functional._dense import dense, dense_backward
 from fastconv.functional._elementwise import (
@@ -50,6 +51,7 @@ __all__ = [
     "gather_rows",
     "max_pool2d",
     "max_pool2d_backward",
+    "pack_conv2d",
     "rmsprop_update",
     "sgd_update",
     "softmax",

@@ -65,6 +65,7 @@ def as_tensor(layer: "Layer", x: Tensor, training: bool) -> Tensor:
     if not layer.trainable:
         state.needs = ("dx",)
     layer.prepare(state)
+    layer.refresh(state)
     layer.advance(state)
     state.y = np.empty(shape, layer.dtype)
     layer.forward(state.x, state.y, state)

@@ -162,8 +162,8 @@ class BatchNormalization(Layer):
         state.extra["statistics"] = (mean, variance)
         if batch:
             rest = 1 - self.momentum
-            self.moving_mean.value += rest * (mean - self.moving_mean.value)
-            self.moving_variance.value += rest * (variance - self.moving_variance.value)
+            self.moving_mean.assign_add(rest * (mean - self.moving_mean.value))
+            self.moving_variance.assign_add(rest * (variance - self.moving_variance.value))
 
     def backward(self, dy: Array, dx: Array | None, state: State) -> None:
         needs = ["dx"] if dx is not None else []

@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastconv import activations, constraints, functional, initializers, regularizers
+from fastconv import activations, constraints, functional, initializers, regularizers, runtime
 from fastconv._variable import Variable
 from fastconv.layers import _conv_arguments as arguments
 from fastconv.layers._activated import ActivatedLayer, wanted
@@ -167,9 +167,30 @@ class Conv2D(ActivatedLayer):
         )
         return arguments.image_shape(input_shape[0], size, self.filters, self.data_format)
 
+    def prepare(self, state: State) -> None:
+        super().prepare(state)
+        state.extra["packed"] = state.extra["packed_for"] = None
+
+    def refresh(self, state: State) -> None:
+        if state.training:
+            return
+        isa = runtime.isa()
+        kept = state.extra["packed"] if state.extra["packed_for"] == isa else None
+        state.extra["packed"] = functional.pack_conv2d(
+            state.input_shape, self.kernel.value, out=kept, **self._options
+        )
+        state.extra["packed_for"] = isa
+
     def affine(self, x: Array, y: Array, activation: str, state: State) -> None:
-        bias = self.bias.value if self.bias is not None else None
-        functional.conv2d(x, self.kernel.value, bias, activation=activation, out=y, **self._options)
+        functional.conv2d(
+            x,
+            self.kernel.value,
+            self.bias.value if self.bias is not None else None,
+            activation=activation,
+            packed=state.extra["packed"],
+            out=y,
+            **self._options,
+        )
 
     def affine_backward(self, dz: Array, dx: Array | None, state: State) -> None:
         dw, db = self.weight_gradients(self.kernel)

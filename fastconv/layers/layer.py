@@ -333,6 +333,7 @@ class Layer(_objects.Serializable):
         if self.is_view(state):
             return self.view(x, state).copy()
         self.prepare(state)
+        self.refresh(state)
         self.advance(state)
         state.y = np.empty(shape, self.dtype)
         self.forward(x, state.y, state)
@@ -361,6 +362,9 @@ class Layer(_objects.Serializable):
         are never recorded.
         """
         return False
+
+    def refresh(self, state: State) -> None:
+        """Compute anew what is kept in ``state`` and depends on weights that may have changed."""
 
     def advance(self, state: State) -> None:
         """Prepare for the next forward pass in training, such as by drawing random numbers."""

@@ -92,7 +92,7 @@ class Metric(_objects.Serializable):
     def reset_state(self) -> None:
         """Forget all batches."""
         for variable in self._variables:
-            variable.value[...] = 0
+            variable.memory[...] = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take a batch into account and return the figure."""

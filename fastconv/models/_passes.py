@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import regularizers
+from fastconv._variable import changes
 from fastconv.functional import Program
 from fastconv.layers.layer import Layer, State
 
@@ -74,6 +75,8 @@ class ForwardPass:
         self._last = next((node for node in reversed(nodes) if not node.is_view), None)
         moving = (x,) if output is None else (x, output)
         self._steps: list[Program | Node] = []
+        self._refreshing = [node for node in nodes if type(node.layer).refresh is not Layer.refresh]
+        self._refresh()
         #: Views of the input itself, which a penalty looks at.
         self._penalized_views: list[Node] = []
         is_input = True
@@ -101,6 +104,8 @@ class ForwardPass:
 
         ``out`` needs an `output` that it can take the place of.
         """
+        if self._changes != changes():
+            self._refresh()
         for node in self._penalized_views:
             node.state.y = x.reshape(node.state.output_shape)
         if self._last is None:
@@ -113,6 +118,12 @@ class ForwardPass:
             else:
                 self._run_node(step, x, out)
         return self.result if out is None else out
+
+    def _refresh(self) -> None:
+        """Let the layers compute anew what they keep of their weights."""
+        self._changes = changes()
+        for node in self._refreshing:
+            node.layer.refresh(node.state)
 
     def _run_node(self, node: Node, x: Array, out: Array | None) -> None:
         if node.reads_input:

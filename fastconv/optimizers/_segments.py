@@ -74,9 +74,8 @@ ALIGNMENT = 16
 def _segment(run: list[Variable], decays: bool) -> Segment:
     first, last = run[0], run[-1]
     if first.slot is None or last.slot is None:
-        first.value = np.ascontiguousarray(first.value).reshape(first.shape)
         first.grad = np.zeros_like(first.value)
-        return Segment(first.value.reshape(-1), first.grad.reshape(-1), run, [0], decays)
+        return Segment(first.memory.reshape(-1), first.grad.reshape(-1), run, [0], decays)
     values, grads, start = first.slot
     stop = last.slot[2] + last.size
     starts = [v.slot[2] - start for v in run if v.slot is not None]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import functional
-from fastconv._variable import Variable
+from fastconv._variable import Variable, changed
 from fastconv.optimizers._segments import Segment
 
 Array = NDArray[Any]
@@ -102,7 +102,7 @@ class Stepping:
         """Update all variables from ``variable.grad``."""
         self.follow()
         if self.gradient_accumulation_steps and not self._accumulated():
-            self.iterations.value += 1
+            self.iterations.memory += 1
             return
         rate = self.current_learning_rate()
         scale = 1.0
@@ -119,7 +119,8 @@ class Stepping:
             self.update(segment, rate, own)
         if self.use_ema:
             self._average()
-        self.iterations.value += 1
+        self.iterations.memory += 1
+        changed()
 
     def _accumulated(self) -> bool:
         """Add to the accumulators; return whether it is time to update, with the mean gradient."""
@@ -150,6 +151,7 @@ class Stepping:
             self.follow()
             for segment in self._segments:
                 segment.w[...] = segment.slots["average"]
+            changed()
 
     def decay_of(self, segment: Segment) -> float:
         """Return the weight decay that applies to a segment."""
