@@ -15,6 +15,8 @@ enum {
     BLOCK_PIXELS = 96,   /* of one task: the input of a block stays in the second-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     STEP_BYTES = 64 << 10, /* of weights in a step of the reduction */
+    LINE_PIXELS = 2,       /* so few take long lines of weights */
+    LINE_STEP = 64,        /* rows of them in a step */
     STEP_MIN_ROWS = 64,    /* shorter steps pay for the tiles of one or two only */
     OFFSET_MAX_DEPTH = 8   /* up to here the list of offsets beats the table of pointers */
 };
@@ -129,35 +131,50 @@ static void run_dot(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const v
     }
 }
 
-/* A panel that is read from w_hwio where it is: its rows are far apart, in few cache sets. So the reduction goes in steps over what
- * stays in the second-level cache, all panels before the next step, which is fetched meanwhile. One tap. */
+/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. */
+static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out,
+                      ptrdiff_t pixels) {
+    for (ptrdiff_t m = 0, tile; m < pixels; m += tile, args->ahead = 0) {
+        tile = fc_tile_rows(pixels - m, mr);
+        args->rows = rows + m;
+        args->out = out + m;
+        kernel[tile](args);
+    }
+}
+
+/* Panels that are read from w_hwio where they are: their rows are far apart, in few cache sets. So the reduction goes in steps over
+ * what stays in the caches, all panels before the next step, which is fetched meanwhile. A pixel or two take several panels at a
+ * time, for which the processor fetches by itself. One tap. */
 static void run_raw(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                     ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     const void *from[RAW_TILES * FC_MR_MAX];
-    const ptrdiff_t ldw = g->groups * g->k, step = fc_max(16, STEP_BYTES / (ldw * g->esize));
+    const ptrdiff_t ldw = g->groups * g->k, main_nr = g->panels.main->nr;
+    const ptrdiff_t line = FC_GEMM_LINE * g->kernels->gemm.lanes / main_nr, lines = pixels <= LINE_PIXELS ? line : 0;
+    const ptrdiff_t step = lines ? LINE_STEP : fc_max(16, STEP_BYTES / (ldw * g->esize));
     assert(g->taps == 1 && pixels <= RAW_TILES * FC_MR_MAX);
     for (ptrdiff_t begin = 0; begin < g->depth; begin += step) {
         const ptrdiff_t depth = fc_min(step, g->depth - begin);
         for (ptrdiff_t m = 0; m < pixels; m++) from[m] = fc_at(rows[m], begin, g->esize);
-        for (ptrdiff_t i = first; i < last; i++) {
+        for (ptrdiff_t i = first, count; i < last; i += count) {
             const fc_panel p = fc_panels_get(&g->panels, i);
+            count = lines && i + lines <= fc_min(last, g->panels.bulk) ? lines : 1;
             if (p.columns < p.kernels->nr) continue;
             panel_weights(g, group, &p, args);
             args->w = fc_at(args->w, begin * ldw, g->esize);
             args->depth = depth;
             args->accumulate = begin > 0;
             args->relu = g->activation == FC_RELU && begin + depth == g->depth;
-            for (ptrdiff_t m = 0, tile; m < pixels; m += tile) {
-                tile = fc_tile_rows(pixels - m, p.kernels->mr);
-                args->rows = from + m;
-                args->out = out + m;
-                args->ahead = m == 0 && begin + 2 * depth <= g->depth ? depth * ldw : 0;
-                p.kernels->gemm[tile](args);
+            if (count == 1) {
+                args->ahead = !lines && begin + 2 * depth <= g->depth ? depth * ldw : 0;
+                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);
+            } else {
+                args->columns = (int)(count * main_nr);
+                const fc_gemm_fn kernel[2] = {NULL, g->kernels->gemm.line};
+                run_tiles(kernel, 1, args, from, out, pixels);
             }
         }
     }
     args->depth = g->depth;
-    args->ahead = 0;
     args->accumulate = 0;
 }
 
@@ -171,14 +188,7 @@ static void run_panels(const igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
         const fc_panel p = fc_panels_get(&g->panels, i);
         if (g->steps && p.columns == p.kernels->nr) continue;
         panel_weights(g, group, &p, args);
-        const fc_gemm_fn *const kernel = g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm;
-        const ptrdiff_t mr = p.kernels->mr;
-        for (ptrdiff_t m = 0, tile; m < pixels; m += tile) {
-            tile = fc_tile_rows(pixels - m, mr);
-            args->rows = rows + m;
-            args->out = out + m;
-            kernel[tile](args);
-        }
+        run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
     }
     if (g->activation != FC_LINEAR && g->activation != FC_RELU && first < last) {
         const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;

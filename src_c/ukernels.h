@@ -39,6 +39,7 @@ typedef struct {
     fc_gemm_fn tile, row; /* mr rows, one row */
 } fc_dot_kernels;
 #define FC_DOT_MAX 4
+#define FC_GEMM_LINE 8
 
 /* One tile of a weight gradient: mr rows (taps x input channels) x nr output channels, summed over pixels,
  * acc[i * ld_acc + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * ld_dy + j]. */
@@ -68,6 +69,7 @@ typedef struct {
     const fc_panel_kernels *panel; /* widest first */
     int panels;
     int main_panel; /* index of the panel that wide layers are cut into */
+    fc_gemm_fn line;                /* one row, FC_GEMM_LINE vectors of columns, one tap */
     const fc_panel_kernels *narrow; /* a panel below the narrowest of these, or NULL */
     fc_dot_kernels dot[FC_DOT_MAX + 1]; /* entry [k] for k output channels, k > 0 */
     int lanes;

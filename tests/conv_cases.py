@@ -126,6 +126,8 @@ _EXTREMES = [
     Conv("few-pixels", 7, 1, 1, 700, 136, (1, 1)),
     Conv("few-tiles", 32, 1, 1, 300, 144, (1, 1)),
     Conv("one-pixel", 1, 1, 1, 1300, 40, (1, 1)),
+    Conv("one-line", 1, 1, 1, 300, 200, (1, 1)),
+    Conv("two-lines", 2, 1, 1, 130, 264, (1, 1)),
 ]
 
 # Few channels and one below, on and above a vector of images (2 to 16), or two of them.

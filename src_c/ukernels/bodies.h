@@ -18,6 +18,7 @@ const fc_ukernels NAME(ukernels) = {
     .gemm = {.panel = NAME(panels),
              .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]),
              .main_panel = FC_MAIN_PANEL,
+             .line = NAME(gemm_line),
              .narrow = FC_NARROW_PANEL,
              .dot = {FC_DOTS(FC_DOT_ENTRY)},
              .lanes = VL},
