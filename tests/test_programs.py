@@ -85,6 +85,10 @@ def every_kind() -> list[layers.Layer]:
     ]
 
 
+def scaled_images() -> list[layers.Layer]:
+    return [layers.Input((12, 12, 1)), layers.Rescaling(1 / 255), *seed_like()[1:]]
+
+
 def python_first_and_last() -> list[layers.Layer]:
     class Twice(layers.Layer):
         def call(self, x: Any) -> Any:
@@ -99,7 +103,7 @@ def python_first_and_last() -> list[layers.Layer]:
     ]
 
 
-ALL = [seed_like, shapes_like, every_kind, python_first_and_last]
+ALL = [seed_like, shapes_like, every_kind, scaled_images, python_first_and_last]
 
 
 def made(architecture: Any, loss: Any = None, optimizer: Any = "adam") -> models.Sequential:
@@ -115,6 +119,8 @@ def data(architecture: Any, rows: int = 50) -> tuple[np.ndarray, np.ndarray]:
     draw = np.random.default_rng(0)
     shape = (144,) if architecture is every_kind else (12, 12, 1)
     x = draw.random((rows, *shape), dtype="float32")
+    if architecture is scaled_images:
+        x = (255 * x).astype("uint8")
     y = draw.integers(0, 3, rows)
     return x, y if architecture is not python_first_and_last else np.eye(3)[y]
 

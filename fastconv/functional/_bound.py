@@ -15,8 +15,8 @@ from fastconv.functional._elementwise import check_source
 from fastconv.functional._optimizers import check_update
 
 
-def bind_gather_rows(src: Array) -> Callable[[Array, Array], None]:
-    """Return ``f(indices, out)``, which is ``gather_rows(src, indices, out=out)``.
+def bind_gather_rows(src: Array) -> Callable[[Array, Array, float], None]:
+    """Return ``f(indices, out, scale)``: ``gather_rows(src, indices, out=out, scale=scale)``.
 
     `indices` must be a contiguous int64 array of rows that exist, `out` a contiguous float32 or
     float64 array of so many rows.
@@ -25,15 +25,15 @@ def bind_gather_rows(src: Array) -> Callable[[Array, Array], None]:
     --------
     >>> import numpy as np
     >>> gather, out = bind_gather_rows(np.eye(3, dtype="uint8")), np.empty((1, 3), "float32")
-    >>> gather(np.array([2]), out)
+    >>> gather(np.array([2]), out, 0.5)
     >>> out
-    array([[0., 0., 1.]], dtype=float32)
+    array([[0. , 0. , 0.5]], dtype=float32)
     """
     src = check_source(src)
     row = math.prod(src.shape[1:])
 
-    def gather(indices: Array, out: Array) -> None:
-        _kernels.gather_rows(src, row, indices, 1.0, out)
+    def gather(indices: Array, out: Array, scale: float) -> None:
+        _kernels.gather_rows(src, row, indices, scale, out)
 
     return gather
 

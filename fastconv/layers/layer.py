@@ -346,6 +346,10 @@ class Layer(_objects.Serializable):
         """Return whether the output is the input's memory, at most in another shape."""
         return False
 
+    def input_scale(self) -> float | None:
+        """Return the factor of a layer that only multiplies, which a plan can do on the way in."""
+        return None
+
     def absorbs(self, activation: str, state: State) -> bool:
         """Return whether ``backward`` will include the derivative of the activation before it.
 

@@ -40,6 +40,9 @@ class Rescaling(Layer):
         self.check_input_shape(input_shape)
         return tuple(input_shape)
 
+    def input_scale(self) -> float | None:
+        return float(self._scale) if self._scale.ndim == 0 and not self._offset.any() else None
+
     def forward(self, x: Array, y: Array, state: State) -> None:
         np.multiply(x, self._scale, out=y)
         if self._offset.any():

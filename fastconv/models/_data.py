@@ -35,7 +35,7 @@ class Batch:
         size: int,
         y: Any,
         weight: Any,
-        gather: Callable[[Array, Array], None] | None = None,
+        gather: Callable[[Array, Array, float], None] | None = None,
     ) -> None:
         self._gather = gather
         self._source = source
@@ -53,14 +53,15 @@ class Batch:
         usable = part.dtype == dtype and part.flags.c_contiguous and part.flags.aligned
         return part if usable else None
 
-    def fill(self, out: Array) -> Array:
-        """Write the inputs to ``out``, cast to its type, and return it."""
+    def fill(self, out: Array, scale: float | None = None) -> None:
+        """Write the inputs to ``out``, cast to its type and multiplied by ``scale``."""
         source, rows = self._source, self._rows
         if self._gather is not None and isinstance(rows, np.ndarray):
-            self._gather(rows, out)
-        else:
-            out[...] = source if rows is None else source[rows]
-        return out
+            self._gather(rows, out, 1.0 if scale is None else scale)
+            return
+        out[...] = source if rows is None else source[rows]
+        if scale is not None:
+            out *= out.dtype.type(scale)
 
 
 class ArrayBatches:

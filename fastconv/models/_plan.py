@@ -68,6 +68,8 @@ class Plan:
         self._input_dtype = np.dtype(dtype)
         self._workspace = workspace if workspace is not None else Workspace()
         self._requests = 2
+        #: What the input is multiplied by when it is taken, in place of a first layer.
+        self._scale: float | None = None
         self._nodes: list[Node] = []
         self._penalized: list[Node] = []
         #: Stands for the output of a pass without training, which may lie elsewhere every time.
@@ -92,7 +94,9 @@ class Plan:
             last = i == len(layers) - 1
             state = State(self.training, shape, out, self.dtype, self._allocate, as_logits and last)
             layer.prepare(state)
-            if layer.is_view(state):
+            if i == 0 and is_own(layer):
+                self._scale = layer.input_scale()
+            if layer.is_view(state) or (i == 0 and self._scale is not None):
                 node = Node(layer, state, None)
             else:
                 if self.training:
@@ -171,17 +175,17 @@ class Plan:
 
     def take(self, batch: Batch) -> Array:
         """Return the inputs of ``batch`` for :meth:`forward`: where they are, or copied here."""
-        x = batch.view(self._input_dtype)
+        x = batch.view(self._input_dtype) if self._scale is None else None
         if x is not None:
             return x.reshape(self.input_shape)
-        batch.fill(
-            self.input if batch.x_shape == self.input_shape else self.input.reshape(batch.x_shape)
-        )
+        fits = batch.x_shape == self.input_shape
+        batch.fill(self.input if fits else self.input.reshape(batch.x_shape), self._scale)
         return self.input
 
     def take_array(self, x: Array) -> Array:
         """Return ``x`` for :meth:`forward`: where it is if its type and layout fit, or copied."""
-        if x.dtype == self._input_dtype and x.flags.c_contiguous and x.flags.aligned:
+        usable = x.dtype == self._input_dtype and x.flags.c_contiguous and x.flags.aligned
+        if usable and self._scale is None:
             return x.reshape(self.input_shape)
         return self.take(Batch(x, None, x.shape[0], None, None))
 
@@ -191,6 +195,7 @@ class Plan:
         Parameters
         ----------
         x : ndarray of the input's shape and dtype, C-contiguous
+            From :meth:`take` or :meth:`take_array`.
         out : ndarray, optional
             Where to put the output; otherwise it lies in the plan's memory and the next call
             overwrites it.
