@@ -33,12 +33,12 @@ int fc_winograd_applies(const fc_conv2d *conv) {
 }
 
 /* Measured with AVX2 and AVX-512 on one thread, for all three passes: with 4 full tiles Winograd takes 0.7 of the time of the
- * direct kernels and with hundreds of them 0.35 (3x3) or 0.5 (5x5), if there are 16 channels or more. With few outputs the
+ * direct kernels and with hundreds of them 0.35 (3x3) or 0.5 (5x5), if there are 16 channels or more; 8 channels 0.7. With few outputs the
  * transforms of the weights do not pay, with few outputs in a tile its products do not. */
 int fc_winograd_pays(const fc_conv2d *conv) {
     const ptrdiff_t m = FC_WINOGRAD_TILE + 1 - conv->kh, outputs = conv->n * conv->oh * conv->ow;
     const ptrdiff_t computed = conv->n * fc_round_up(conv->oh, m) * fc_round_up(conv->ow, m);
-    return conv->c >= 8 && conv->k >= 8 && conv->c * conv->k >= 128 && outputs >= 48 && outputs * (conv->kh == 3 ? 5 : 4) >= computed * 2;
+    return conv->c >= 6 && conv->k >= 6 && conv->c * conv->k >= 64 && outputs >= 48 && outputs * (conv->kh == 3 ? 5 : 4) >= computed * 2;
 }
 
 static void finish_plan(fc_winograd_plan *p) {
