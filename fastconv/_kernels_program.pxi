@@ -69,19 +69,29 @@ cdef class Program:
     def __exit__(self, *error):
         set_recorder(NULL)
 
+    def extend(self, Program other):
+        """Append the calls of another program, whose `moving` are among this one's."""
+        cdef ptrdiff_t i, first = self.count
+        cdef list places = [self.place_of(array) for array in other.moving]
+        for i in range(other.count):
+            self.add(&other.ops[i], other.arrays[i])
+        for i in range(other.moving_count):
+            self.add_moving(first + other.movings[i].op, other.movings[i].place, places[other.movings[i].array],
+                            other.movings[i].offset)
+
+    cdef int place_of(self, array) except -1:
+        cdef int i
+        for i in range(len(self.moving)):
+            if self.moving[i] is array:
+                return i
+        raise ValueError("An array that moves in the other program does not move in this one.")
+
     cdef int append(self, const fc_op *op, tuple arrays) except -1:
-        cdef fc_op *ops = <fc_op *>realloc(self.ops, (self.count + 1) * sizeof(fc_op))
-        if ops is NULL:
-            raise MemoryError("no memory for a program")
-        self.ops = ops
-        ops[self.count] = op[0]
-        self.arrays.append(arrays)
         cdef int i, j
         for i in range(len(self.moving)):
             for j in range(FC_OP_ARRAYS):
                 self.note_moving(op.arrays[j], j, i)
-        self.count += 1
-        return 0
+        return self.add(op, arrays)
 
     cdef int note_moving(self, void *p, int place, int array) except -1:
         """Remember `place` of the record at `count` if `p` lies in an array that moves."""
@@ -90,13 +100,24 @@ cdef class Program:
         cdef ptrdiff_t offset = <char *>p - <char *>view.buf
         cdef bint inside = p is not NULL and 0 <= offset < view.len
         PyBuffer_Release(&view)
-        if not inside:
-            return 0
+        return self.add_moving(self.count, place, array, offset) if inside else 0
+
+    cdef int add(self, const fc_op *op, tuple arrays) except -1:
+        cdef fc_op *ops = <fc_op *>realloc(self.ops, (self.count + 1) * sizeof(fc_op))
+        if ops is NULL:
+            raise MemoryError("no memory for a program")
+        self.ops = ops
+        ops[self.count] = op[0]
+        self.arrays.append(arrays)
+        self.count += 1
+        return 0
+
+    cdef int add_moving(self, ptrdiff_t op, int place, int array, ptrdiff_t offset) except -1:
         cdef Moving *movings = <Moving *>realloc(self.movings, (self.moving_count + 1) * sizeof(Moving))
         if movings is NULL:
             raise MemoryError("no memory for a program")
         self.movings = movings
-        movings[self.moving_count] = Moving(self.count, place, array, offset)
+        movings[self.moving_count] = Moving(op, place, array, offset)
         self.moving_count += 1
         return 0
 

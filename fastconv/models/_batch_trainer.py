@@ -75,34 +75,33 @@ class BatchTrainer(Compiled):
         if head is None or plan is None:
             head = self._prepare_training(shape)
             plan = self._plans.take(shape, training, head.as_logits)
+            plan.fuse(head.fused(plan.result, plan.dy if training else None))
         try:
             metrics = self._compiled_metrics
             if batch.y is None or metrics is None:
                 raise ValueError("Targets are needed to compute the loss. Received: y=None")
-            y = plan.forward(plan.take(batch))
             if not metrics.built:
-                metrics.build(batch.y.shape, y.shape)
+                metrics.build(batch.y.shape, plan.output_shape)
+            x = plan.take(batch)
             counted = None
             if batch.weight is None and not metrics.need_predictions:
-                fused = head.fused(plan)
-                counted = fused.run(batch.y) if fused is not None else None
-            y_pred = plan.predictions if head.as_logits else y
+                counted = plan.run_fused(x, batch.y)
             if counted is not None:
                 loss, correct = counted
+                metrics.update_counts(correct, batch.size)
             else:
-                dy = plan.dy if training else None
-                loss = head(batch.y, y, batch.weight, dy, y_pred)
+                y = plan.forward(x)
+                y_pred = plan.predictions if head.as_logits else y
+                loss = head(batch.y, y, batch.weight, plan.dy if training else None, y_pred)
+                metrics.update(batch.y, y_pred, batch.weight)
+                if training:
+                    plan.backward()
             if plan.is_penalized or self._plans.regularized:
                 loss += plan.penalty() + self._weight_penalty()
             if training:
-                plan.backward()
                 self._update()
             self._loss_total += loss * batch.size
             self._loss_count += batch.size
-            if counted is not None:
-                metrics.update_counts(correct, batch.size)
-            else:
-                metrics.update(batch.y, y_pred, batch.weight)
         finally:
             self._plans.give(plan)
 

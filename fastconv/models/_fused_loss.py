@@ -36,6 +36,12 @@ class FusedLoss:
         Where the plan puts them.
     dy : ndarray, optional
         Receives the gradient.
+
+    Attributes
+    ----------
+    target : ndarray
+        Stands for the labels or the one-hot rows in :attr:`program`.
+    program : Program
     """
 
     def __init__(self, loss: Loss, logits: Array, dy: Array | None) -> None:
@@ -44,20 +50,20 @@ class FusedLoss:
         self._shape = (rows,) if self._sparse else logits.shape
         self._dtype = _INT64 if self._sparse else logits.dtype
         self._totals = np.zeros(2)
-        target = np.zeros(self._shape, self._dtype)
-        self._program = functional.Program((target,))
-        with self._program:
+        self.target = np.zeros(self._shape, self._dtype)
+        self.program = functional.Program((self.target,))
+        with self.program:
             functional.softmax_crossentropy(
                 logits,
-                target,
+                self.target,
                 dlogits=dy,
                 correct=np.empty(rows, bool),
                 totals=self._totals,
                 out=np.empty(rows, logits.dtype),
             )
 
-    def run(self, y_true: Any) -> tuple[float, float] | None:
-        """Return the mean loss and the number of correct predictions.
+    def prepared(self, y_true: Any) -> Array | None:
+        """Return the targets as :attr:`program` takes them.
 
         None if ``y_true`` is anything but labels in range or one-hot rows of the right shape.
         """
@@ -76,6 +82,9 @@ class FusedLoss:
             target = np.ascontiguousarray(target)
         if self._sparse and functional.first_outside(target, self._classes) >= 0:
             return None
-        self._program.run(target)
+        return target
+
+    def result(self) -> tuple[float, float]:
+        """Return the mean loss and the number of correct predictions of the last run."""
         loss, correct = self._totals.tolist()
         return loss / self._shape[0], correct

@@ -65,12 +65,11 @@ class LossHead:
                 )
                 self._run = self._sigmoid
 
-    def fused(self, plan: Any) -> FusedLoss | None:
-        """Return the loss as a recorded call at the end of ``plan``, or None if it is none."""
-        if plan.fused_loss is None and self._can_fuse and len(plan.output_shape) == 2:
-            plan.fused_loss = FusedLoss(self.loss, plan.result, plan.dy)
-        found: FusedLoss | None = plan.fused_loss
-        return found
+    def fused(self, logits: Array, dy: Array | None) -> FusedLoss | None:
+        """Return the loss of a plan's output as a recorded call, or None if it is none."""
+        if self._can_fuse and logits.ndim == 2:
+            return FusedLoss(self.loss, logits, dy)
+        return None
 
     def __call__(
         self,

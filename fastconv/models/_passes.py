@@ -74,8 +74,12 @@ class ForwardPass:
         self._output = output
         self._last = next((node for node in reversed(nodes) if not node.is_view), None)
         moving = (x,) if output is None else (x, output)
-        self._steps: list[Program | Node] = []
-        self._refreshing = [node for node in nodes if type(node.layer).refresh is not Layer.refresh]
+        self.steps: list[Program | Node] = []
+        self._refreshing = [
+            node
+            for node in nodes
+            if type(node.layer).refresh is not Layer.refresh and not node.state.training
+        ]
         self._refresh()
         #: Views of the input itself, which a penalty looks at.
         self._penalized_views: list[Node] = []
@@ -92,10 +96,10 @@ class ForwardPass:
                 x = node.y
                 is_input = False
                 if node.is_recordable:
-                    with _open(self._steps, moving):
+                    with _open(self.steps, moving):
                         node.run_forward()
                 else:
-                    self._steps.append(node)
+                    self.steps.append(node)
             node.state.y = x
         self.result = x
 
@@ -112,12 +116,16 @@ class ForwardPass:
             self.result = x.reshape(self.result.shape)
             return self.result
         arrays = (x,) if self._output is None else (x, self._output if out is None else out)
-        for step in self._steps:
+        for step in self.steps:
             if isinstance(step, Program):
                 step.run(*arrays)
             else:
                 self._run_node(step, x, out)
         return self.result if out is None else out
+
+    def whole(self) -> Program | None:
+        """Return the pass if it is one program and needs nothing else from step to step."""
+        return _whole(self.steps) if not self._penalized_views and not self._refreshing else None
 
     def _refresh(self) -> None:
         """Let the layers compute anew what they keep of their weights."""
@@ -149,23 +157,31 @@ class BackwardPass:
 
     def __init__(self, nodes: list[Node], x: Array) -> None:
         self._batch_size = x.shape[0]
-        self._steps: list[Program | Node] = []
+        self.steps: list[Program | Node] = []
         for node in reversed(nodes):
             if node.is_view and node.layer.activity_regularizer is None:
                 continue
             if node.is_recordable and node.layer.activity_regularizer is None:
-                with _open(self._steps, (x,)):
+                with _open(self.steps, (x,)):
                     node.run_backward(self._batch_size)
             else:
-                self._steps.append(node)
+                self.steps.append(node)
+
+    def whole(self) -> Program | None:
+        """Return the pass if it is one program."""
+        return _whole(self.steps)
 
     def run(self, x: Array) -> None:
         """Compute all gradients."""
-        for step in self._steps:
+        for step in self.steps:
             if isinstance(step, Program):
                 step.run(x)
             else:
                 step.run_backward(self._batch_size)
+
+
+def _whole(steps: list[Program | Node]) -> Program | None:
+    return steps[0] if len(steps) == 1 and isinstance(steps[0], Program) else None
 
 
 def _open(steps: list[Program | Node], moving: tuple[Array, ...]) -> Program:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv import functional
 from fastconv._variable import moves
 from fastconv.layers._activated import ActivatedLayer
 from fastconv.layers.layer import Layer, State, known_shape
@@ -63,8 +64,8 @@ class Plan:
         self.dy: Array | None = None
         #: The list of idle plans for the same shape that this one returns to.
         self.home: list[Plan] | None = None
-        #: Softmax and crossentropy of the output, once a head has asked for it.
-        self.fused_loss: FusedLoss | None = None
+        self._fused: FusedLoss | None = None
+        self._whole: functional.Program | None = None
         self._input_dtype = np.dtype(dtype)
         self._workspace = workspace if workspace is not None else Workspace()
         self._requests = 2
@@ -167,6 +168,7 @@ class Plan:
             self._advancing = [
                 node for node in self._nodes if type(node.layer).advance is not Layer.advance
             ]
+        self.fuse(self._fused)
 
     @property
     def result(self) -> Array:
@@ -204,17 +206,52 @@ class Plan:
         -------
         ndarray
         """
+        self._begin(x)
+        y = self._forward.run(x, out)
+        if out is not None and y is not out:
+            out[...] = y
+            return out
+        return y
+
+    def _begin(self, x: Array) -> None:
         if self._moves != moves():
             self._record()
         if self.training:
             for node in self._advancing:
                 node.layer.advance(node.state)
         self._x = x
-        y = self._forward.run(x, out)
-        if out is not None and y is not out:
-            out[...] = y
-            return out
-        return y
+
+    def fuse(self, loss: FusedLoss | None) -> None:
+        """Let :meth:`run_fused` end in a loss made for :attr:`result` and :attr:`dy`."""
+        self._fused = loss
+        self._whole = None
+        forward, backward = self._forward.whole(), self._backward.whole() if self.training else None
+        if loss is not None and forward is not None and backward is not None:
+            self._whole = functional.Program((self.input, loss.target))
+            for part in (forward, loss.program, backward):
+                self._whole.extend(part)
+
+    def run_fused(self, x: Array, y_true: Any) -> tuple[float, float] | None:
+        """Run the forward pass, the loss and in training the backward pass.
+
+        Returns
+        -------
+        (float, float), or None
+            Loss and number of correct predictions; None if nothing was run because there is no
+            fused loss, or it is not for these targets.
+        """
+        target = None if self._fused is None else self._fused.prepared(y_true)
+        if target is None or self._fused is None:
+            return None
+        self._begin(x)
+        if self._whole is not None:
+            self._whole.run(x, target)
+        else:
+            self._forward.run(x)
+            self._fused.program.run(target)
+            if self.training:
+                self._backward.run(x)
+        return self._fused.result()
 
     @property
     def is_penalized(self) -> bool:
