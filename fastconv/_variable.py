@@ -238,7 +238,10 @@ class Variable(NDArrayOperatorsMixin):
         return id(self)
 
     def __repr__(self) -> str:
-        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+        return (
+            f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}, "
+            f"value={self.value}>"
+        )
 
 
 def _current(items: Any) -> list[Any]:

@@ -12,7 +12,7 @@ SIGNATURES = json.loads(keras_signatures.SIGNATURES.read_text())
 #: Arguments that belong to what is left out: quantization, other back ends, several outputs.
 ABSENT = {
     "layers.Dense": {"lora_rank", "lora_alpha", "quantization_config"},
-    "models.clone_model": {"input_tensors", "clone_function", "call_function", "recursive"},
+    "models.clone_model": {"call_function", "recursive"},
 }
 
 #: Where a default differs on purpose.

@@ -306,7 +306,7 @@ def test_overwriting_and_names(tmp_path) -> None:
         models.Sequential([layers.Dense(1)]).save(tmp_path / "a.keras")
     with pytest.raises(ValueError, match="File not found"):
         models.load_model(tmp_path / "none.keras")
-    with pytest.raises(ValueError, match="File not found"):
+    with pytest.raises(FileNotFoundError, match="File not found"):
         model.load_weights(tmp_path / "none.weights.h5")
     (tmp_path / "model.bin").write_bytes(b"")
     with pytest.raises(ValueError, match="format not supported"):

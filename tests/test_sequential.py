@@ -147,9 +147,13 @@ def test_the_shape_may_come_with_the_data() -> None:
     with pytest.raises(ValueError, match="isn't built"):
         model.count_params()
     assert model(np.zeros((2, 5, 5, 3))).shape == (2, 1)
-    assert model.input_shape == (None, 5, 5, 3)
+    assert model.input_shape == (2, 5, 5, 3)
+    assert model(np.zeros((3, 5, 5, 3))).shape == (3, 1)
     with pytest.raises(ValueError, match="Invalid input shape"):
         model(np.zeros((2, 6, 5, 3)))
+    predicting = models.Sequential([layers.Flatten()])
+    predicting.predict(np.zeros((2, 5, 5, 3)), verbose=0)
+    assert predicting.input_shape == (None, 5, 5, 3)
     assert models.Sequential([layers.Dense(2)]).build((None, 4)) is None
 
 

@@ -216,11 +216,15 @@ class CallbackList:
             raise AttributeError(f"'CallbackList' object has no attribute {name!r}")
         calls = self._hooks[name]
 
-        def call_all(*args: Any, **kwargs: Any) -> None:
+        def call_all(logs: Logs = None) -> None:
             for call in calls:
-                call(*args, **kwargs)
+                call(logs or {})
 
-        return call_all
+        def call_each(index: int, logs: Logs = None) -> None:
+            for call in calls:
+                call(index, logs or {})
+
+        return call_each if "epoch" in name or "batch" in name else call_all
 
     def __iter__(self) -> Any:
         return iter(self.callbacks)

@@ -110,6 +110,8 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save_weights(filepath, overwrite=True)
         else:
             self.model.save(filepath, overwrite=True)
+        if self.verbose > 0:
+            say(f"\nEpoch {epoch + 1}: finished saving model to {filepath}")
 
     def _improved(self, epoch: int, filepath: str, logs: Logs) -> bool:
         """Return whether the figure is the best so far; note and tell it."""

@@ -17,6 +17,7 @@ from fastconv._autodiff import Tensor, as_float, plain
 from fastconv._variable import Variable, assign_all
 from fastconv.layers import _recording
 from fastconv.layers._legacy import pop_input_shape
+from fastconv.layers._placed import Placed, noting
 from fastconv.layers._state import Shape, State, dtype_name, known_shape
 
 __all__ = ["Layer", "Shape", "State", "known_shape"]
@@ -24,7 +25,7 @@ __all__ = ["Layer", "Shape", "State", "known_shape"]
 Array = NDArray[Any]
 
 
-class Layer(_objects.Serializable):
+class Layer(Placed, _objects.Serializable):
     """Base of all layers, and of layers that users write.
 
     A layer of your own implements ``call(x)`` (or ``call(x, training)``) with NumPy functions, and
@@ -47,7 +48,7 @@ class Layer(_objects.Serializable):
 
     Attributes
     ----------
-    input_spec : int or None
+    ndim : int or None
         Number of axes of the input, with the batch.
     min_ndim : int or None
         The least number of axes, with the batch.
@@ -69,6 +70,11 @@ class Layer(_objects.Serializable):
     min_ndim: ClassVar[int | None] = None
     #: backward may write dx over dy, and forward y over x where x is not needed again.
     elementwise: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = noting(cls.__dict__["build"])  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -105,6 +111,7 @@ class Layer(_objects.Serializable):
         self._trainable = bool(trainable)
         self._weights: list[Variable] = []
         self._build_shape: Shape | None = None
+        self._last_input_shape: Shape | None = None
         self._last_output_shape: Shape | None = None
 
     # Weights
@@ -218,6 +225,12 @@ class Layer(_objects.Serializable):
         """The same as :attr:`non_trainable_weights`."""
         return self.non_trainable_weights
 
+    @property
+    def losses(self) -> list[float]:
+        """The penalties of the weights that training changes."""
+        penalized = [v for v in self.trainable_weights if v.regularizer is not None]
+        return [float(v.regularizer(v.value)) for v in penalized]  # type: ignore[misc]
+
     def get_weights(self) -> list[Array]:
         """Return copies of all weights."""
         return [variable.numpy() for variable in self.weights]
@@ -249,6 +262,7 @@ class Layer(_objects.Serializable):
 
     # Shapes
 
+    @noting
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of ``input_shape``, which begins with the batch."""
 
@@ -257,8 +271,6 @@ class Layer(_objects.Serializable):
         self.check_input_shape(input_shape)
         if not self.built:
             self.build(input_shape)
-            self._build_shape = tuple(input_shape)
-            self.built = True
 
     def check_input_shape(self, input_shape: Shape) -> None:
         """Raise ValueError if the number of axes does not suit the layer."""
@@ -411,15 +423,6 @@ class Layer(_objects.Serializable):
         if self._build_shape is None:
             return None
         return {"input_shape": list(self._build_shape)}
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the output in the model, the batch as None."""
-        if self._last_output_shape is None:
-            raise AttributeError(
-                f"The layer {self.name} has never been called and thus has no defined output."
-            )
-        return self._last_output_shape
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

@@ -18,7 +18,7 @@ class LeakyReLU(ActivationLayer):
     Raises
     ------
     ValueError
-        If it is None.
+        If it is negative or None.
 
     Examples
     --------
@@ -31,9 +31,9 @@ class LeakyReLU(ActivationLayer):
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
         super().__init__(**kwargs)
-        if negative_slope is None:
+        if negative_slope is None or negative_slope < 0:
             raise ValueError(
-                "The negative_slope value of a Leaky ReLU layer cannot be None. "
+                "The negative_slope value of a Leaky ReLU layer cannot be None or negative. "
                 f"Received: {negative_slope=}"
             )
         self.negative_slope = negative_slope

@@ -120,6 +120,8 @@ class MeanSquaredError(Loss):
 
     def gradient(self, y_true: ArrayLike, y_pred: Array, weights: Array) -> Array:
         true, pred = same_rank(self.prepare_labels(y_true), y_pred)
+        if true.shape != pred.shape:
+            return super().gradient(y_true, y_pred, weights)
         error = pred - true
         error *= weights[..., None] * error.dtype.type(2 / error.shape[-1])
         return np.asarray(error)

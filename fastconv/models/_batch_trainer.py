@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from fastconv import regularizers
 from fastconv._variable import Variable
 from fastconv.layers.layer import Layer
+from fastconv.models._arrays import as_array, check_cardinality, class_weights
 from fastconv.models._compiled import Compiled
-from fastconv.models._data import Batch, as_array, check_cardinality, class_weights
+from fastconv.models._data import Batch
 from fastconv.models._head import LossHead
 from fastconv.models._plan import Plan
 from fastconv.models._plans import Plans

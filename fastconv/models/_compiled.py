@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import losses, optimizers
+from fastconv._objects import Serializable
 from fastconv.models._compiled_metrics import CompiledMetrics
 from fastconv.models._head import LossHead
 from fastconv.models._plans import Plans
@@ -84,6 +85,10 @@ class Compiled:
         self._plans.clear()
         self.reset_metrics()
 
+    def compile_as(self, other: "Compiled") -> None:
+        """Compile as another model is compiled, with an optimizer and metrics of its own."""
+        self.compile(**{key: _anew(value) for key, value in other._compile_arguments.items()})
+
     def get_compile_config(self) -> dict[str, Any] | None:
         """Return the arguments of :meth:`compile` as plain values."""
         from fastconv._objects import serialize
@@ -128,6 +133,15 @@ class Compiled:
         loss = self._loss_total / self._loss_count if self._loss_count else 0.0
         results = {} if self._compiled_metrics is None else self._compiled_metrics.results()
         return dict(sorted({**results, "loss": float(np.float32(loss))}.items()))
+
+
+def _anew(value: Any) -> Any:
+    """Return ``value`` with its objects made anew from their configuration."""
+    if isinstance(value, list | tuple):
+        return [_anew(item) for item in value]
+    if isinstance(value, Serializable):
+        return type(value).from_config(value.get_config())
+    return value
 
 
 def _single(value: Any, name: str) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fastconv.callbacks import CallbackList, ProgbarLogger
-from fastconv.models._data import Batches, make_batches, unpack_x_y_sample_weight
+from fastconv.models._arrays import unpack_x_y_sample_weight
+from fastconv.models._data import Batches, make_batches
 
 
 class closing:

@@ -47,7 +47,7 @@ class Plans:
             self._flat = FlatParameters(variables)
             self.clear()
         trained = self._model.trainable_weights
-        self.regularized = [v for v in variables if v.regularizer is not None]
+        self.regularized = [v for v in trained if v.regularizer is not None]
         self.constrained = [v for v in trained if v.constraint is not None]
 
     def idle(self, shape: tuple[int, ...], training: bool, as_logits: bool = False) -> Plan | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastconv._variable import Variable
+from fastconv.layers._placed import KerasTensor
 from fastconv.layers.input_layer import InputLayer
 from fastconv.layers.layer import Layer, Shape
 from fastconv.models._head import LossHead
@@ -138,11 +139,19 @@ class LayerStack(Layer):
         return [v for layer in self.layers for v in layer.non_trainable_weights]
 
     @property
-    def input_shape(self) -> Shape:
-        """Shape of the input, the batch as None."""
-        if self._input_shape is None:
-            raise AttributeError(f"Sequential model '{self.name}' has no defined input shape yet.")
-        return self._input_shape
+    def inputs(self) -> list[KerasTensor]:
+        """The input, in a list of one."""
+        return [self.input]
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The output, in a list of one."""
+        return [self.output]
+
+    def _known(self, shape: Shape | None, what: str) -> Shape:
+        if shape is None:
+            raise AttributeError(f"Sequential model '{self.name}' has no defined {what} shape yet.")
+        return shape
 
     def _maybe_rebuild(self) -> None:
         """Build the model if the shape of its input is known."""
@@ -192,8 +201,8 @@ class LayerStack(Layer):
         shape: Shape = tuple(input_shape)
         for layer in self.layers:
             layer.ensure_built(shape)
-            shape = layer.compute_output_shape(shape)
-            layer._last_output_shape = shape
+            before, shape = shape, layer.compute_output_shape(shape)
+            layer._place(before, shape)
         dtypes = {leaf.dtype for leaf in self.leaves()}
         if len(dtypes) > 1:
             raise ValueError(
@@ -203,11 +212,8 @@ class LayerStack(Layer):
         self.dtype = dtypes.pop()
         self._input_shape = tuple(input_shape)
         self._build_shape = self._input_shape
-        self._last_output_shape = shape
-        for layer in self.layers:
-            for variable in layer.weights:
-                if not variable.path.startswith(f"{self.name}/"):
-                    variable.path = f"{self.name}/{variable.path}"
+        self._place(self._input_shape, shape)
+        _set_paths(self, "")
         self.built = True
         self._plans.clear()
         self._head = None
@@ -215,12 +221,15 @@ class LayerStack(Layer):
 
     def ensure_built(self, input_shape: Shape) -> None:
         if not self.built:
-            self.build((None, *input_shape[1:]))
+            self.build(input_shape)
         else:
             self._check_sizes(input_shape)
 
     def _ensure_built_for(self, shape: tuple[int, ...]) -> None:
-        self.ensure_built(shape)
+        if self.built:
+            self._check_sizes(shape)
+        else:
+            self.build((None, *shape[1:]))
 
     def _check_sizes(self, shape: Shape) -> None:
         wanted = self._input_shape or ()
@@ -250,3 +259,13 @@ class LayerStack(Layer):
         for layer in self.layers:
             shape = layer.compute_output_shape(shape)
         return shape
+
+
+def _set_paths(layer: Layer, prefix: str) -> None:
+    """Name the weights of ``layer`` by the layers that they are in, from the model down."""
+    path = f"{prefix}{layer.name}/"
+    for variable in layer.own_weights if not isinstance(layer, LayerStack) else ():
+        variable.path = f"{path}{variable.name}"
+    parts = layer.layers if isinstance(layer, LayerStack) else [p for _, p in layer.sublayers()]
+    for part in parts:
+        _set_paths(part, path)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastconv import _objects
 from fastconv._autodiff import Tensor, as_float
 from fastconv.layers.layer import Layer, Shape
-from fastconv.models._data import as_array
+from fastconv.models._arrays import as_array
 from fastconv.models._stack import LayerStack
 from fastconv.models._summary import print_summary
 from fastconv.models.trainer import Trainer
@@ -78,7 +78,10 @@ class Sequential(LayerStack, Trainer):
         """
         if isinstance(x, Tensor):
             return self.call(x, training=training)  # type: ignore[no-any-return]
-        return self._run(as_array(as_float(x), "x"), training)
+        array = as_array(as_float(x), "x")
+        if not self.built:
+            self.build(array.shape)
+        return self._run(array, training)
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Return the output of all layers, one by one."""
@@ -172,10 +175,15 @@ class Sequential(LayerStack, Trainer):
         return model
 
     def to_json(self, **kwargs: Any) -> str:
-        """Return the architecture as JSON; ``kwargs`` go to ``json.dumps``."""
+        """Return the architecture and the arguments of ``compile`` as JSON.
+
+        ``kwargs`` go to ``json.dumps``.
+        """
         import json
 
-        return json.dumps(_objects.serialize(self), **kwargs)
+        from fastconv.saving import model_config
+
+        return json.dumps(model_config(self), **kwargs)
 
     def save(
         self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any

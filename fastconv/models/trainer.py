@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv.callbacks import CallbackList, History
+from fastconv.models._arrays import as_count
 from fastconv.models._batch_trainer import BatchTrainer
 from fastconv.models._data import ArrayBatches, Batches, make_batches, split_validation
 from fastconv.models._interrupt import DeferredInterrupt
@@ -92,6 +93,8 @@ class Trainer(BatchTrainer):
             If the model is not compiled or the arguments do not fit together.
         """
         self._check_compiled("fit")
+        epochs = as_count(epochs, "epochs")
+        initial_epoch = as_count(initial_epoch, "initial_epoch")
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_validation(
                 (x, y, sample_weight), validation_split

@@ -1,9 +1,11 @@
 """Nadam."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fastconv._variable import Variable
 from fastconv.optimizers._segments import Segment
 from fastconv.optimizers.optimizer import Optimizer
 
@@ -67,22 +69,22 @@ class Nadam(Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
-        self._product = (0, 1.0)
+        #: The product of the momentum's warm-up over all updates; Keras's files hold it too.
+        self._product = Variable(1.0, trainable=False, name="u_product")
+
+    def build(self, variables: Sequence[Variable]) -> None:
+        if not self.built:
+            self._own_variables.append(self._product)
+        super().build(variables)
 
     def _warmup(self, step: int) -> float:
         return float(self.beta_1 * (1.0 - 0.5 * 0.96**step))
 
     def before_update(self) -> None:
-        t = int(self.iterations.value) + 1
-        last, product = self._product
-        if last > t:
-            last, product = 0, 1.0
-        for step in range(last + 1, t + 1):
-            product *= self._warmup(step)
-        self._product = (t, product)
+        self._product.assign(self._product * self._warmup(int(self.iterations.value) + 1))
 
     def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        t, product = self._product
+        t, product = int(self.iterations.value) + 1, float(self._product)
         u, u_next = self._warmup(t), self._warmup(t + 1)
         w, g = segment.w, segment.g
         m, v = segment.slots["momentum"], segment.slots["velocity"]

@@ -128,6 +128,7 @@ class Optimizer(Stepping, _objects.Serializable):
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
         self.iterations = Variable(0, dtype="int64", trainable=False, name="iteration")
+        self.iterations.path = f"{self.name}/iteration"
         self._learning_rate: Any = None
         self._set_learning_rate(learning_rate)
         self._segments: list[Segment] = []
@@ -157,6 +158,7 @@ class Optimizer(Stepping, _objects.Serializable):
         self._learning_rate = Variable(
             float(value), dtype="float32", trainable=False, name="learning_rate"
         )
+        self._learning_rate.path = f"{self.name}/learning_rate"
 
     @property
     def learning_rate(self) -> Any:

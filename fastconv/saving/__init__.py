@@ -17,6 +17,7 @@ from fastconv._objects import (
     serialize,
 )
 from fastconv.saving import _archive, _hdf5, _legacy_h5, _safetensors, _tree
+from fastconv.saving._archive import model_config, model_from_config, parse_json
 from fastconv.saving._atomic import replacing
 
 __all__ = [
@@ -27,6 +28,9 @@ __all__ = [
     "get_registered_object",
     "load_model",
     "load_weights",
+    "model_config",
+    "model_from_config",
+    "parse_json",
     "register_keras_serializable",
     "save_model",
     "save_weights",
@@ -204,14 +208,16 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If there is no such file, it is damaged or does not fit.
+        If it is damaged or does not fit.
     """
     path = _path(filepath)
     if kwargs:
         raise ValueError(f"Invalid keyword arguments: {kwargs}")
     if not os.path.isfile(path):
-        raise ValueError(f"File not found: filepath={filepath}.")
+        raise FileNotFoundError(f"File not found. Received: filepath={filepath}")
     if not model.built:
         raise ValueError(
             f"Unable to load weights into model {model.name!r} before it is built: give the first "

@@ -21,20 +21,45 @@ _MOST_GROWTH = 200
 _HARMLESS = 64 * 2**20
 
 
+def model_config(model: Any) -> dict[str, Any]:
+    """Return the architecture, the input's shape and the arguments of ``compile``."""
+    config: dict[str, Any] = _objects.serialize(model)
+    for key, part in (
+        ("build_config", model.get_build_config()),
+        ("compile_config", model.get_compile_config()),
+    ):
+        if part is not None:
+            config[key] = part
+    return config
+
+
+def model_from_config(
+    config: Any, custom_objects: dict[str, Any] | None, compile: bool, origin: str
+) -> Any:
+    """Return the model that :func:`model_config` wrote down, its weights drawn anew.
+
+    Raises
+    ------
+    ValueError
+        If it is no Sequential model, or names unknown classes.
+    """
+    model = _objects.deserialize(config, "keras", custom_objects)
+    model = as_model(model, config, origin)
+    build_config = config.get("build_config")
+    if not model.built and isinstance(build_config, dict) and build_config.get("input_shape"):
+        model.build(tuple(build_config["input_shape"]))
+    if compile and config.get("compile_config"):
+        compile_from_config(model, config["compile_config"], custom_objects)
+    return model
+
+
 def save(model: Any, filepath: str, overwrite: bool) -> None:
     """Write a model to a ``.keras`` file."""
-    config = _objects.serialize(model)
-    build_config = model.get_build_config()
-    if build_config is not None:
-        config["build_config"] = build_config
-    compile_config = model.get_compile_config()
-    if compile_config is not None:
-        config["compile_config"] = compile_config
     metadata = {
         "keras_version": KERAS_VERSION,
         "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S"),
     }
-    text = json.dumps(config)
+    text = json.dumps(model_config(model))
     with replacing(filepath, overwrite) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(_METADATA, json.dumps(metadata))
         archive.writestr(_CONFIG, text)
@@ -56,14 +81,7 @@ def load(filepath: str, custom_objects: dict[str, Any] | None, compile: bool) ->
     config = parse_json(parts[_CONFIG], filepath)
     weights = parts[_WEIGHTS]
     with weight_limit(len(weights)):
-        model = _objects.deserialize(config, "keras", custom_objects)
-    model = as_model(model, config, filepath)
-    build_config = config.get("build_config")
-    if not model.built and isinstance(build_config, dict) and build_config.get("input_shape"):
-        with weight_limit(len(weights)):
-            model.build(tuple(build_config["input_shape"]))
-    if compile and config.get("compile_config"):
-        compile_from_config(model, config["compile_config"], custom_objects)
+        model = model_from_config(config, custom_objects, compile, filepath)
     with _hdf5.reading(weights, filepath) as tree:
         _tree.read(model, tree, filepath)
         if model.compiled:
