@@ -1,17 +1,14 @@
-"""The same small programs for Keras and for fastconv, and what Keras gave for them.
+"""The same small programs for Keras and for fastconv.
 
-Every case is a function of the package (``keras`` or ``fastconv``) that returns numbers. With Keras
-installed, ``KERAS_BACKEND=jax python tests/keras_cases.py`` writes both files anew.
+Every case is a function of the package (``keras`` or ``fastconv``) that returns numbers; what Keras
+gave for them stands in ``keras_golden``.
 """
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-VALUES = Path(__file__).with_name("keras_values.json")
 Case = Callable[[Any], Any]
 
 _rng = np.random.default_rng(3)
@@ -217,13 +214,6 @@ _TRAINED: dict[str, Case] = {
 }
 
 
-def numbers(value: Any) -> list[float]:
-    """Return all numbers in nested lists and arrays, flat."""
-    if isinstance(value, list | tuple):
-        return [number for item in value for number in numbers(item)]
-    return [float(f"{number:.8g}") for number in np.asarray(value, np.float64).ravel()]
-
-
 def _collected(metric: Any, true: Any, pred: Any) -> Any:
     metric.update_state(true[:2], pred[:2])
     metric.update_state(true[2:], pred[2:])
@@ -251,7 +241,7 @@ def _optimizer_case(make: Case) -> Case:
     return case
 
 
-def _set_weights(model: Any) -> None:
+def set_weights(model: Any) -> None:
     """Give a model or a layer the same weights in both packages."""
     model.set_weights(
         [
@@ -266,7 +256,7 @@ def _layer_case(make: Case) -> Case:
     def case(k: Any) -> Any:
         layer = make(k.layers)
         layer.build(IMAGES.shape) if not hasattr(layer, "ensure_built") else layer(IMAGES)
-        _set_weights(layer)
+        set_weights(layer)
         return np.array(layer(IMAGES))
 
     return case
@@ -300,7 +290,7 @@ def network(k: Any, data_format: str = "channels_last") -> Any:
             layers.Dense(5, activation="softmax", kernel_constraint=k.constraints.MaxNorm(1.0)),
         ]
     )
-    _set_weights(model)
+    set_weights(model)
     return model
 
 
@@ -382,18 +372,3 @@ def cases() -> dict[str, Case]:
     for name in ("sgd momentum", "adam", "rmsprop"):
         found[f"training channels_first: {name}"] = _training_case(_TRAINED[name], "channels_first")
     return found
-
-
-def main() -> None:
-    """Write the values and the signatures that Keras has."""
-    import keras
-    import keras_signatures
-
-    keras_signatures.write(keras)
-    values = {name: numbers(case(keras)) for name, case in cases().items()}
-    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in values.items()]
-    VALUES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-if __name__ == "__main__":
-    main()

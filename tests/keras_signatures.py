@@ -1,6 +1,6 @@
 """The public names that Keras has too, and its signatures of them.
 
-``KERAS_BACKEND=jax python tests/keras_cases.py`` writes ``keras_signatures.json`` anew.
+``KERAS_BACKEND=jax python tests/keras_golden.py`` writes ``keras_signatures.json`` anew.
 """
 
 import inspect

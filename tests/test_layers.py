@@ -109,6 +109,7 @@ def test_names_of_keras_1() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         layers.Conv2D(32, 3, 2)
+        layers.Conv2D(32, 2, strides=2)
         layers.Conv2D(32, (3, 3), (3, 3))
 
 

@@ -1,6 +1,5 @@
 """Checks that all convolution and pooling layers make of their arguments."""
 
-import warnings
 from typing import Any
 
 from fastconv import _shapes, config
@@ -104,17 +103,4 @@ def check_strides_and_dilation(strides: Pair, dilation_rate: Pair) -> None:
         raise ValueError(
             "`strides > 1` not supported in conjunction with `dilation_rate > 1`. "
             f"Received: strides={strides} and dilation_rate={dilation_rate}"
-        )
-
-
-def warn_of_keras_1(kernel_size: Any, strides: Any) -> None:
-    """Warn of ``Convolution2D(32, 3, 3)``, whose meaning has changed since Keras 1."""
-    if isinstance(kernel_size, int) and isinstance(strides, int) and strides >= kernel_size > 1:
-        warnings.warn(
-            f"The arguments mean kernel_size=({kernel_size}, {kernel_size}) and "
-            f"strides=({strides}, {strides}). In Keras 1 they meant a kernel of "
-            f"({kernel_size}, {strides}): write kernel_size=({kernel_size}, {strides}) for that, "
-            f"or strides=({strides}, {strides}) to keep the meaning without this warning.",
-            UserWarning,
-            stacklevel=4,
         )

@@ -40,6 +40,26 @@ def accepts_old_names(init: Callable[P, None]) -> Callable[P, None]:
     return renamed
 
 
+def warns_of_three_numbers(init: Callable[P, None]) -> Callable[P, None]:
+    """Return ``init`` with a warning of ``Convolution2D(32, 3, 3)``, a 3x3 kernel in Keras 1."""
+
+    @wraps(init)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        size, stride = args[2:4] if len(args) > 3 else (None, None)
+        if isinstance(size, int) and isinstance(stride, int) and stride >= size > 1:
+            warnings.warn(
+                f"The arguments mean kernel_size=({size}, {size}) and "
+                f"strides=({stride}, {stride}). In Keras 1 they meant a kernel of "
+                f"({size}, {stride}): write kernel_size=({size}, {stride}) for that, or "
+                f"strides=({stride}, {stride}) to keep the meaning without this warning.",
+                UserWarning,
+                stacklevel=3,
+            )
+        init(*args, **kwargs)
+
+    return checked
+
+
 def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
     """Take the arguments that tell the input's shape out of ``kwargs``; return it with the batch.
 

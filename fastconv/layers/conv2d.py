@@ -8,7 +8,7 @@ from fastconv import activations, constraints, functional, initializers, regular
 from fastconv._variable import Variable
 from fastconv.layers import _conv_arguments as arguments
 from fastconv.layers._activated import ActivatedLayer, wanted
-from fastconv.layers._legacy import accepts_old_names
+from fastconv.layers._legacy import accepts_old_names, warns_of_three_numbers
 from fastconv.layers.layer import Shape, State
 
 __all__ = ["Conv2D"]
@@ -66,6 +66,7 @@ class Conv2D(ActivatedLayer):
     ndim = 4
 
     @accepts_old_names
+    @warns_of_three_numbers
     def __init__(
         self,
         filters: int,
@@ -87,7 +88,6 @@ class Conv2D(ActivatedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        arguments.warn_of_keras_1(kernel_size, strides)
         self.filters = arguments.positive(filters, "filters")
         self.kernel_size = arguments.pair(kernel_size, "kernel_size")
         self.strides = arguments.pair(strides, "strides")

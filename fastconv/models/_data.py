@@ -112,22 +112,23 @@ class ArrayBatches:
         self._steps = steps
 
     def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of one epoch; the order depends on ``seed`` and ``epoch`` alone."""
-        if self._steps is None:
-            yield from self._pass(seed, epoch, 0)
-            return
-        done = epoch * self._steps
-        for step in range(done, done + self._steps):
-            yield from self._pass(seed, step // self.total, step % self.total, 1)
+        """Yield the batches of one epoch; the order depends on ``seed`` and ``epoch`` alone.
 
-    def _pass(
-        self, seed: int, number: int, first: int, count: int | None = None
-    ) -> Iterator[Batch]:
+        With a number of steps, an epoch goes on where the last one ended, to the end of the data
+        at most; a short one warns.
+        """
+        steps = self.total if self._steps is None else self._steps
+        number, part = divmod(epoch, math.ceil(self.total / steps))
+        first = part * steps
+        yield from self._pass(seed, number, first, steps)
+        if first + steps > self.total:
+            warn_short(self.total - first)
+
+    def _pass(self, seed: int, number: int, first: int, count: int) -> Iterator[Batch]:
         """Yield batches of the pass ``number`` over the data, from the batch ``first`` on."""
         n, size = self.x.shape[0], self.batch_size
         order = np.random.default_rng([seed, number]).permutation(n) if self.shuffle else None
-        last = self.total if count is None else min(first + count, self.total)
-        for i in range(first, last):
+        for i in range(first, min(first + count, self.total)):
             start, stop = i * size, min((i + 1) * size, n)
             rows = slice(start, stop) if order is None else order[start:stop]
             yield Batch(
@@ -183,13 +184,11 @@ class IterableBatches:
                 item = next(self._iterator)
             except StopIteration:
                 again = self._ended()
-                if self._steps is None:
-                    self._check_not_empty(count)
-                    return
-                if fresh or not again:
-                    self._warn_short(count)
-                    return
-                continue
+                if count == 0 and again and not fresh:
+                    continue
+                if count == 0 or self._steps is not None:
+                    warn_short(count)
+                return
             count += 1
             yield self._batch(item)
 
@@ -202,18 +201,6 @@ class IterableBatches:
         if hasattr(self._source, "on_epoch_end"):
             self._source.on_epoch_end()
         return True
-
-    def _check_not_empty(self, count: int) -> None:
-        if count == 0:
-            self._warn_short(count)
-
-    def _warn_short(self, count: int) -> None:
-        warnings.warn(
-            "Your input ran out of data; interrupting training. Make sure that your dataset or "
-            "generator can generate at least `steps_per_epoch * epochs` batches. "
-            f"Received: {count} batches in this epoch.",
-            stacklevel=4,
-        )
 
     def _start(self, seed: int, epoch: int) -> Iterator[Any]:
         source = self._source
@@ -241,6 +228,16 @@ class IterableBatches:
 
 
 Batches = ArrayBatches | IterableBatches
+
+
+def warn_short(count: int) -> None:
+    """Warn that an epoch ended after ``count`` batches because there were no more."""
+    warnings.warn(
+        "Your input ran out of data; interrupting training. Make sure that your dataset or "
+        "generator can generate at least `steps_per_epoch * epochs` batches. "
+        f"Received: {count} batches in this epoch.",
+        stacklevel=5,
+    )
 
 
 def iter_once(source: Any) -> bool:

@@ -1,6 +1,6 @@
 """Fit, evaluate and predict."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fastconv.callbacks import CallbackList, History
 from fastconv.models._arrays import as_count
 from fastconv.models._batch_trainer import BatchTrainer
-from fastconv.models._data import ArrayBatches, Batches, make_batches, split_validation
+from fastconv.models._data import ArrayBatches, Batch, Batches, make_batches, split_validation
 from fastconv.models._interrupt import DeferredInterrupt
 from fastconv.models._loop import BatchEnd, closing, due, validation_batches
 from fastconv.utils import make_seed
@@ -125,7 +125,10 @@ class Trainer(BatchTrainer):
             first, skipped = self._resume or (initial_epoch, 0)
             for epoch in range(first, epochs):
                 calls.on_epoch_begin(epoch)
-                self._run_epoch(data, epoch, calls, interrupt, skipped if epoch == first else 0)
+                batches = data.epoch(self.shuffle_seed, epoch - initial_epoch)
+                steps = self._run_epoch(batches, calls, interrupt, skipped if epoch == first else 0)
+                if data.num_batches is None:
+                    data.num_batches = steps
                 logs = self.get_metrics_result()
                 if held_out is not None and due(validation_freq, epoch):
                     figures = self._evaluate(held_out, calls)
@@ -155,17 +158,19 @@ class Trainer(BatchTrainer):
 
     def _run_epoch(
         self,
-        data: Batches,
-        epoch: int,
+        batches: Iterator[Batch],
         calls: CallbackList,
         interrupt: DeferredInterrupt,
         skipped: int,
-    ) -> None:
-        """Train on the batches of one epoch, without the first ones if they were seen before."""
+    ) -> int:
+        """Train on the batches of one epoch, without the first ones if they were seen before.
+
+        Return the number of batches.
+        """
         self.reset_metrics()
         begin = calls.on_train_batch_begin if calls.has("on_train_batch_begin") else None
         end = BatchEnd(calls, "on_train_batch_end", self.get_metrics_result)
-        for step, batch in enumerate(data.epoch(self.shuffle_seed, epoch)):
+        for step, batch in enumerate(batches):
             if step < skipped:
                 continue
             if begin is not None:
@@ -176,8 +181,7 @@ class Trainer(BatchTrainer):
             end(step)
             if self.stop_training:
                 break
-        if data.num_batches is None:
-            data.num_batches = end.count
+        return end.count
 
     def evaluate(
         self,
