@@ -35,6 +35,21 @@ def _stopped(**kwargs: Any) -> Case:
     return case
 
 
+def _plateau(k: Any) -> Any:
+    callback = k.callbacks.ReduceLROnPlateau(
+        monitor="loss",
+        factor=0.5,
+        patience=1,
+        verbose=0,
+        mode="min",
+        min_delta=0.5,
+        cooldown=1,
+        min_lr=0.1,
+    )
+    _, figures = _run(k, callback, epochs=9)
+    return [figures, callback.wait, callback.cooldown_counter]
+
+
 def _checkpoint(k: Any, folder: str) -> Any:
     callbacks = [
         k.callbacks.ModelCheckpoint(os.path.join(folder, "{epoch:02d}-{loss:.3f}.keras")),
@@ -171,19 +186,7 @@ def cases() -> dict[str, Case]:
         "callback: early stopping, baseline": _stopped(monitor="loss", patience=2, baseline=0.1),
         "callback: checkpoints": _in_folder(_checkpoint),
         "callback: backup": _in_folder(_resumed),
-        "callback: plateau": lambda k: _run(
-            k,
-            k.callbacks.ReduceLROnPlateau(
-                monitor="loss",
-                factor=0.5,
-                patience=1,
-                verbose=0,
-                mode="min",
-                min_delta=0.5,
-                cooldown=1,
-                min_lr=0.1,
-            ),
-        )[1],
+        "callback: plateau": _plateau,
         "callback: schedule": lambda k: _run(
             k,
             k.callbacks.LearningRateScheduler(

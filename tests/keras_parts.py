@@ -141,11 +141,29 @@ def _stepped(k: Any) -> Any:
     return np.array(variable)
 
 
+def _accumulated(name: str) -> Case:
+    """Three updates, each of two gradients."""
+
+    def case(k: Any) -> Any:
+        variable = k.Variable(np.array([1.0, 2.0], "float32"))
+        optimizer = getattr(k.optimizers, name)(0.1, gradient_accumulation_steps=2)
+        for gradient in GRADIENTS * 2:
+            optimizer.apply([gradient], [variable])
+        return np.array(variable)
+
+    return case
+
+
 def _metrics(k: Any) -> Any:
-    """Metrics with fewer thresholds, more labels and other defaults."""
+    """Metrics with fewer thresholds, of more labels than there are, of scores beyond 0 and 1."""
     found = []
-    for metric in (k.metrics.AUC(num_thresholds=5), k.metrics.TopKCategoricalAccuracy(k=5)):
-        metric.update_state(BINARY, SCORES)
+    for metric, scores in (
+        (k.metrics.AUC(num_thresholds=5), SCORES),
+        (k.metrics.TopKCategoricalAccuracy(k=5), SCORES),
+        (k.metrics.AUC(), 6 * SCORES - 3),
+        (k.metrics.Precision(), 6 * SCORES - 3),
+    ):
+        metric.update_state(BINARY, scores)
         found.append(float(metric.result()))
     return found
 
@@ -177,6 +195,10 @@ def cases() -> dict[str, Case]:
             )(IMAGES),
             "loss and metric: functions": _own,
             "optimizer: adam averaged": _stepped,
+            **{
+                f"optimizer: {name} accumulated": _accumulated(name)
+                for name in ("Adam", "Nadam", "Adamax", "RMSprop")
+            },
             "metric: other settings": _metrics,
         }
     )

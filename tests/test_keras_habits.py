@@ -202,3 +202,14 @@ def test_the_state_of_nadam_is_kept(tmp_path) -> None:
     again = models.load_model(tmp_path / "m.keras")
     for _ in range(2):
         assert again.train_on_batch(X, Y) == model.train_on_batch(X, Y)
+
+
+def test_a_figure_of_unknown_direction_needs_a_mode() -> None:
+    for kind in (callbacks.EarlyStopping, callbacks.ReduceLROnPlateau):
+        with pytest.raises(ValueError, match="Pass `mode='max'`"):
+            made().fit(X, Y, verbose=0, callbacks=[kind(monitor="nothing")])
+
+
+def test_layers_become_dictionaries_and_back() -> None:
+    layer = layers.Dense(3, name="three")
+    assert layers.deserialize(layers.serialize(layer)).get_config() == layer.get_config()

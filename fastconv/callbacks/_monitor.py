@@ -66,7 +66,14 @@ class MonitorCallback(Callback):
         return bool(better(current - delta, reference))
 
     def current(self, logs: Logs, purpose: str) -> Any:
-        """Return the figure, or None with a warning if the logs lack it."""
+        """Return the figure, or None with a warning if the logs lack it.
+
+        Raises
+        ------
+        ValueError
+            If the mode is 'auto' and the name does not tell whether less or more is better.
+        """
+        self._better()
         value = (logs or {}).get(self.monitor)
         if value is None:
             warnings.warn(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from fastconv.callbacks._messages import say
 from fastconv.callbacks._monitor import MonitorCallback
 from fastconv.callbacks.callback import Logs
@@ -91,7 +93,7 @@ class ReduceLROnPlateau(MonitorCallback):
                 self._reduce(epoch, rate)
 
     def _reduce(self, epoch: int, rate: float) -> None:
-        if rate <= self.min_lr:
+        if rate <= np.float32(self.min_lr):
             return
         lowered = max(rate * self.factor, self.min_lr)
         self.model.optimizer.learning_rate = lowered

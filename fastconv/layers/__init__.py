@@ -1,5 +1,7 @@
 """Layers: the building blocks of models (https://keras.io/api/layers/)."""
 
+from fastconv import _objects
+from fastconv.layers._deserialize import layer_from_config
 from fastconv.layers.activation import Activation
 from fastconv.layers.average_pooling2d import AveragePooling2D
 from fastconv.layers.batch_normalization import BatchNormalization
@@ -20,6 +22,9 @@ from fastconv.layers.reshape import Reshape
 from fastconv.layers.separable_conv2d import SeparableConv2D
 from fastconv.layers.softmax import Softmax
 from fastconv.layers.zero_padding2d import ZeroPadding2D
+
+deserialize = layer_from_config
+serialize = _objects.serialize
 
 AvgPool2D = AveragePooling2D
 Convolution2D = Conv2D
@@ -58,4 +63,6 @@ __all__ = [
     "SeparableConvolution2D",
     "Softmax",
     "ZeroPadding2D",
+    "deserialize",
+    "serialize",
 ]

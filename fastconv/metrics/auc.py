@@ -106,12 +106,7 @@ class AUC(Metric):
             raise ValueError(
                 f"Shapes must match. Received: y_true.shape={true.shape}, y_pred.shape={pred.shape}"
             )
-        if self.from_logits:
-            pred = sigmoid(pred)
-        elif pred.size and not (pred.min() >= 0 and pred.max() <= 1):
-            raise ValueError(
-                f"`y_pred` must lie in [0, 1]. Received: y_pred from {pred.min()} to {pred.max()}"
-            )
+        pred = sigmoid(pred) if self.from_logits else np.clip(pred, 0, 1)
         weights = (
             np.ones(true.shape, np.float64)
             if sample_weight is None

@@ -157,6 +157,10 @@ class Stepping:
         """Return the weight decay that applies to a segment."""
         return self.weight_decay if self.weight_decay and segment.decays else 0.0
 
+    def update_number(self) -> int:
+        """Return the number of the next update, from 1 on; accumulated steps make one together."""
+        return int(self.iterations.value) // (self.gradient_accumulation_steps or 1) + 1
+
     def before_update(self) -> None:
         """Prepare what is the same for all segments of a step."""
 

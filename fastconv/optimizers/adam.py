@@ -82,7 +82,7 @@ class Adam(Optimizer):
         return group if self.amsgrad or group != ("velocity_hat",) else ()
 
     def before_update(self) -> None:
-        t = int(self.iterations.value) + 1
+        t = self.update_number()
         self._correction = math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
 
     def update(self, segment: Segment, learning_rate: float, scale: float) -> None:

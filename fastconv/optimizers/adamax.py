@@ -77,7 +77,7 @@ class Adamax(Optimizer):
             w -= w * (self.decay_of(segment) * learning_rate)
         m += (g - m) * (1 - self.beta_1)
         np.maximum(self.beta_2 * norm, np.abs(g), out=norm)
-        rate = learning_rate / (1 - self.beta_1 ** (int(self.iterations.value) + 1))
+        rate = learning_rate / (1 - self.beta_1 ** self.update_number())
         w -= rate * m / (norm + self.epsilon)
 
     def get_config(self) -> dict[str, Any]:

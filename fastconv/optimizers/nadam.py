@@ -81,10 +81,10 @@ class Nadam(Optimizer):
         return float(self.beta_1 * (1.0 - 0.5 * 0.96**step))
 
     def before_update(self) -> None:
-        self._product.assign(self._product * self._warmup(int(self.iterations.value) + 1))
+        self._product.assign(self._product * self._warmup(self.update_number()))
 
     def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        t, product = int(self.iterations.value) + 1, float(self._product)
+        t, product = self.update_number(), float(self._product)
         u, u_next = self._warmup(t), self._warmup(t + 1)
         w, g = segment.w, segment.g
         m, v = segment.slots["momentum"], segment.slots["velocity"]
