@@ -121,6 +121,7 @@ def test_inputs_and_outputs_have_shapes() -> None:
     assert model.outputs[0].shape == (None, 2)
     assert model.outputs[0].dtype == "float32"
     assert model.outputs[0].ndim == 2
+    assert model.layers[1].compute_dtype == model.layers[1].variable_dtype == "float32"
 
 
 def test_penalties_are_those_of_the_weights_in_training() -> None:

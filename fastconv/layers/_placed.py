@@ -84,3 +84,13 @@ class Placed:
     def output(self) -> KerasTensor:
         """Shape, dtype and name of the output in the model."""
         return KerasTensor(self.output_shape, self.dtype, f"{self.name}_output")
+
+    @property
+    def compute_dtype(self) -> str:
+        """The type of the outputs."""
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The type of the weights."""
+        return self.dtype
