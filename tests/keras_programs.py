@@ -193,6 +193,21 @@ def _whole(k: Any) -> Any:
     ]
 
 
+def _penalized(k: Any) -> Any:
+    """Penalties on the output of the first layer and of the last."""
+    layers = k.layers
+    model = k.Sequential(
+        [
+            k.Input((5,)),
+            layers.Dense(4, activation="relu", activity_regularizer="l2"),
+            layers.Dense(3, activation="softmax", activity_regularizer=k.regularizers.L1(0.1)),
+        ]
+    )
+    set_weights(model)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return fit(model, batch_size=24, validation_data=(ROWS[:9], CLASSES[:9]))
+
+
 def _history(k: Any) -> Any:
     history = classifier(k).fit(
         ROWS, CLASSES, epochs=5, initial_epoch=3, batch_size=10, shuffle=False, verbose=0
@@ -308,6 +323,7 @@ def cases() -> dict[str, Case]:
                 validation_batch_size=6,
                 validation_steps=2,
             ),
+            "fit: penalized outputs": _penalized,
             "fit: steps": lambda k: fit(classifier(k), batch_size=6, steps_per_epoch=3),
             "file: .keras": _saved("model.keras"),
             "file: .h5": _saved("model.h5"),

@@ -177,6 +177,8 @@ class BackwardPass:
             if isinstance(step, Program):
                 step.run(x)
             else:
+                if step.reads_input:
+                    step.state.x = x.reshape(step.state.input_shape)
                 step.run_backward(self._batch_size)
 
 
