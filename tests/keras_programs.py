@@ -208,6 +208,12 @@ def _penalized(k: Any) -> Any:
     return fit(model, batch_size=24, validation_data=(ROWS[:9], CLASSES[:9]))
 
 
+def _called(k: Any) -> Any:
+    """Outputs of calls in training, which normalize by the batch, and not."""
+    model, (images, _) = strided(k, "channels_last"), training_data()
+    return [model(images[:5], training=training) for training in (True, False)]
+
+
 def _history(k: Any) -> Any:
     history = classifier(k).fit(
         ROWS, CLASSES, epochs=5, initial_epoch=3, batch_size=10, shuffle=False, verbose=0
@@ -296,6 +302,7 @@ def cases() -> dict[str, Case]:
             "model: summary": _summary,
             "model: configuration": _config,
             "model: single batches": _single_batches,
+            "model: calls": _called,
             "model: whole sets": _whole,
             "model: history": _history,
             "model: lines": _lines,

@@ -207,7 +207,7 @@ class Plan:
         ndarray
         """
         self._begin(x)
-        y = self._forward.run(x, out)
+        y = self._forward.run(x, None if self._output is None else out)
         if out is not None and y is not out:
             out[...] = y
             return out
