@@ -11,7 +11,6 @@ from fastconv.functional._conv import (
     conv2d_backward,
     depthwise_conv2d,
     depthwise_conv2d_backward,
-    pack_conv2d,
 )
 from fastconv.functional._dense import dense, dense_backward
 from fastconv.functional._elementwise import (
@@ -25,6 +24,7 @@ from fastconv.functional._elementwise import (
 from fastconv.functional._losses import softmax, softmax_backward, softmax_crossentropy
 from fastconv.functional._normalization import batch_norm_backward, batch_norm_forward
 from fastconv.functional._optimizers import adam_update, rmsprop_update, sgd_update
+from fastconv.functional._packing import pack_conv2d
 from fastconv.functional._pool import (
     avg_pool2d,
     avg_pool2d_backward,

@@ -1,6 +1,7 @@
 /* All kernels for one element type and ISA, and the table that exports them. FC_NARROW_PANEL is a panel narrower than a vec,
  * or NULL. */
 #include "gemm_body.h"
+#include "line_body.h"
 #include "channels_body.h"
 #include "depthwise_body.h"
 #include "frame_body.h"

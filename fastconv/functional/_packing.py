@@ -1,0 +1,84 @@
+"""Kernels that are transformed once for many calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastconv.functional._arrays import Array, as_float_array, empty, output
+from fastconv.functional._plans import conv2d_plan
+
+_UINT8 = np.dtype(np.uint8)
+
+
+def pack_conv2d(
+    x_shape: tuple[int, ...],
+    kernel: Any,
+    *,
+    strides: int | tuple[int, int] = 1,
+    padding: Any = "valid",
+    dilation_rate: int | tuple[int, int] = 1,
+    groups: int = 1,
+    data_format: str | None = None,
+    algorithm: str = "auto",
+    out: Array | None = None,
+) -> Array | None:
+    """Transform a kernel once for many calls of :func:`conv2d` that do not change it.
+
+    Parameters
+    ----------
+    x_shape : tuple of int
+        Of the images; with another batch size the result is good for the same algorithm only.
+    kernel, strides, padding, dilation_rate, groups, data_format, algorithm
+        As in :func:`conv2d`.
+    out : array of uint8, optional
+        Receives the result.
+
+    Returns
+    -------
+    array of uint8, or None
+        To be passed as ``packed``, in this process and with the instruction set in use. None where
+        Winograd's algorithm is not used: no other transforms its kernels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv
+    >>> x, kernel = np.ones((1, 8, 8, 16), "float32"), np.ones((3, 3, 16, 16), "float32")
+    >>> packed = pack_conv2d(x.shape, kernel)
+    >>> y = fastconv.conv2d(x, kernel, packed=packed)
+    >>> bool(np.array_equal(y, fastconv.conv2d(x, kernel)))
+    True
+    """
+    kernel = as_float_array(kernel, "kernel")
+    plan = conv2d_plan(
+        tuple(x_shape),
+        kernel.shape,
+        kernel.dtype,
+        strides,
+        padding,
+        dilation_rate,
+        groups,
+        data_format,
+        None,
+        algorithm,
+    )
+    size = plan.packed_bytes()
+    if size == 0:
+        return None
+    if out is None:
+        out = empty((size,), _UINT8)
+    else:
+        check_packed(out, "out", plan)
+    plan.pack(kernel, out)
+    return out
+
+
+def check_packed(packed: Any, name: str, plan: Any) -> None:
+    size = plan.packed_bytes()
+    if size == 0:
+        raise ValueError(
+            f"Argument `{name}`: this convolution takes no packed kernel. Received: an array"
+        )
+    output(packed, name, (size,), _UINT8)
