@@ -209,7 +209,7 @@ static void *output_pixel(const igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j)
 /* One block of pixels by pointers. */
 static fc_status pointer_task(const void *context, ptrdiff_t task) {
     const igemm *const g = context;
-    const ptrdiff_t split = task % g->splits, block = task / g->splits % g->blocks, group = task / (g->splits * g->blocks);
+    const ptrdiff_t split = task % g->splits, group = task / g->splits % g->groups, block = task / (g->splits * g->groups);
     const ptrdiff_t image = g->grid_h * g->grid_w, begin = block * g->block;
     const ptrdiff_t pixels = fc_min(g->block, g->n * image - begin), stride = g->block;
     const void **const rows = fc_scratch(FC_SLOT_TASK, (size_t)((g->taps + 1) * stride) * sizeof *rows);
@@ -255,7 +255,8 @@ static void copy_band(const igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t to
 /* One band of output rows by offsets. */
 static fc_status offset_task(const void *context, ptrdiff_t task) {
     const igemm *const g = context;
-    const ptrdiff_t bands = g->blocks, band = task % bands, n = task / bands % g->n, group = task / (bands * g->n);
+    /* Groups of the same pixels follow each other: they share lines of the cache. */
+    const ptrdiff_t bands = g->blocks, group = task % g->groups, band = task / g->groups % bands, n = task / g->groups / bands;
     const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
     const ptrdiff_t top = i0 * g->stride_h + g->min_y;
     const void **const in = fc_scratch(FC_SLOT_TASK, (size_t)(2 * pixels) * sizeof *in);

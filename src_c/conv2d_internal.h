@@ -45,6 +45,10 @@ static inline double fc_macs_ns(double macs) { return macs / 24.0; }
 void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to,
                         ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
 
+/* The same for pixels that are turned into planes: pixels first .. first + pixels - 1 of every plane, zero outside of the row. */
+void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width,
+                          ptrdiff_t first, void *to, ptrdiff_t pixels, ptrdiff_t esize);
+
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
@@ -57,10 +61,13 @@ fc_status fc_images_backward_weights(const fc_conv2d *conv, const void *x, const
 int fc_images_pay(const fc_conv2d *conv);
 int fc_images_pay_backward_input(const fc_conv2d *conv);
 
-/* groups == c, k a multiple of c. */
-fc_status fc_depthwise_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
-fc_status fc_depthwise_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
-fc_status fc_depthwise_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+/* Several groups of few channels as sums of depthwise convolutions, and whether that is the way. */
+int fc_grouped_forward_applies(const fc_conv2d *conv);
+int fc_grouped_backward_input_applies(const fc_conv2d *conv);
+int fc_grouped_backward_weights_applies(const fc_conv2d *conv);
+fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
 /* Whether Winograd can compute the convolution, and its three passes. */
 int fc_winograd_applies(const fc_conv2d *conv);

@@ -20,3 +20,16 @@ void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff
         for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * ldx * esize, (size_t)(depth * esize));
     memset(to + inside * pixel, 0, (size_t)((pixels - before - inside) * pixel));
 }
+
+void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width,
+                          ptrdiff_t first, void *to, ptrdiff_t pixels, ptrdiff_t esize) {
+    const ptrdiff_t pixel = spread->to_step, before = fc_min(fc_max(0, -first), pixels);
+    const ptrdiff_t inside = row ? fc_max(0, fc_min(width - first - before, pixels - before)) : 0, after = pixels - before - inside;
+    for (ptrdiff_t j = 0; j < spread->planes; j++) {
+        void *const plane = fc_at_mut(to, j * spread->plane, esize);
+        memset(plane, 0, (size_t)(before * pixel * esize));
+        memset(fc_at_mut(plane, (before + inside) * pixel, esize), 0, (size_t)(after * pixel * esize));
+    }
+    if (inside)
+        kernels->spread(spread, fc_at(row, (first + before) * spread->from_step, esize), fc_at_mut(to, before * pixel, esize), inside);
+}

@@ -75,14 +75,15 @@ typedef struct {
     int lanes;
 } fc_gemm_kernels;
 
-/* Depthwise convolution of pixels side by side, by the kernel rows that lie in the image:
- * y[i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of x[r][column(i, t) * channels + c] * w[r][t * ldw + c]),
- * i < pixels, c < channels, where column(i, t) = first_column + i * advance + t * spread takes part if it is one of 0 .. columns - 1.
+/* Depthwise convolution of pixels side by side, summed over rows of x:
+ * y[i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of
+ *     x[r][x_offset + (i * advance + t * spread) * x_step + c] * w[r][w_offset + t * ldw + c]), i < pixels, c < channels.
  * act is relu or the identity. */
 typedef struct {
     const void *const *x, *const *w;
+    ptrdiff_t x_offset, w_offset;
     ptrdiff_t rows, taps, ldw;
-    ptrdiff_t first_column, advance, spread, columns;
+    ptrdiff_t x_step, advance, spread;
     ptrdiff_t pixels, channels;
     const void *bias; /* or NULL */
     void *y;
@@ -94,28 +95,30 @@ typedef struct {
 } fc_depthwise_args;
 
 /* Its weight gradient, from `lines` rows of dy: acc[(r * taps + t) * ldw + c] += sum over l < lines, i < pixels of
- * x[row(l, r) * x_line + column(i, t) * x_step + c] * dy[l * dy_line + i * dy_step + c], where
- * row(l, r) = first_row + l * row_advance + r * row_spread and column(i, t) = first_column + i * advance + t * spread take part if
- * they are in 0 .. rows_of_x - 1 and 0 .. columns - 1. bias[c] += the sum of dy. */
+ * x[(l * row_advance + r * row_spread) * x_line + (i * advance + t * spread) * x_step + c] * dy[l * dy_line + i * dy_step + c].
+ * bias[c] += the sum of dy. */
 typedef struct {
     const void *x, *dy;
     ptrdiff_t x_line, x_step, dy_line, dy_step;
-    ptrdiff_t first_row, row_advance, row_spread, rows_of_x;
-    ptrdiff_t first_column, advance, spread, columns;
+    ptrdiff_t row_advance, row_spread, advance, spread;
     ptrdiff_t lines, pixels, rows, taps, channels;
     void *acc;
     ptrdiff_t ldw;
-    void *bias;
-    int fetch; /* lines beyond these will be read next */
+    void *bias; /* or NULL */
 } fc_depthwise_wgrad_args;
+
+/* Pixels of `groups` groups of `planes` channels become planes: plane j has, in the place of each group, its channel j, repeated.
+ * to[j * plane + p * to_step + g * times + m] = from[p * from_step + g * planes + j], g < groups, j < planes, m < times.
+ * to_step is a multiple of the vector; what is left of it has no meaning. */
+typedef struct {
+    ptrdiff_t groups, planes, times;
+    ptrdiff_t from_step, to_step, plane;
+} fc_spread_args;
 
 typedef struct {
     void (*convolve)(const fc_depthwise_args *args);
     void (*wgrad)(const fc_depthwise_wgrad_args *args);
-    /* to[i * times + m] = from[i], i < n, m < times */
-    void (*repeat)(const void *from, void *to, ptrdiff_t n, ptrdiff_t times);
-    /* to[i] = sum over m < times of from[i * times + m], i < n */
-    void (*fold)(const void *from, void *to, ptrdiff_t n, ptrdiff_t times);
+    void (*spread)(const fc_spread_args *args, const void *from, void *to, ptrdiff_t pixels);
 } fc_depthwise_kernels;
 
 /* Small services of the frame. */

@@ -1,45 +1,38 @@
 /* Depthwise convolution, forward and weight gradient: see fc_depthwise_args and fc_depthwise_wgrad_args in ukernels.h for what is
- * computed. Vectors run along the channels.
+ * computed. Vectors run along the channels; where these are not a multiple of the vector, the last vector overlaps the one before
+ * it: those results are computed and written twice, equal both times.
  *
  * SHIFT says how far neighbouring pixels are apart, in taps: with 1 or 2 the columns of x that they share are loaded once. With
  * SHIFT 0 nothing is known. Every sum has the same order of terms whichever tile computes it. */
 
-/* PX pixels from pixel i on, of which `count` are stored; 0 < n <= VL channels from channel c on. Unless BORDER, all columns that
- * they read exist. */
-FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIFT, const int BORDER,
-                                    const fc_depthwise_args *const a, const ptrdiff_t i, const ptrdiff_t count,
-                                    const ptrdiff_t c, const ptrdiff_t n) {
-    const ptrdiff_t spread = a->spread, advance = a->advance, columns = a->columns, channels = a->channels, ldw = a->ldw;
-    const ptrdiff_t first = a->first_column + i * advance;
+/* PX pixels from pixel i on; 0 < n <= VL channels from channel c on. */
+FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a,
+                                    const ptrdiff_t i, const ptrdiff_t c, const ptrdiff_t n) {
+    const ptrdiff_t spread = a->spread * a->x_step, advance = a->advance * a->x_step, ldw = a->ldw;
+    const ptrdiff_t from = a->x_offset + i * advance + c;
     vec acc[8];
     const vec bias = a->bias ? NAME(load_channels)((const real *)a->bias + c, n) : v_zero();
     FC_UNROLL(8)
     for (int p = 0; p < PX; p++) acc[p] = bias;
     for (ptrdiff_t r = 0; r < a->rows; r++) {
-        const real *const x = (const real *)a->x[r] + c, *const w = (const real *)a->w[r] + c;
+        const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + a->w_offset + c;
         if (SHIFT) {
-            vec weight[5];
-            FC_UNROLL(5)
+            vec weight[7];
+            FC_UNROLL(7)
             for (int t = 0; t < TAPS; t++) weight[t] = NAME(load_channels)(w + t * ldw, n);
-            FC_UNROLL(19)
-            for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++) {
-                const ptrdiff_t at = first + q * spread;
-                if (BORDER && (at < 0 || at >= columns)) continue;
-                vec column = NAME(load_channels)(x + at * channels, n);
+            FC_UNROLL(21)
+            for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++, x += spread) {
+                vec column = NAME(load_channels)(x, n);
                 v_keep(column);
                 FC_UNROLL(8)
                 for (int p = 0; p < PX; p++)
                     if (q >= p * SHIFT && q < p * SHIFT + TAPS) acc[p] = v_fma(column, weight[q - p * SHIFT], acc[p]);
             }
         } else {
-            for (ptrdiff_t t = 0; t < a->taps; t++) {
-                const vec weight = NAME(load_channels)(w + t * ldw, n);
+            for (ptrdiff_t t = 0; t < a->taps; t++, x += spread, w += ldw) {
+                const vec weight = NAME(load_channels)(w, n);
                 FC_UNROLL(8)
-                for (int p = 0; p < PX; p++) {
-                    const ptrdiff_t at = first + p * advance + t * spread;
-                    if (BORDER && (at < 0 || at >= columns)) continue;
-                    acc[p] = v_fma(NAME(load_channels)(x + at * channels, n), weight, acc[p]);
-                }
+                for (int p = 0; p < PX; p++) acc[p] = v_fma(NAME(load_channels)(x + p * advance, n), weight, acc[p]);
             }
         }
     }
@@ -49,58 +42,89 @@ FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIF
     }
     real *const y = (real *)a->y + i * a->y_step + c;
     FC_UNROLL(8)
-    for (int p = 0; p < PX; p++) {
-        if (BORDER && p >= count) continue;
-        NAME(put_channels)(y + p * a->y_step, acc[p], n, a->stream);
+    for (int p = 0; p < PX; p++) NAME(put_channels)(y + p * a->y_step, acc[p], n, a->stream);
+}
+
+/* NV vectors of channels of one pixel: independent sums, where neighbouring pixels have none to offer. */
+FC_INLINE void NAME(depthwise_pixel)(const int NV, const fc_depthwise_args *const a, const ptrdiff_t i, const ptrdiff_t c,
+                                     const ptrdiff_t n) {
+    const ptrdiff_t spread = a->spread * a->x_step, ldw = a->ldw, from = a->x_offset + i * a->advance * a->x_step + c;
+    vec acc[4];
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++) acc[v] = a->bias ? NAME(load_channels)((const real *)a->bias + c + v * VL, n) : v_zero();
+    for (ptrdiff_t r = 0; r < a->rows; r++) {
+        const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + a->w_offset + c;
+        for (ptrdiff_t t = 0; t < a->taps; t++, x += spread, w += ldw) {
+            FC_UNROLL(4)
+            for (int v = 0; v < NV; v++)
+                acc[v] = v_fma(NAME(load_channels)(x + v * VL, n), NAME(load_channels)(w + v * VL, n), acc[v]);
+        }
+    }
+    real *const y = (real *)a->y + i * a->y_step + c;
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++) {
+        if (a->relu) acc[v] = v_max(v_zero(), acc[v]);
+        NAME(put_channels)(y + v * VL, acc[v], n, a->stream);
     }
 }
 
-FC_INLINE void NAME(depthwise_channels)(const int PX, const int TAPS, const int SHIFT, const int BORDER,
-                                        const fc_depthwise_args *const a, const ptrdiff_t i, const ptrdiff_t count) {
-    const ptrdiff_t channels = a->channels;
-    /* This tile's share of what comes next, a bit with every vector. */
-    const ptrdiff_t per_pixel = a->next_elements / a->pixels, share = per_pixel * count / channels * VL;
-    const real *next = (const real *)a->next + per_pixel * i;
+/* The channel where the vector that begins at c does, or would if there were more. */
+FC_INLINE ptrdiff_t NAME(vector_start)(const ptrdiff_t c, const ptrdiff_t channels) { return c + VL <= channels ? c : channels - VL; }
+
+static void NAME(depthwise_single)(const fc_depthwise_args *const a, const ptrdiff_t i) {
     ptrdiff_t c = 0;
-    for (; c + VL <= channels; c += VL, next += share) {
-        NAME(fetch)(next, share);
-        NAME(depthwise_tile)(PX, TAPS, SHIFT, BORDER, a, i, count, c, VL);
+    if (a->channels < VL) {
+        NAME(depthwise_pixel)(1, a, i, 0, a->channels);
+        return;
     }
-    if (c < channels && channels >= VL) NAME(depthwise_tile)(PX, TAPS, SHIFT, BORDER, a, i, count, channels - VL, VL);
-    else if (c < channels) NAME(depthwise_tile)(PX, 0, 0, 1, a, i, count, 0, channels);
+    for (; c + 4 * VL <= a->channels; c += 4 * VL) NAME(depthwise_pixel)(4, a, i, c, VL);
+    for (; c < a->channels; c += VL) NAME(depthwise_pixel)(1, a, i, NAME(vector_start)(c, a->channels), VL);
+}
+
+FC_INLINE void NAME(depthwise_channels)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a,
+                                        const ptrdiff_t i) {
+    /* This tile's share of what comes next, a bit with every vector. */
+    const ptrdiff_t channels = a->channels, per_pixel = a->next_elements / a->pixels, share = per_pixel * PX / channels * VL;
+    const real *next = (const real *)a->next + per_pixel * i;
+    for (ptrdiff_t c = 0; c < channels; c += VL, next += share) {
+        NAME(fetch)(next, share);
+        NAME(depthwise_tile)(PX, TAPS, SHIFT, a, i, NAME(vector_start)(c, channels), VL);
+    }
 }
 
 FC_INLINE void NAME(depthwise_pixels)(const int TAPS, const int SHIFT, const fc_depthwise_args *const a) {
-    const ptrdiff_t advance = a->advance, reach = 7 * advance + (a->taps - 1) * a->spread;
-    for (ptrdiff_t i = 0; i < a->pixels; i += 8) {
-        const ptrdiff_t count = a->pixels - i, first = a->first_column + i * advance;
-        if (count >= 8 && first >= 0 && first + reach < a->columns) NAME(depthwise_channels)(8, TAPS, SHIFT, 0, a, i, 8);
-        else if (count > 4) NAME(depthwise_channels)(8, TAPS, SHIFT, 1, a, i, count < 8 ? count : 8);
-        else NAME(depthwise_channels)(4, TAPS, SHIFT, 1, a, i, count);
-    }
+    ptrdiff_t i = 0;
+    for (; i + 8 <= a->pixels; i += 8) NAME(depthwise_channels)(8, TAPS, SHIFT, a, i);
+    if (i + 4 <= a->pixels) NAME(depthwise_channels)(4, TAPS, SHIFT, a, i), i += 4;
+    if (i + 3 == a->pixels && i > 0) NAME(depthwise_channels)(4, TAPS, SHIFT, a, i - 1), i += 3; /* one of them again */
+    for (; i < a->pixels; i++) NAME(depthwise_single)(a, i);
 }
 
 static void NAME(depthwise)(const fc_depthwise_args *const args) {
     const fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
     assert(a->rows >= 0 && a->taps >= 0 && a->pixels > 0 && a->channels > 0);
+    if (a->channels < VL) {
+        ptrdiff_t i = 0;
+        for (; i + 4 <= a->pixels; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i, 0, a->channels);
+        for (; i < a->pixels; i++) NAME(depthwise_single)(a, i);
+        return;
+    }
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0;
     switch (shift * 8 + a->taps) {
-    case 8 + 1: NAME(depthwise_pixels)(1, 1, a); break;
     case 8 + 2: NAME(depthwise_pixels)(2, 1, a); break;
     case 8 + 3: NAME(depthwise_pixels)(3, 1, a); break;
     case 8 + 5: NAME(depthwise_pixels)(5, 1, a); break;
+    case 8 + 7: NAME(depthwise_pixels)(7, 1, a); break;
     case 16 + 3: NAME(depthwise_pixels)(3, 2, a); break;
     case 16 + 5: NAME(depthwise_pixels)(5, 2, a); break;
     default: NAME(depthwise_pixels)(0, 0, a);
     }
 }
 
-/* Adds the products of pixels i .. i + PX - 1 of line l to ROWS x TAPS sums, and dy to *bias if that is asked for. x and dy are
- * those of the first tap and of the line. Unless BORDER, all columns that they read exist. */
-FC_INLINE void NAME(depthwise_wgrad_tile)(const int PX, const int ROWS, const int TAPS, const int SHIFT, const int BORDER,
-                                          const int BIAS, const fc_depthwise_wgrad_args *const a, const real *const x,
-                                          const real *const dy, const int exists[3], const ptrdiff_t first, vec acc[3][5],
-                                          vec *const bias, const ptrdiff_t n) {
+/* Adds the products of PX pixels to ROWS x TAPS sums, and dy to *bias if BIAS. x and dy are those of the first row, tap and pixel. */
+FC_INLINE void NAME(depthwise_wgrad_tile)(const int PX, const int ROWS, const int TAPS, const int SHIFT, const int BIAS,
+                                          const fc_depthwise_wgrad_args *const a, const real *x, const real *const dy,
+                                          vec acc[3][7], vec *const bias, const ptrdiff_t n) {
     vec grad[4];
     FC_UNROLL(4)
     for (int p = 0; p < PX; p++) grad[p] = NAME(load_channels)(dy + p * a->dy_step, n);
@@ -109,13 +133,11 @@ FC_INLINE void NAME(depthwise_wgrad_tile)(const int PX, const int ROWS, const in
         for (int p = 0; p < PX; p++) *bias = v_add(*bias, grad[p]);
     }
     FC_UNROLL(3)
-    for (int r = 0; r < ROWS; r++) {
-        if (!exists[r]) continue;
+    for (int r = 0; r < ROWS; r++, x += a->row_spread * a->x_line) {
+        const real *at = x;
         FC_UNROLL(11)
-        for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++) {
-            const ptrdiff_t at = first + q * a->spread;
-            if (BORDER && (at < 0 || at >= a->columns)) continue;
-            vec column = NAME(load_channels)(x + r * a->row_spread * a->x_line + at * a->x_step, n);
+        for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++, at += a->spread * a->x_step) {
+            vec column = NAME(load_channels)(at, n);
             v_keep(column);
             FC_UNROLL(4)
             for (int p = 0; p < PX; p++)
@@ -125,53 +147,31 @@ FC_INLINE void NAME(depthwise_wgrad_tile)(const int PX, const int ROWS, const in
     }
 }
 
-/* What the band after this one reads of the same channels. */
-FC_INLINE void NAME(depthwise_wgrad_fetch)(const fc_depthwise_wgrad_args *const a, const real *const x, const real *const dy,
-                                           const int pixels) {
-    for (int p = 0; p < pixels; p++) __builtin_prefetch(dy + p * a->dy_step + a->lines * a->dy_line, 0, 2);
-    for (ptrdiff_t r = 0; r < a->row_advance; r++)
-        for (ptrdiff_t q = 0; q < pixels * a->advance; q++)
-            __builtin_prefetch(x + (a->lines * a->row_advance + r) * a->x_line + q * a->x_step, 0, 2);
-}
-
 /* ROWS kernel rows from `row` on, TAPS taps from `tap` on, 0 < n <= VL channels from channel c on. */
 FC_INLINE void NAME(depthwise_wgrad_block)(const int ROWS, const int TAPS, const int SHIFT, const int BIAS,
                                            const fc_depthwise_wgrad_args *const a, const ptrdiff_t row, const ptrdiff_t tap,
                                            const ptrdiff_t c, const ptrdiff_t n) {
     real *const out = (real *)a->acc + (row * a->taps + tap) * a->ldw + c;
-    const ptrdiff_t reach = 3 * a->advance + (TAPS - 1) * a->spread;
-    vec acc[3][5], bias = v_zero();
+    vec acc[3][7], bias = v_zero();
     FC_UNROLL(3)
     for (int r = 0; r < ROWS; r++) {
-        FC_UNROLL(5)
+        FC_UNROLL(7)
         for (int t = 0; t < TAPS; t++) acc[r][t] = NAME(load_channels)(out + (r * a->taps + t) * a->ldw, n);
     }
     if (BIAS) bias = NAME(load_channels)((real *)a->bias + c, n);
     for (ptrdiff_t l = 0; l < a->lines; l++) {
-        const ptrdiff_t first_row = a->first_row + l * a->row_advance + row * a->row_spread;
-        const real *const x = (const real *)a->x + first_row * a->x_line + c;
+        const real *x = (const real *)a->x + (l * a->row_advance + row * a->row_spread) * a->x_line + tap * a->spread * a->x_step + c;
         const real *dy = (const real *)a->dy + l * a->dy_line + c;
-        int exists[3], any = BIAS;
-        FC_UNROLL(3)
-        for (int r = 0; r < ROWS; r++) {
-            exists[r] = first_row + r * a->row_spread >= 0 && first_row + r * a->row_spread < a->rows_of_x;
-            any |= exists[r];
-        }
-        if (!any) continue;
-        ptrdiff_t i = 0, first = a->first_column + tap * a->spread;
+        ptrdiff_t i = 0;
         if (SHIFT)
-            for (; i + 4 <= a->pixels; i += 4, first += 4 * a->advance, dy += 4 * a->dy_step) {
-                if (BIAS && a->fetch) NAME(depthwise_wgrad_fetch)(a, x + first * a->x_step, dy, 4);
-                if (first >= 0 && first + reach < a->columns)
-                    NAME(depthwise_wgrad_tile)(4, ROWS, TAPS, SHIFT, 0, BIAS, a, x, dy, exists, first, acc, &bias, n);
-                else NAME(depthwise_wgrad_tile)(4, ROWS, TAPS, SHIFT, 1, BIAS, a, x, dy, exists, first, acc, &bias, n);
-            }
-        for (; i < a->pixels; i++, first += a->advance, dy += a->dy_step)
-            NAME(depthwise_wgrad_tile)(1, ROWS, TAPS, 1, 1, BIAS, a, x, dy, exists, first, acc, &bias, n);
+            for (; i + 4 <= a->pixels; i += 4, x += 4 * a->advance * a->x_step, dy += 4 * a->dy_step)
+                NAME(depthwise_wgrad_tile)(4, ROWS, TAPS, SHIFT, BIAS, a, x, dy, acc, &bias, n);
+        for (; i < a->pixels; i++, x += a->advance * a->x_step, dy += a->dy_step)
+            NAME(depthwise_wgrad_tile)(1, ROWS, TAPS, 1, BIAS, a, x, dy, acc, &bias, n);
     }
     FC_UNROLL(3)
     for (int r = 0; r < ROWS; r++) {
-        FC_UNROLL(5)
+        FC_UNROLL(7)
         for (int t = 0; t < TAPS; t++) NAME(store_channels)(out + (r * a->taps + t) * a->ldw, acc[r][t], n);
     }
     if (BIAS) NAME(store_channels)((real *)a->bias + c, bias, n);
@@ -181,8 +181,7 @@ FC_INLINE void NAME(depthwise_wgrad_block)(const int ROWS, const int TAPS, const
 FC_INLINE void NAME(depthwise_wgrad_rows)(const int ROWS, const int TAPS, const int SHIFT, const fc_depthwise_wgrad_args *const a,
                                           const ptrdiff_t c) {
     ptrdiff_t r = 0;
-    if (a->rows >= ROWS) NAME(depthwise_wgrad_block)(ROWS, TAPS, SHIFT, 1, a, 0, 0, c, VL), r = ROWS;
-    else NAME(depthwise_wgrad_block)(1, TAPS, SHIFT, 1, a, 0, 0, c, VL), r = 1;
+    if (a->bias) NAME(depthwise_wgrad_block)(ROWS, TAPS, SHIFT, 1, a, 0, 0, c, VL), r = ROWS;
     for (; r + ROWS <= a->rows; r += ROWS) NAME(depthwise_wgrad_block)(ROWS, TAPS, SHIFT, 0, a, r, 0, c, VL);
     for (; r < a->rows; r++) NAME(depthwise_wgrad_block)(1, TAPS, SHIFT, 0, a, r, 0, c, VL);
 }
@@ -191,7 +190,7 @@ FC_INLINE void NAME(depthwise_wgrad_rows)(const int ROWS, const int TAPS, const 
 static void NAME(depthwise_wgrad_any)(const fc_depthwise_wgrad_args *const a, const ptrdiff_t c, const ptrdiff_t n) {
     for (ptrdiff_t r = 0; r < a->rows; r++) {
         ptrdiff_t t = 0;
-        if (r == 0) NAME(depthwise_wgrad_block)(1, 1, 0, 1, a, r, t++, c, n);
+        if (r == 0 && a->bias) NAME(depthwise_wgrad_block)(1, 1, 0, 1, a, r, t++, c, n);
         for (; t + 4 <= a->taps; t += 4) NAME(depthwise_wgrad_block)(1, 4, 0, 0, a, r, t, c, n);
         for (; t < a->taps; t++) NAME(depthwise_wgrad_block)(1, 1, 0, 0, a, r, t, c, n);
     }
@@ -203,9 +202,10 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0;
     ptrdiff_t c = 0;
     for (; c + VL <= a->channels; c += VL) {
-        switch (shift * 8 + a->taps) {
+        switch (a->rows >= 3 ? shift * 8 + a->taps : 0) {
         case 8 + 3: NAME(depthwise_wgrad_rows)(3, 3, 1, a, c); break;
         case 8 + 5: NAME(depthwise_wgrad_rows)(2, 5, 1, a, c); break;
+        case 8 + 7: NAME(depthwise_wgrad_rows)(1, 7, 1, a, c); break;
         case 16 + 3: NAME(depthwise_wgrad_rows)(3, 3, 2, a, c); break;
         case 16 + 5: NAME(depthwise_wgrad_rows)(2, 5, 2, a, c); break;
         default: NAME(depthwise_wgrad_any)(a, c, VL);
@@ -214,24 +214,86 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
     if (c < a->channels) NAME(depthwise_wgrad_any)(a, c, a->channels - c);
 }
 
-/* to[i * times + m] = from[i], i < n, m < times */
-static void NAME(depthwise_repeat)(const void *from_, void *to_, const ptrdiff_t n, const ptrdiff_t times) {
-    const real *const from = from_;
-    real *to = to_;
-    for (ptrdiff_t i = 0; i < n; i++)
-        for (ptrdiff_t m = 0; m < times; m++) *to++ = from[i];
+/* Elements of a pixel that the planes' vectors from channel c on are made of: the first, and how many. */
+FC_INLINE ptrdiff_t NAME(spread_first)(const fc_spread_args *const a, const ptrdiff_t c) { return c / a->times * a->planes; }
+static ptrdiff_t NAME(spread_span)(const fc_spread_args *const a) {
+    ptrdiff_t most = 0;
+    for (ptrdiff_t c = 0; c < a->groups * a->times; c += VL) {
+        const ptrdiff_t span = NAME(spread_first)(a, c + VL - 1) + a->planes - NAME(spread_first)(a, c);
+        if (span > most) most = span;
+    }
+    return most;
 }
 
-/* to[i] = sum over m < times of from[i * times + m], i < n */
-static void NAME(depthwise_fold)(const void *from_, void *to_, const ptrdiff_t n, const ptrdiff_t times) {
-    const real *from = from_;
-    real *const to = to_;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        real sum = 0;
-        for (ptrdiff_t m = 0; m < times; m++) sum += *from++;
-        to[i] = sum;
+/* By permuting the SOURCES vectors of a pixel that hold all that one vector of a plane needs. */
+FC_INLINE void NAME(spread_lanes)(const int SOURCES, const fc_spread_args *const a, const real *const from, real *const to,
+                                  const ptrdiff_t pixels) {
+    const ptrdiff_t channels = a->groups * a->times, planes = a->planes, from_step = a->from_step, to_step = a->to_step;
+    for (ptrdiff_t c = 0; c < channels; c += VL) {
+        const ptrdiff_t first = NAME(spread_first)(a, c), left = a->groups * planes - first;
+        const ptrdiff_t n0 = left < VL ? left : VL, n1 = left < VL ? 0 : left < 2 * VL ? left - VL : VL;
+        vindex index[2 * VL];
+        for (ptrdiff_t j = 0; j < planes; j++) {
+            int32_t lane[VL];
+            for (ptrdiff_t l = 0; l < VL; l++) lane[l] = (int32_t)(NAME(spread_first)(a, c + l) - first + j);
+            index[j] = v_index(lane);
+        }
+        for (ptrdiff_t p = 0; p < pixels; p++) {
+            const real *const x = from + p * from_step + first;
+            real *out = to + p * to_step + c;
+            const vec low = NAME(load_channels)(x, n0), high = SOURCES > 1 ? v_load_n(x + VL, n1) : v_zero();
+            for (ptrdiff_t j = 0; j < planes; j++, out += a->plane)
+                v_store(out, SOURCES > 1 ? v_permute2(low, high, index[j]) : v_permute(low, index[j]));
+        }
     }
 }
 
-#define FC_DEPTHWISE_KERNELS                                                                                           \
-    {.convolve = NAME(depthwise), .wgrad = NAME(depthwise_wgrad), .repeat = NAME(depthwise_repeat), .fold = NAME(depthwise_fold)}
+/* Planes of groups that are not repeated: transposition. */
+static void NAME(spread_transposed)(const fc_spread_args *const a, const real *from, real *to, const ptrdiff_t pixels) {
+    for (ptrdiff_t p = 0; p < pixels; p++, from += a->from_step, to += a->to_step)
+        NAME(transpose)(from, a->planes, to, a->plane, a->groups, a->planes);
+}
+
+/* One element after the other. */
+static void NAME(spread_elements)(const fc_spread_args *const a, const real *from, real *to, const ptrdiff_t pixels) {
+    for (ptrdiff_t p = 0; p < pixels; p++, from += a->from_step, to += a->to_step)
+        for (ptrdiff_t j = 0; j < a->planes; j++)
+            for (ptrdiff_t g = 0; g < a->groups; g++) {
+                /* Whole vectors reach into the next groups, which are written after this one. */
+                const real value = from[g * a->planes + j];
+                real *const out = to + j * a->plane;
+                for (ptrdiff_t c = g * a->times, end = c + a->times; c < end; c += VL) {
+                    if (c + VL <= a->to_step) v_store(out + c, v_set1(value));
+                    else
+                        for (ptrdiff_t m = c; m < end; m++) out[m] = value;
+                }
+            }
+}
+
+FC_INLINE void NAME(spread_copies)(const fc_spread_args *const a, const real *from, real *to, const ptrdiff_t pixels) {
+    const ptrdiff_t channels = a->groups;
+    for (ptrdiff_t p = 0; p < pixels; p++, from += a->from_step, to += a->to_step) {
+        if (channels < VL) v_store(to, v_load_n(from, channels));
+        else
+            for (ptrdiff_t c = 0; c < channels; c += VL) {
+                const ptrdiff_t at = NAME(vector_start)(c, channels);
+                v_store(to + at, v_load(from + at));
+            }
+    }
+}
+
+static void NAME(depthwise_spread)(const fc_spread_args *const args, const void *from, void *to, ptrdiff_t pixels) {
+    const fc_spread_args copy = *args, *const a = &copy;
+    assert(a->to_step % VL == 0 && a->to_step >= a->groups * a->times && a->plane >= 0);
+    if (a->planes == 1 && a->times == 1) {
+        NAME(spread_copies)(a, from, to, pixels);
+        return;
+    }
+    const ptrdiff_t span = NAME(spread_span)(a);
+    if (span <= VL) NAME(spread_lanes)(1, a, from, to, pixels);
+    else if (span <= 2 * VL) NAME(spread_lanes)(2, a, from, to, pixels);
+    else if (a->times == 1) NAME(spread_transposed)(a, from, to, pixels);
+    else NAME(spread_elements)(a, from, to, pixels);
+}
+
+#define FC_DEPTHWISE_KERNELS {.convolve = NAME(depthwise), .wgrad = NAME(depthwise_wgrad), .spread = NAME(depthwise_spread)}

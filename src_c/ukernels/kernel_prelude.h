@@ -19,6 +19,8 @@
  *   v_load_u8(p) v_store_u8(p, v)       VL bytes to and from reals (integers 0 .. 255, exact)
  *   v_match_u8(p, byte)     the mask of those of VL bytes that equal `byte`
  *   v_stream(p, v)          store past the caches, p aligned to the vector; v_stream_end() before others may read
+ *   vindex, v_index(lane)   the numbers of lanes, from VL int32_t
+ *   v_permute(a, i) v_permute2(a, b, i) lane i[l] of a for every l; of a and b, whose lanes count on from a's
  *   v_keep(v)               statement: variable v stays in a register; compilers would load it again at each use
  *   FC_PANELS(X)            the GEMM tiles as X(rows, vectors, cost), widest first; FC_MAIN_PANEL the index of the main one
  *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors

@@ -24,6 +24,8 @@
 #define v_abs(a) FC_MM(andnot)(v_set1((real)-0.0), a)
 #define v_copysign(a, b) FC_MM(or)(v_abs(a), FC_MM(and)(v_set1((real)-0.0), b))
 
+#define vindex __m256i
+
 #if defined(FC_F32)
 #define VL 8
 #define vec __m256
@@ -89,6 +91,21 @@ FC_INLINE __m256d fc_avx2_match_u8_f64(const uint8_t *p, uint8_t byte) {
     const __m128i same = _mm_cmpeq_epi8(_mm_cvtsi32_si128(bytes), _mm_set1_epi8((char)byte));
     return _mm256_castsi256_pd(_mm256_cvtepi8_epi64(same));
 }
+/* Bit 3 of a lane's number, in either type, says which of two vectors it is in. */
+FC_INLINE __m256 fc_avx2_permute2_f32(__m256 a, __m256 b, __m256i i) {
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(a, i), _mm256_permutevar8x32_ps(b, i),
+                            _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
+}
+FC_INLINE __m256i fc_avx2_index_f64(const int32_t *lane) {
+    const __m256i low = _mm256_slli_epi64(_mm256_cvtepi32_epi64(_mm_loadu_si128((const __m128i *)lane)), 1);
+    return _mm256_or_si256(low, _mm256_slli_epi64(_mm256_add_epi64(low, _mm256_set1_epi64x(1)), 32));
+}
+FC_INLINE __m256d fc_avx2_permute_f64(__m256d a, __m256i i) {
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(a), i));
+}
+FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
+    return _mm256_castps_pd(fc_avx2_permute2_f32(_mm256_castpd_ps(a), _mm256_castpd_ps(b), i));
+}
 #endif
 #define v_load_n(p, n) _mm256_maskload_ps(p, fc_avx2_mask32(n))
 #define v_store_n(p, v, n) _mm256_maskstore_ps(p, fc_avx2_mask32(n), v)
@@ -98,6 +115,9 @@ FC_INLINE __m256d fc_avx2_match_u8_f64(const uint8_t *p, uint8_t byte) {
 #define v_load_u8(p) fc_avx2_load_u8_f32(p)
 #define v_store_u8(p, v) fc_avx2_store_u8_f32(p, v)
 #define v_match_u8(p, byte) fc_avx2_match_u8_f32(p, byte)
+#define v_index(lane) _mm256_loadu_si256((const __m256i *)(lane))
+#define v_permute(a, i) _mm256_permutevar8x32_ps(a, i)
+#define v_permute2(a, b, i) fc_avx2_permute2_f32(a, b, i)
 #else
 #define VL 4
 #define vec __m256d
@@ -111,6 +131,9 @@ FC_INLINE __m256d fc_avx2_match_u8_f64(const uint8_t *p, uint8_t byte) {
 #define v_load_u8(p) fc_avx2_load_u8_f64(p)
 #define v_store_u8(p, v) fc_avx2_store_u8_f64(p, v)
 #define v_match_u8(p, byte) fc_avx2_match_u8_f64(p, byte)
+#define v_index(lane) fc_avx2_index_f64(lane)
+#define v_permute(a, i) fc_avx2_permute_f64(a, i)
+#define v_permute2(a, b, i) fc_avx2_permute2_f64(a, b, i)
 #endif
 
 #define FC_PANELS(X) X(4, 3, 24) X(6, 2, 16) X(10, 1, 9)

@@ -26,6 +26,10 @@
 #define v_keep(v) __asm__("" : "+v"(v))
 #define v_sum(v) FC_MM512(reduce_add)(v)
 
+#define vindex __m512i
+#define v_permute(a, i) FC_MM512(permutexvar)(i, a)
+#define v_permute2(a, b, i) FC_MM512(permutex2var)(a, i, b)
+
 #if defined(FC_F32)
 #define VL 16
 #define vec __m512
@@ -37,6 +41,7 @@
 #define FC_MM512_F32(op) _mm512_##op##_ps
 #define FC_MM512_F64(op) _mm512_##op##_pd
 #endif
+#define v_index(lane) _mm512_loadu_si512(lane)
 #define v_gt(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
 #define v_eq(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
 #define v_beats(a, b) _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(b, b, _CMP_ORD_Q), a, b, _CMP_NLE_UQ)
@@ -49,6 +54,7 @@
 #define vmask __mmask8
 #define FC_LANES(n) ((__mmask8)((1u << (n)) - 1u))
 #define FC_MM512(op) FC_MM512_F64(op)
+#define v_index(lane) _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(lane)))
 #define v_gt(a, b) _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ)
 #define v_eq(a, b) _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ)
 #define v_beats(a, b) _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask(b, b, _CMP_ORD_Q), a, b, _CMP_NLE_UQ)

@@ -24,6 +24,8 @@
 #define v_keep(v) __asm__("" : "+w"(v))
 #define v_sum(v) FC_NEON_(vaddvq)(v)
 #define v_abs(a) FC_NEON_(vabsq)(a)
+#define vindex uint8x16_t
+#define v_index(lane) fc_neon_index(lane, (int)sizeof(real))
 
 #if defined(FC_F32)
 #define VL 4
@@ -108,6 +110,15 @@ FC_INLINE uint64x2_t fc_neon_match_u8_f64(const uint8_t *p, uint8_t byte) {
     const uint64_t lane[2] = {p[0], p[1]};
     return vceqq_u64(vld1q_u64(lane), vdupq_n_u64(byte));
 }
+FC_INLINE uint8x16_t fc_neon_index(const int32_t *lane, int bytes) {
+    uint8_t byte[16];
+    for (int i = 0; i < 16; i++) byte[i] = (uint8_t)(lane[i / bytes] * bytes + i % bytes);
+    return vld1q_u8(byte);
+}
+FC_INLINE uint8x16_t fc_neon_permute2(uint8x16_t a, uint8x16_t b, uint8x16_t i) {
+    const uint8x16x2_t both = {{a, b}};
+    return vqtbl2q_u8(both, i);
+}
 #endif
 #define v_load_n(p, n) fc_neon_load_n_f32(p, n)
 #define v_store_n(p, v, n) fc_neon_store_n_f32(p, v, n)
@@ -117,6 +128,8 @@ FC_INLINE uint64x2_t fc_neon_match_u8_f64(const uint8_t *p, uint8_t byte) {
 #define v_load_u8(p) fc_neon_load_u8_f32(p)
 #define v_store_u8(p, v) fc_neon_store_u8_f32(p, v)
 #define v_match_u8(p, byte) fc_neon_match_u8_f32(p, byte)
+#define v_permute(a, i) vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(a), i))
+#define v_permute2(a, b, i) vreinterpretq_f32_u8(fc_neon_permute2(vreinterpretq_u8_f32(a), vreinterpretq_u8_f32(b), i))
 #else
 #define VL 2
 #define vec float64x2_t
@@ -132,6 +145,8 @@ FC_INLINE uint64x2_t fc_neon_match_u8_f64(const uint8_t *p, uint8_t byte) {
 #define v_load_u8(p) fc_neon_load_u8_f64(p)
 #define v_store_u8(p, v) fc_neon_store_u8_f64(p, v)
 #define v_match_u8(p, byte) fc_neon_match_u8_f64(p, byte)
+#define v_permute(a, i) vreinterpretq_f64_u8(vqtbl1q_u8(vreinterpretq_u8_f64(a), i))
+#define v_permute2(a, b, i) vreinterpretq_f64_u8(fc_neon_permute2(vreinterpretq_u8_f64(a), vreinterpretq_u8_f64(b), i))
 #endif
 
 #define FC_PANELS(X) X(8, 2, 16) X(8, 1, 9)

@@ -79,6 +79,24 @@ FC_INLINE vmask NAME(match_u8)(const uint8_t *p, uint8_t byte) {
     return m;
 }
 
+FC_INLINE vmask NAME(index)(const int32_t *lane) {
+    vmask v;
+    for (int i = 0; i < VL; i++) v[i] = lane[i];
+    return v;
+}
+FC_INLINE vec NAME(permute2)(vec a, vec b, vmask index) {
+    vec v;
+    real both[2 * VL];
+    memcpy(both, &a, sizeof a);
+    memcpy(both + VL, &b, sizeof b);
+    for (int i = 0; i < VL; i++) v[i] = both[index[i]];
+    return v;
+}
+
+#define vindex vmask
+#define v_index(lane) NAME(index)(lane)
+#define v_permute(a, i) NAME(permute2)(a, a, i)
+#define v_permute2(a, b, i) NAME(permute2)(a, b, i)
 #define v_zero() NAME(set1)(0)
 #define v_set1(s) NAME(set1)(s)
 #define v_load(p) NAME(load)(p)

@@ -5,6 +5,10 @@
 #undef VL
 #undef vec
 #undef vmask
+#undef vindex
+#undef v_index
+#undef v_permute
+#undef v_permute2
 #undef v_zero
 #undef v_set1
 #undef v_load

@@ -1,0 +1,317 @@
+/* Convolution of many groups of few channels, depthwise among them: vectors run along the channels of the output.
+ *
+ * With p input channels and m output channels per group it is the sum of p depthwise convolutions. The input of the j-th has channel
+ * j of each group, m times over: rows of the input are spread to p such planes, copied with their padding. Kernel rows outside of the
+ * image are left out. A depthwise convolution of a wide image reads its input where it is; the pixels whose taps are not all
+ * in the image are then computed one by one. Forward and input gradient are one map from rows to rows, with two ways of finding the
+ * taps; weights are transposed for the latter. */
+#include "conv2d_internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    TASK_ELEMENTS = 1 << 15, /* of the output, in one task */
+    MAX_PLANES = 6,          /* up to here planes beat a GEMM for each group, */
+    MAX_TIMES = 8,           /* if the groups of the output are small as well */
+    CROWDED_BYTES = 2048, NARROW = 6,
+    COPY_BYTES = 20 << 10    /* of copied rows: they stay in the first-level cache */
+};
+
+/* The taps, along one axis, of the output positions first + m * step, m >= 0: tap t is at input position
+ * base + m * advance + t * spread and has the weight source + t * source_step. */
+typedef struct {
+    ptrdiff_t first, step;
+    ptrdiff_t base, advance, spread, taps;
+    ptrdiff_t source, source_step;
+} phase;
+
+static ptrdiff_t gcd(ptrdiff_t a, ptrdiff_t b) {
+    while (b) {
+        const ptrdiff_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
+
+static phase forward_phase(ptrdiff_t first, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad) {
+    const phase p = {first, 1, first * stride - pad, stride, dilation, taps, 0, 1};
+    return p;
+}
+
+/* Position s of dx receives from position (s + pad - tap * dilation) / stride of dy by the taps for which that is an integer:
+ * from some tap on, every (stride / gcd(stride, dilation))th. They are taken last tap first. */
+static phase gradient_phase(ptrdiff_t first, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad) {
+    const ptrdiff_t g = gcd(stride, dilation), every = stride / g;
+    phase p = {.first = first, .step = stride, .advance = 1, .spread = dilation / g, .source_step = -every};
+    ptrdiff_t tap = 0;
+    while (tap < fc_min(taps, every) && (first + pad - tap * dilation) % stride) tap++;
+    if (tap == fc_min(taps, every)) return p;
+    p.taps = (taps - 1 - tap) / every + 1;
+    p.source = tap + (p.taps - 1) * every;
+    p.base = (first + pad - p.source * dilation) / stride;
+    return p;
+}
+
+/* Taps first <= t < end at start + t * spread are within 0 .. size - 1. */
+typedef struct {
+    ptrdiff_t first, end;
+} span;
+static span clip(ptrdiff_t start, ptrdiff_t spread, ptrdiff_t taps, ptrdiff_t size) {
+    const span s = {start < 0 ? fc_ceil_div(-start, spread) : 0, start < size ? fc_min(taps, (size - 1 - start) / spread + 1) : 0};
+    return s;
+}
+
+typedef struct {
+    fc_conv2d conv;
+    int gradient, stream;
+    const fc_ukernels *kernels;
+    ptrdiff_t esize;
+    const void *in, *weights, *bias; /* weights: [taps][planes][out_c] */
+    void *out;
+    ptrdiff_t h, w, oh, ow; /* of `in` and `out` */
+    ptrdiff_t in_c, out_c, planes, times; /* channels of `in` and `out`, and those of one group */
+    ptrdiff_t held;         /* rows of the input that a task keeps copies of, 0: they are read where they are */
+    ptrdiff_t left, copy_w; /* columns of the input that are copied: the first, and how many */
+    ptrdiff_t chunk, chunks; /* output channels of a task */
+    ptrdiff_t rows, task_rows;
+} map;
+
+static phase row_phase(const map *job, ptrdiff_t i) {
+    const fc_conv2d *const c = &job->conv;
+    return (job->gradient ? gradient_phase : forward_phase)(i, c->kh, c->stride_h, c->dilation_h, c->pad_top);
+}
+
+static phase column_phase(const map *job, ptrdiff_t j) {
+    const fc_conv2d *const c = &job->conv;
+    return (job->gradient ? gradient_phase : forward_phase)(j, c->kw, c->stride_w, c->dilation_w, c->pad_left);
+}
+
+static ptrdiff_t column_phases(const map *job) { return job->gradient ? fc_min(job->conv.stride_w, job->ow) : 1; }
+
+static ptrdiff_t phase_pixels(const map *job, const phase *p) { return (job->ow - 1 - p->first) / p->step + 1; }
+
+/* One task's part of the work. */
+typedef struct {
+    ptrdiff_t first, channels; /* of the output */
+    ptrdiff_t step;            /* elements from column to column of the input or its copies */
+    const void **x, **w;       /* the kernel rows that take part in an output row, each with its planes */
+    ptrdiff_t *which;          /* the rows of the input in `copies`, -1: none */
+    void *copies;
+    const void *weights; /* [taps][planes][ldw], of the channels */
+    ptrdiff_t ldw;
+} share;
+
+static int allocate(const map *job, share *s) {
+    const ptrdiff_t list = job->conv.kh * job->planes;
+    const ptrdiff_t lists = fc_round_up((2 * list + job->held) * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    const ptrdiff_t copies = job->held * job->planes * job->copy_w * s->step, weights = job->held ? list * job->conv.kw * s->step : 0;
+    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(lists + (copies + weights) * job->esize));
+    if (!memory) return 0;
+    s->x = (const void **)(void *)memory;
+    s->w = s->x + list;
+    s->which = (ptrdiff_t *)(void *)(s->w + list);
+    for (ptrdiff_t i = 0; i < job->held; i++) s->which[i] = -1;
+    s->copies = memory + lists;
+    const void *const from = fc_at(job->weights, s->first, job->esize);
+    void *const to = fc_at_mut(s->copies, copies, job->esize);
+    s->weights = weights ? to : from;
+    s->ldw = weights ? s->step : job->out_c;
+    if (weights) job->kernels->frame.pack(from, job->out_c, list * job->conv.kw, s->channels, to, s->step);
+    return 1;
+}
+
+/* Row r of all images of the input, as planes; from column `left` on if they are copied. */
+static const void *input_row(const map *job, const share *s, ptrdiff_t r) {
+    if (!job->held) return fc_at(job->in, r * job->w * job->in_c + s->first, job->esize);
+    const ptrdiff_t plane = job->copy_w * s->step, slot = r % job->held;
+    void *const copy = fc_at_mut(s->copies, slot * job->planes * plane, job->esize);
+    if (s->which[slot] == r) return copy;
+    s->which[slot] = r;
+    const fc_spread_args spread = {s->channels / job->times, job->planes, job->times, job->in_c, s->step, plane};
+    const void *const row = fc_at(job->in, r * job->w * job->in_c + s->first / job->times * job->planes, job->esize);
+    fc_spread_padded_row(&job->kernels->depthwise, &spread, row, job->w, job->left, copy, job->copy_w, job->esize);
+    return copy;
+}
+
+/* Pixels first .. end - 1 of a phase, all of whose taps, or those of the one pixel there is, are columns of the input. */
+static void run_pixels(const map *job, const phase *p, span taps, ptrdiff_t first, ptrdiff_t end, fc_depthwise_args *args, void *to) {
+    const ptrdiff_t column = p->base + first * p->advance + taps.first * p->spread - (job->held ? job->left : 0);
+    if (first >= end) return;
+    args->x_offset = column * args->x_step;
+    args->w_offset = taps.first * args->ldw;
+    args->taps = fc_max(0, taps.end - taps.first);
+    args->pixels = end - first;
+    args->y = fc_at_mut(to, (p->first + first * p->step) * job->out_c, job->esize);
+    job->kernels->depthwise.convolve(args);
+}
+
+static void run_phase(const map *job, const phase *p, fc_depthwise_args *args, void *to) {
+    const ptrdiff_t pixels = phase_pixels(job, p), last_tap = (p->taps - 1) * p->spread;
+    const span all = {0, p->taps};
+    if (job->held || !p->taps) {
+        run_pixels(job, p, all, 0, pixels, args, to);
+        return;
+    }
+    const ptrdiff_t first = p->base < 0 ? fc_min(pixels, fc_ceil_div(-p->base, p->advance)) : 0, room = job->w - 1 - last_tap - p->base;
+    const ptrdiff_t end = room < 0 ? first : fc_max(first, fc_min(pixels, room / p->advance + 1));
+    for (ptrdiff_t i = 0; i < pixels; i++) {
+        if (i == first && first < end) {
+            run_pixels(job, p, all, first, end, args, to);
+            i = end - 1;
+        } else {
+            run_pixels(job, p, clip(p->base + i * p->advance, p->spread, p->taps, job->w), i, i + 1, args, to);
+        }
+    }
+}
+
+static void run_row(const map *job, const share *s, ptrdiff_t image, ptrdiff_t i, void *to) {
+    const fc_conv2d *const c = &job->conv;
+    const phase vertical = row_phase(job, i);
+    const span taps = clip(vertical.base, vertical.spread, vertical.taps, job->h);
+    const ptrdiff_t rows = fc_max(0, taps.end - taps.first), first = image * job->h + vertical.base, phases = column_phases(job);
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const void *const row = input_row(job, s, first + (taps.first + r) * vertical.spread);
+        for (ptrdiff_t j = 0; j < job->planes; j++)
+            s->x[r * job->planes + j] = fc_at(row, j * job->copy_w * s->step, job->esize);
+    }
+    fc_depthwise_args args = {
+        .x = s->x,
+        .w = s->w,
+        .rows = rows * job->planes,
+        .x_step = s->step,
+        .channels = s->channels,
+        .bias = job->bias ? fc_at(job->bias, s->first, job->esize) : NULL,
+        .relu = c->activation == FC_RELU,
+        .stream = job->stream,
+    };
+    if (rows && !job->held) {
+        /* The rows that the output row after this one reads first. */
+        const ptrdiff_t last = first + (taps.end - 1) * vertical.spread;
+        args.next = fc_at(job->in, (last + 1) * job->w * job->in_c, job->esize);
+        args.next_elements = fc_min(vertical.advance, c->n * job->h - 1 - last) * job->w * job->in_c / phases;
+    }
+    for (ptrdiff_t phase_index = 0; phase_index < phases; phase_index++) {
+        const phase p = column_phase(job, phase_index);
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            const ptrdiff_t source = (vertical.source + (taps.first + r) * vertical.source_step) * c->kw + p.source;
+            for (ptrdiff_t j = 0; j < job->planes; j++)
+                s->w[r * job->planes + j] =
+                    fc_at(s->weights, (source * job->planes + j) * s->ldw, job->esize);
+        }
+        args.ldw = p.source_step * job->planes * s->ldw;
+        args.advance = p.advance;
+        args.spread = p.spread;
+        args.y_step = p.step * job->out_c;
+        run_phase(job, &p, &args, to);
+    }
+}
+
+static fc_status map_task(const void *context, ptrdiff_t task) {
+    const map *const job = context;
+    const fc_activation activation = job->conv.activation;
+    const ptrdiff_t chunk = task % job->chunks, begin = task / job->chunks * job->task_rows;
+    share s = {.first = chunk * job->chunk, .channels = fc_min(job->chunk, job->out_c - chunk * job->chunk)};
+    s.step = job->held ? fc_round_up(s.channels, job->kernels->gemm.lanes) : job->in_c;
+    if (!allocate(job, &s)) return FC_NO_MEMORY;
+    const ptrdiff_t end = fc_min(job->rows, begin + job->task_rows);
+    for (ptrdiff_t row = begin; row < end; row++) {
+        void *const to = fc_at_mut(job->out, row * job->ow * job->out_c + s.first, job->esize);
+        run_row(job, &s, row / job->oh, row % job->oh, to);
+        if (activation == FC_LINEAR || activation == FC_RELU) continue;
+        for (ptrdiff_t j = 0; j < job->ow; j++) {
+            void *const pixel = fc_at_mut(to, j * job->out_c, job->esize);
+            job->kernels->elementwise.activation[activation](pixel, pixel, s.channels);
+        }
+    }
+    if (job->stream) job->kernels->frame.stream_end();
+    return FC_OK;
+}
+
+/* The columns that the pixels of all phases read. */
+static void plan_copies(map *job) {
+    const fc_conv2d *const c = &job->conv;
+    ptrdiff_t right = PTRDIFF_MIN;
+    job->left = PTRDIFF_MAX;
+    for (ptrdiff_t j = 0; j < column_phases(job); j++) {
+        const phase p = column_phase(job, j);
+        if (!p.taps) continue;
+        job->left = fc_min(job->left, p.base);
+        right = fc_max(right, p.base + (phase_pixels(job, &p) - 1) * p.advance + (p.taps - 1) * p.spread);
+    }
+    if (right < job->left) job->left = 0, right = 0;
+    job->copy_w = right - job->left + 1;
+    job->held = fc_min(job->h, (c->kh - 1) * c->dilation_h + 1);
+    const ptrdiff_t column = job->held * job->planes * job->copy_w * job->esize;
+    /* Whole groups, whole vectors, whole lines of the cache. */
+    const ptrdiff_t line = FC_ALIGN / job->esize, unit = job->times / gcd(job->times, line) * line;
+    job->chunk = fc_min(job->out_c, unit * fc_max(1, COPY_BYTES / (column * unit)));
+    job->chunks = fc_ceil_div(job->out_c, job->chunk);
+}
+
+/* w_hwio[tap][i][group * planes + j] -> [tap][j][group * times + i] */
+static void transpose_weights(const map *job, const void *w, void *to) {
+    const fc_conv2d *const c = &job->conv;
+    for (ptrdiff_t tap = 0; tap < c->kh * c->kw; tap++)
+        for (ptrdiff_t group = 0; group < c->groups; group++)
+            job->kernels->frame.transpose(fc_at(w, tap * job->times * job->in_c + group * job->planes, job->esize), job->in_c,
+                                          fc_at_mut(to, tap * job->planes * job->out_c + group * job->times, job->esize),
+                                          job->out_c, job->times, job->planes);
+}
+
+/* Whether copies of rows are worth their time where nothing is spread: pixels so far apart fall into few sets of the cache, and
+ * pixels at the border of a narrow image are many. */
+static int copies_pay(const map *job) {
+    const fc_conv2d *const c = &job->conv;
+    return job->in_c * job->esize % CROWDED_BYTES == 0 || (c->kw - 1) * c->dilation_w * NARROW >= job->w;
+}
+
+static fc_status run_map(map *job) {
+    const fc_conv2d *const c = &job->conv;
+    job->kernels = fc_kernels(c->dtype);
+    job->esize = fc_esize(c->dtype);
+    job->planes = job->in_c / c->groups;
+    job->times = job->out_c / c->groups;
+    if (job->gradient && (job->planes > 1 || job->times > 1)) {
+        void *const transposed = fc_scratch(FC_SLOT_CALL, (size_t)(c->kh * c->kw * job->planes * job->out_c * job->esize));
+        if (!transposed) return FC_NO_MEMORY;
+        transpose_weights(job, job->weights, transposed);
+        job->weights = transposed;
+    }
+    job->chunk = job->out_c;
+    job->chunks = 1;
+    if (job->planes > 1 || job->times > 1 || copies_pay(job)) plan_copies(job);
+    job->rows = c->n * job->oh;
+    job->task_rows = fc_max(1, TASK_ELEMENTS / (job->ow * job->chunk));
+    const ptrdiff_t bytes = (job->rows * job->ow * job->out_c + c->n * job->h * job->w * job->in_c) * job->esize;
+    job->stream = fc_streams(job->out, job->chunk * job->esize, bytes) && job->out_c * job->esize % FC_ALIGN == 0 &&
+                  (c->activation == FC_LINEAR || c->activation == FC_RELU);
+    const double macs = (double)job->rows * (double)(job->ow * job->out_c) * (double)(c->kh * c->kw * job->planes);
+    return fc_parallel_for(fc_ceil_div(job->rows, job->task_rows) * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
+}
+
+static int applies(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times) {
+    return groups > 1 && (planes == 1 || times == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES));
+}
+
+int fc_grouped_forward_applies(const fc_conv2d *conv) {
+    return applies(conv->groups, conv->c / conv->groups, conv->k / conv->groups);
+}
+
+int fc_grouped_backward_input_applies(const fc_conv2d *conv) {
+    return applies(conv->groups, conv->k / conv->groups, conv->c / conv->groups);
+}
+
+fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    map job = {.conv = *conv, .in = x, .weights = w, .bias = bias, .out = y, .h = conv->h, .w = conv->w, .oh = conv->oh,
+               .ow = conv->ow, .in_c = conv->c, .out_c = conv->k};
+    return run_map(&job);
+}
+
+fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    map job = {.conv = *conv, .gradient = 1, .in = dy, .weights = w, .out = dx, .h = conv->oh, .w = conv->ow, .oh = conv->h,
+               .ow = conv->w, .in_c = conv->k, .out_c = conv->c};
+    job.conv.activation = FC_LINEAR;
+    return run_map(&job);
+}
