@@ -1,0 +1,55 @@
+/* What the parts of pooling share. All of it is NHWC: plan turns NCHW into that. */
+#ifndef FC_POOL2D_INTERNAL_H
+#define FC_POOL2D_INTERNAL_H
+
+#include "conv2d_internal.h"
+
+typedef enum { MAXIMUM, MEAN } pool_kind;
+
+/* From `first` to before `end`. */
+typedef struct {
+    ptrdiff_t first, end;
+} span;
+
+typedef struct {
+    fc_pool2d p; /* as NHWC */
+    const fc_pool_kernels *kernels;
+    void (*stream_end)(void);
+    pool_kind kind;
+    ptrdiff_t esize;
+    int flat, stream, stream_rows, fetch; /* stream_rows: of flat dx */
+    span inside_i, inside_j; /* the windows that lie within the rows and columns of the image */
+    ptrdiff_t batch;         /* rows computed in one go, at most */
+    ptrdiff_t task_rows, rows;
+    const void *in; /* x, or dy */
+    void *out;      /* y, or dx */
+    uint8_t *index_out;
+    const uint8_t *index_in;
+} pool_job;
+
+/* Taps t of a window that starts at `start` lie at start + t; first <= t < end are within 0 .. size - 1. */
+static inline span fc_pool_clip(ptrdiff_t start, ptrdiff_t taps, ptrdiff_t size) {
+    const span s = {fc_max(0, -start), fc_min(taps, size - start)};
+    return s;
+}
+
+pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image,
+                      ptrdiff_t row_elements);
+fc_status fc_pool_run(const pool_job *job, fc_task_fn task);
+
+/* Space of one task. */
+typedef struct {
+    const void **pointer; /* of the taps of a window, or of the gradients of windows */
+    const uint8_t **index;
+    double *scale;
+    uint8_t *position;
+    void *columns; /* flat: columns of each phase of the stride, [phase][row][row_elements] */
+    ptrdiff_t row_elements, phase_elements;
+    void *merged; /* a row of dx, if rows are streamed */
+} workspace;
+
+/* `dense`: rows follow each other without a gap, else they begin with a cache line. */
+int fc_pool_allocate(workspace *ws, ptrdiff_t list, ptrdiff_t phases, ptrdiff_t rows, ptrdiff_t row_elements, int dense,
+                     ptrdiff_t esize);
+
+#endif
