@@ -33,9 +33,16 @@ pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, voi
         row_elements /= p->c;
         p->c = 1;
     }
+    job.rows = p->n * rows_per_image;
     /* To a single window the distance to the next means nothing. */
-    if (p->oh == 1) p->stride_h = 1;
+    if (p->oh == 1) p->stride_h = p->pool_h == p->h && !p->pad_top ? p->h : 1;
     if (p->ow == 1) p->stride_w = 1;
+    if (p->pool_h == p->stride_h && !p->pad_top && p->oh * p->stride_h == p->h) {
+        /* Windows that follow each other without a gap do so from image to image as well. */
+        p->h *= p->n;
+        p->oh *= p->n;
+        p->n = 1;
+    }
     job.kernels = &fc_kernels(p->dtype)->pool;
     job.stream_end = fc_kernels(p->dtype)->frame.stream_end;
     job.esize = fc_esize(p->dtype);
@@ -45,7 +52,6 @@ pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, voi
     const int lanes = job.kernels->lanes;
     job.flat = p->c < lanes && (p->stride_w <= 8 || (job.inside_j.end - job.inside_j.first) * p->c >= lanes);
     job.batch = job.flat ? fc_max(1, BATCH_ELEMENTS / (fc_min(p->stride_h, p->h) * p->w * p->c)) : 1;
-    job.rows = p->n * rows_per_image;
     const ptrdiff_t elements = p->n * p->c * (p->h * p->w + p->oh * p->ow);
     job.fetch = !job.flat && elements * job.esize >= FC_STREAM_BYTES;
     job.stream_rows = job.flat && p->stride_w > 1 && fc_streams(out, p->w * p->c * job.esize, elements * job.esize);
