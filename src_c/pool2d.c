@@ -88,12 +88,20 @@ static void copy_rows(const pool_job *job, const workspace *ws, const void *x, p
     const ptrdiff_t stride = p->stride_w, start = job->inside_j.first * stride - p->pad_left;
     /* Rows of whole strides are one long row. */
     const int whole = start == 0 && ws->row_elements * stride == p->w * p->c;
-    for (ptrdiff_t phase = 0; phase < fc_min(stride, p->pool_w); phase++)
-        for (ptrdiff_t k = 0; k < (whole ? 1 : rows); k++)
-            job->kernels->copy_columns(
-                fc_at(x, ((r + k) * p->w + start + phase) * p->c, job->esize), stride * p->c,
-                fc_at_mut(ws->columns, phase * ws->phase_elements + k * ws->row_elements, job->esize), p->c,
-                whole ? rows * p->w / stride : job->inside_j.end - job->inside_j.first + (p->pool_w - 1 - phase) / stride, p->c);
+    for (ptrdiff_t phase = 0; phase < fc_min(stride, p->pool_w); phase++) {
+        const ptrdiff_t columns = job->inside_j.end - job->inside_j.first + (p->pool_w - 1 - phase) / stride;
+        const fc_columns copied = {
+            .rows = whole ? 1 : rows,
+            .columns = whole ? rows * p->w / stride : columns,
+            .channels = p->c,
+            .from_row = p->w * p->c,
+            .from_step = stride * p->c,
+            .to_row = ws->row_elements,
+            .to_step = p->c,
+        };
+        job->kernels->copy_columns(&copied, fc_at(x, (r * p->w + start + phase) * p->c, job->esize),
+                                   fc_at_mut(ws->columns, phase * ws->phase_elements, job->esize));
+    }
 }
 
 static void reduce(const pool_job *job, fc_pool_args *args, ptrdiff_t at) {

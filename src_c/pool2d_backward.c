@@ -120,23 +120,33 @@ static void inner_columns(const pool_job *job, workspace *ws, const phase_rows *
     unpool(job, &args);
 }
 
-/* Brings the phases of row k of the workspace together. */
-static void merge(const pool_job *job, const workspace *ws, ptrdiff_t k, void *dx) {
+/* Brings the phases of rows first .. first + rows - 1 of the workspace together; in dx they are `row_step` elements apart. */
+static void merge(const pool_job *job, const workspace *ws, ptrdiff_t first, ptrdiff_t rows, void *dx, ptrdiff_t row_step) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t stride = p->stride_w;
     const int pairs = stride == 2 && p->c == 1 && p->w > 1;
     const void *phase[2];
     for (ptrdiff_t s = 0; s < fc_min(stride, p->w); s++) {
         const ptrdiff_t at = (s + p->pad_left) % stride * ws->phase_elements + (s + p->pad_left) / stride * p->c;
-        const void *const from = fc_at(ws->columns, at + k * ws->row_elements, job->esize);
+        const void *const from = fc_at(ws->columns, at + first * ws->row_elements, job->esize);
+        const fc_columns columns = {
+            .rows = rows,
+            .columns = fc_ceil_div(p->w - s, stride),
+            .channels = p->c,
+            .from_row = ws->row_elements,
+            .from_step = p->c,
+            .to_row = row_step,
+            .to_step = stride * p->c,
+        };
         if (pairs) phase[s] = from;
-        else
-            job->kernels->copy_columns(from, p->c, fc_at_mut(dx, s * p->c, job->esize), stride * p->c,
-                                       fc_ceil_div(p->w - s, stride), p->c);
+        else job->kernels->copy_columns(&columns, from, fc_at_mut(dx, s * p->c, job->esize));
     }
-    if (!pairs) return;
-    job->kernels->interleave(phase[0], phase[1], dx, p->w / 2);
-    if (p->w % 2) memcpy(fc_at_mut(dx, p->w - 1, job->esize), fc_at(phase[0], p->w / 2, job->esize), (size_t)job->esize);
+    for (ptrdiff_t k = 0; pairs && k < rows; k++) {
+        const void *const even = fc_at(phase[0], k * ws->row_elements, job->esize);
+        void *const row = fc_at_mut(dx, k * row_step, job->esize);
+        job->kernels->interleave(even, fc_at(phase[1], k * ws->row_elements, job->esize), row, p->w / 2);
+        if (p->w % 2) memcpy(fc_at_mut(row, p->w - 1, job->esize), fc_at(even, p->w / 2, job->esize), (size_t)job->esize);
+    }
 }
 
 /* How many of the rows r, r + stride_h, ... before row `end` the same taps of windows cover; not more than a batch. */
@@ -171,10 +181,10 @@ static void backward_rows(const pool_job *job, workspace *ws, ptrdiff_t image, p
         inner_columns(job, ws, &row);
         border_columns(job, ws, &row, row.inner_end, row.end);
     }
-    for (ptrdiff_t k = 0; merges && k < rows; k++) {
-        char *const row = dx + k * row_step * job->esize;
-        merge(job, ws, k, job->stream_rows ? ws->merged : row);
-        if (job->stream_rows) job->kernels->stream(ws->merged, row, p->w * p->c);
+    if (merges && !job->stream_rows) merge(job, ws, 0, rows, dx, row_step);
+    for (ptrdiff_t k = 0; job->stream_rows && k < rows; k++) {
+        merge(job, ws, k, 1, ws->merged, 0);
+        job->kernels->stream(ws->merged, dx + k * row_step * job->esize, p->w * p->c);
     }
 }
 

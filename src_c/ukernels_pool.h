@@ -33,6 +33,13 @@ typedef struct {
     int stream; /* as above, of dx */
 } fc_unpool_args;
 
+/* Rows of columns of `channels` elements: to[r * to_row + i * to_step + c] = from[r * from_row + i * from_step + c], r < rows,
+ * i < columns, c < channels. Between them nothing is written. */
+typedef struct {
+    ptrdiff_t rows, columns, channels;
+    ptrdiff_t from_row, from_step, to_row, to_step;
+} fc_columns;
+
 typedef struct {
     /* The maximum: a NaN beats every number, the first of equals wins. `maximum` writes no index. */
     void (*maximum)(const fc_pool_args *args);
@@ -40,10 +47,7 @@ typedef struct {
     void (*mean)(const fc_pool_args *args);
     void (*maximum_backward)(const fc_unpool_args *args);
     void (*mean_backward)(const fc_unpool_args *args);
-    /* Columns of `channels` elements: to[i * to_step + c] = from[i * from_step + c], i < columns, c < channels. Between them
-     * nothing is written. */
-    void (*copy_columns)(const void *from, ptrdiff_t from_step, void *to, ptrdiff_t to_step, ptrdiff_t columns,
-                         ptrdiff_t channels);
+    void (*copy_columns)(const fc_columns *columns, const void *from, void *to);
     /* to[2 * i] = even[i], to[2 * i + 1] = odd[i], i < n */
     void (*interleave)(const void *even, const void *odd, void *to, ptrdiff_t n);
     /* to[i] = from[i], i < n, past the caches; to and n are multiples of FC_ALIGN bytes */

@@ -118,17 +118,23 @@ FC_INLINE void NAME(mean_windows)(const int TAPS, const fc_pool_args *const args
     }
 }
 
+/* Gradients and indices of windows, with their lists in registers if WINDOWS. */
+typedef struct {
+    const real *const *dy;
+    const uint8_t *const *index;
+    const uint8_t *position;
+} NAME(windows_t);
+
 /* Backward: n channels of the element at offset `out`, whose windows are at offset `in`. MAXIMUM or else mean. */
-FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const a, const ptrdiff_t in,
-                                   const ptrdiff_t out, const ptrdiff_t n) {
+FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const a, const NAME(windows_t) *const list,
+                                   const ptrdiff_t in, const ptrdiff_t out, const ptrdiff_t n) {
     const ptrdiff_t windows = WINDOWS ? WINDOWS : a->windows;
-    const real *const *const dy = (const real *const *)a->dy;
     vec sum = v_zero();
     FC_UNROLL(4)
     for (ptrdiff_t t = 0; t < windows; t++) {
-        const vec gradient = NAME(load_channels)(dy[t] + in, n);
+        const vec gradient = NAME(load_channels)(list->dy[t] + in, n);
         if (MAXIMUM) {
-            const vec sent = v_select(NAME(match_index)(a->index[t] + in, a->position[t], n), gradient, v_zero());
+            const vec sent = v_select(NAME(match_index)(list->index[t] + in, list->position[t], n), gradient, v_zero());
             sum = t ? v_add(sum, sent) : sent;
         } else {
             sum = v_fma(gradient, v_set1((real)a->scale[t]), sum);
@@ -153,6 +159,16 @@ FC_INLINE void NAME(unpool_single)(const int MAXIMUM, const fc_unpool_args *cons
 FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const args) {
     const fc_unpool_args copy = *args, *const a = &copy;
     const ptrdiff_t channels = a->channels;
+    const real *dy[4];
+    const uint8_t *index[4];
+    uint8_t position[4];
+    FC_UNROLL(4)
+    for (int t = 0; t < WINDOWS; t++) {
+        dy[t] = a->dy[t];
+        if (MAXIMUM) index[t] = a->index[t], position[t] = a->position[t];
+    }
+    const NAME(windows_t) known = {dy, index, position}, any = {(const real *const *)a->dy, a->index, a->position};
+    const NAME(windows_t) *const list = WINDOWS ? &known : &any;
     for (ptrdiff_t i = 0; i < a->elements; i++) {
         const ptrdiff_t in = i * a->dy_step, out = i * a->step;
         if (channels <= FC_UNPOOL_SINGLE) {
@@ -160,10 +176,10 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
             continue;
         }
         ptrdiff_t c = 0;
-        for (; c + VL <= channels; c += VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, in + c, out + c, VL);
+        for (; c + VL <= channels; c += VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + c, out + c, VL);
         if (c == channels) continue;
-        if (channels < VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, in, out, channels);
-        else NAME(unpool_vector)(WINDOWS, MAXIMUM, a, in + channels - VL, out + channels - VL, VL);
+        if (channels < VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in, out, channels);
+        else NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + channels - VL, out + channels - VL, VL);
     }
 }
 
@@ -213,21 +229,24 @@ FC_INLINE void NAME(copy_few)(const int CHANNELS, const ptrdiff_t from_step, con
         for (int c = 0; c < CHANNELS; c++) to[i * to_step + c] = from[i * from_step + c];
 }
 
-static void NAME(pool_copy_columns)(const void *from_, ptrdiff_t from_step, void *to_, ptrdiff_t to_step, ptrdiff_t columns,
-                                    ptrdiff_t channels) {
-    const real *const from = from_;
-    real *const to = to_;
-    switch (channels) {
-    case 1:
-        if (from_step == 2 && to_step == 1) NAME(copy_few)(1, 2, 1, from, to, columns);
-        else NAME(copy_few)(1, from_step, to_step, from, to, columns);
-        return;
-    case 2: NAME(copy_few)(2, from_step, to_step, from, to, columns); return;
-    case 3: NAME(copy_few)(3, from_step, to_step, from, to, columns); return;
-    case 4: NAME(copy_few)(4, from_step, to_step, from, to, columns); return;
-    default: break;
+static void NAME(pool_copy_columns)(const fc_columns *const columns, const void *from_, void *to_) {
+    const fc_columns copy = *columns, *const a = &copy;
+    const real *from = from_;
+    real *to = to_;
+    for (ptrdiff_t r = 0; r < a->rows; r++, from += a->from_row, to += a->to_row) {
+        switch (a->channels) {
+        case 1:
+            if (a->from_step == 2 && a->to_step == 1) NAME(copy_few)(1, 2, 1, from, to, a->columns);
+            else NAME(copy_few)(1, a->from_step, a->to_step, from, to, a->columns);
+            break;
+        case 2: NAME(copy_few)(2, a->from_step, a->to_step, from, to, a->columns); break;
+        case 3: NAME(copy_few)(3, a->from_step, a->to_step, from, to, a->columns); break;
+        case 4: NAME(copy_few)(4, a->from_step, a->to_step, from, to, a->columns); break;
+        default:
+            for (ptrdiff_t i = 0; i < a->columns; i++)
+                memcpy(to + i * a->to_step, from + i * a->from_step, (size_t)a->channels * sizeof(real));
+        }
     }
-    for (ptrdiff_t i = 0; i < columns; i++) memcpy(to + i * to_step, from + i * from_step, (size_t)channels * sizeof(real));
 }
 
 static void NAME(pool_interleave)(const void *even_, const void *odd_, void *to_, ptrdiff_t n) {
