@@ -3,7 +3,8 @@
 cdef class Pool2D:
     """A pooling's description (fc_pool2d), made once for a combination of shapes and arguments.
 
-    `x_shape` and `y_shape` are the shapes of the arrays the calls expect; indices are uint8 of `y_shape`.
+    `x_shape` and `y_shape` are the shapes of the arrays the calls expect; indices are of `y_shape`, uint8, or
+    int64 if a window has more than 256 positions.
     """
 
     cdef fc_op op

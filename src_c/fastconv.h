@@ -76,10 +76,12 @@ typedef struct {
 } fc_pool2d;
 
 /* y = the maximum of every window: NaN if it holds one. indices, of the shape of y, receives row * pool_w + column of the first
- * maximum (of the first NaN) within the window; it may be NULL, and must be if a window has more than 256 elements. */
-fc_status fc_max_pool2d(const fc_pool2d *pool, const void *x, void *y, uint8_t *indices);
+ * maximum (of the first NaN) within the window; it may be NULL. Indices are uint8_t, or int64_t if a window has more than 256
+ * positions. */
+fc_status fc_max_pool2d(const fc_pool2d *pool, const void *x, void *y, void *indices);
+int fc_pool_index_bytes(const fc_pool2d *pool);
 /* dx from dy: each gradient goes to the element that won, and adds up where windows overlap. */
-fc_status fc_max_pool2d_backward(const fc_pool2d *pool, const void *dy, const uint8_t *indices, void *dx);
+fc_status fc_max_pool2d_backward(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
 /* y = the mean of the elements of every window. */
 fc_status fc_avg_pool2d(const fc_pool2d *pool, const void *x, void *y);
 fc_status fc_avg_pool2d_backward(const fc_pool2d *pool, const void *dy, void *dx);

@@ -198,15 +198,17 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, uint8_t *indices) {
-    assert(!indices || pool->pool_h * pool->pool_w <= 256);
+static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
     if (!pool->n) return FC_OK;
+    if (fc_pool_by_windows(pool, indices != NULL)) return fc_pool_windows(pool, kind, x, y, indices);
     pool_job job = fc_pool_plan(pool, kind, x, y, pool->oh, fc_min(pool->stride_h, pool->h) * pool->w * pool->c);
     job.index_out = indices;
     return fc_pool_run(&job, forward_task);
 }
 
-fc_status fc_max_pool2d(const fc_pool2d *pool, const void *x, void *y, uint8_t *indices) {
+int fc_pool_index_bytes(const fc_pool2d *pool) { return pool->pool_h <= 256 / pool->pool_w ? 1 : 8; }
+
+fc_status fc_max_pool2d(const fc_pool2d *pool, const void *x, void *y, void *indices) {
     return forward(pool, MAXIMUM, x, y, indices);
 }
 

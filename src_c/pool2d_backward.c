@@ -213,15 +213,15 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const uint8_t *indices, void *dx) {
+static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx) {
     if (!pool->n) return FC_OK;
+    if (fc_pool_by_windows(pool, kind == MAXIMUM)) return fc_pool_windows_backward(pool, kind, dy, indices, dx);
     pool_job job = fc_pool_plan(pool, kind, dy, dx, pool->h, pool->w * pool->c);
     job.index_in = indices;
     return fc_pool_run(&job, backward_task);
 }
 
-fc_status fc_max_pool2d_backward(const fc_pool2d *pool, const void *dy, const uint8_t *indices, void *dx) {
-    assert(pool->pool_h * pool->pool_w <= 256);
+fc_status fc_max_pool2d_backward(const fc_pool2d *pool, const void *dy, const void *indices, void *dx) {
     return backward(pool, MAXIMUM, dy, indices, dx);
 }
 

@@ -37,6 +37,11 @@ pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, voi
                       ptrdiff_t row_elements);
 fc_status fc_pool_run(const pool_job *job, fc_task_fn task);
 
+/* Whether windows are taken one at a time; if so, forward and backward. Indices may be NULL in the former. */
+int fc_pool_by_windows(const fc_pool2d *pool, int indices);
+fc_status fc_pool_windows(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices);
+fc_status fc_pool_windows_backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx);
+
 /* Space of one task. */
 typedef struct {
     const void **pointer; /* of the taps of a window, or of the gradients of windows */

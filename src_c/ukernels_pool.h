@@ -33,6 +33,25 @@ typedef struct {
     int stream; /* as above, of dx */
 } fc_unpool_args;
 
+/* Pixels of one window, `step` elements apart; at most FC_WINDOW_CHANNELS channels. */
+enum { FC_WINDOW_CHANNELS = 128 };
+typedef struct {
+    const void *x;
+    ptrdiff_t pixels, step, channels;
+    void *y;        /* the maximum, the mean, or their gradient */
+    int64_t *index; /* or NULL: where the maximum is; the first pixel has the number `first` */
+    int64_t first;
+    int more;        /* y and index hold what other pixels of the window have given */
+    ptrdiff_t count; /* of pixels in the window; 0: y is to be the sum, other pixels follow */
+    int stream;      /* as above, of dx */
+} fc_window_args;
+
+/* Where a window lies in its image. */
+typedef struct {
+    ptrdiff_t row, column, window_h, window_w;
+    ptrdiff_t h, w;
+} fc_window_place;
+
 /* Rows of columns of `channels` elements: to[r * to_row + i * to_step + c] = from[r * from_row + i * from_step + c], r < rows,
  * i < columns, c < channels. Between them nothing is written. */
 typedef struct {
@@ -52,6 +71,11 @@ typedef struct {
     void (*interleave)(const void *even, const void *odd, void *to, ptrdiff_t n);
     /* to[i] = from[i], i < n, past the caches; to and n are multiples of FC_ALIGN bytes */
     void (*stream)(const void *from, void *to, ptrdiff_t n);
+    /* Whole windows: the maximum, the mean, the gradient of the mean, and gradients added where the maxima were. */
+    void (*window_maximum)(const fc_window_args *args);
+    void (*window_mean)(const fc_window_args *args);
+    void (*window_mean_backward)(const fc_window_args *args, void *dx);
+    void (*window_scatter)(const fc_window_args *args, const fc_window_place *place, void *dx);
     int lanes;
 } fc_pool_kernels;
 

@@ -275,12 +275,86 @@ def test_positions_of_no_element_send_no_gradient(name: str, isa: str) -> None:
     np.testing.assert_array_equal(out.array, expected)
 
 
-def test_windows_of_more_than_256_positions(isa: str) -> None:
-    x = random((1, 20, 21, 5), "float32")
-    y = fastconv.max_pool2d(x, (17, 20), 1)
-    np.testing.assert_array_equal(y, reference.max_pool2d(x, (17, 20), 1))
-    with pytest.raises(ValueError, match=r"pool_size.*256.*Received: pool_size="):
-        fastconv.max_pool2d(x, (17, 20), 1, return_indices=True)
+# Windows that are taken one by one: images that are one window, and indices that no byte holds.
+SINGLE = [
+    Pool(f"{h}x{w}-c{c}", 2, h, w, c, (h, w))
+    for h, w, c in [
+        (1, 1, 3),
+        (2, 3, 1),
+        (3, 5, 1),
+        (7, 7, 1),
+        (11, 13, 1),
+        (16, 16, 1),
+        (40, 33, 1),
+    ]
+    + [(5, 7, c) for c in (2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 127, 128, 129, 300)]
+]
+SINGLE += [
+    Pool("padded", 2, 5, 6, 5, 7, 1, ((1, 1), (0, 1))),
+    Pool("padded-c1", 2, 9, 6, 1, (9, 7), 1, ((0, 0), (0, 1))),
+    Pool("part-of-the-image", 3, 9, 8, 4, 6, 5),
+    Pool("many-small", 90, 3, 3, 20, 3),
+    Pool("large-c1", 3, 120, 90, 1, (120, 90)),
+    Pool("large-c48", 2, 60, 50, 48, (60, 50)),
+]
+FAR = [
+    Pool("17x20", 2, 20, 21, 5, (17, 20), 1),
+    Pool("17x20-c1", 2, 20, 21, 1, (17, 20), 1),
+    Pool("17x16-same", 1, 30, 25, 17, (17, 16), 7, "same"),
+    Pool("257x1", 1, 300, 1, 3, (257, 1), 20),
+    Pool("1x300-padded", 2, 2, 310, 2, (1, 300), 30, ((0, 0), (50, 50))),
+]
+
+
+@pytest.mark.parametrize("case", SINGLE + FAR, ids=str)
+def test_windows_one_by_one(case: Pool, isa: str, dtype: str) -> None:
+    kind = "uint8" if np.prod(np.broadcast_to(case.pool_size, 2)) <= 256 else "int64"
+    for values in ("ties", "special"):
+        x = images(case, dtype, values)
+        exact, exact_indices = reference.max_pool2d(x, **case.arguments, return_indices=True)
+        dy = integers(exact.shape, dtype, "dy")
+        dx_exact = reference.max_pool2d_backward(dy, exact_indices, x.shape, **case.arguments)
+        for data_format in DATA_FORMATS:
+            arguments = {**case.arguments, "data_format": data_format}
+            x_there = surrounded(to_format(x, data_format))
+            for threads in THREADS:
+                runtime.set_num_threads(threads)
+                shape = to_format(exact, data_format).shape
+                outs = Output(shape, dtype), Output(shape, kind), Output(x_there.shape, dtype)
+                y, indices = fastconv.max_pool2d(
+                    x_there, **arguments, return_indices=True, out=(outs[0].array, outs[1].array)
+                )
+                dx = fastconv.max_pool2d_backward(
+                    to_format(dy, data_format),
+                    indices,
+                    x_there.shape,
+                    **arguments,
+                    out=outs[2].array,
+                )
+                for out in outs:
+                    out.assert_surroundings_untouched()
+                np.testing.assert_array_equal(y, to_format(exact, data_format))
+                np.testing.assert_array_equal(indices, to_format(exact_indices, data_format))
+                np.testing.assert_array_equal(dx, to_format(dx_exact, data_format))
+            alone = fastconv.max_pool2d(x_there, **arguments)
+            np.testing.assert_array_equal(alone, to_format(exact, data_format))
+
+
+@pytest.mark.parametrize("case", SINGLE, ids=str)
+def test_mean_of_single_windows(case: Pool, isa: str, dtype: str) -> None:
+    test_mean(case, isa, dtype)
+
+
+def test_far_positions_of_no_element_send_no_gradient(isa: str) -> None:
+    case = FAR[2]
+    y = reference.max_pool2d(np.zeros(case.shape, "float32"), **case.arguments)
+    indices = np.random.default_rng(1).integers(-300, 600, y.shape)
+    dy = integers(y.shape, "float32")
+    out = Output(case.shape, "float32")
+    fastconv.max_pool2d_backward(dy, indices, case.shape, **case.arguments, out=out.array)
+    out.assert_surroundings_untouched()
+    expected = reference.max_pool2d_backward(dy, indices, case.shape, **case.arguments)
+    np.testing.assert_array_equal(out.array, expected)
 
 
 def test_golden_values_of_keras() -> None:

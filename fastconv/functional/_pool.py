@@ -14,8 +14,9 @@ from fastconv.functional._arrays import Array, as_float_array, check_shape, outp
 from fastconv.functional._plans import data_format_of
 
 #: Window positions that an index of one byte can tell apart.
-_MAX_POSITIONS = 256
+_BYTE_POSITIONS = 256
 _UINT8 = np.dtype(np.uint8)
+_INT64 = np.dtype(np.int64)
 
 
 def max_pool2d(
@@ -46,7 +47,7 @@ def max_pool2d(
     data_format : "channels_last" or "channels_first", optional
         Default: Keras's setting, `fastconv.config.image_data_format`.
     return_indices : bool
-        Return where each maximum was found too. `pool_size` may then have 256 positions at most.
+        Return where each maximum was found too.
     out : array, or (array, array) with `return_indices`, optional
         Receives the result: right shapes and dtypes, C-contiguous, no memory shared with `x`.
 
@@ -54,8 +55,9 @@ def max_pool2d(
     -------
     y : array
         (batch, out_height, out_width, channels) or channels first.
-    indices : uint8 array in the shape of `y`
-        Only with `return_indices`: ``row * pool_width + column`` of the winner within its window.
+    indices : array in the shape of `y`
+        Only with `return_indices`: ``row * pool_width + column`` of the winner within its window,
+        as uint8, or int64 if `pool_size` has more than 256 positions.
 
     Raises
     ------
@@ -76,7 +78,6 @@ def max_pool2d(
         y = output(out, "out", plan.y_shape, x.dtype, x)
         plan.max_forward(x, y, None)
         return y
-    _check_positions(pool_size)
     targets = (None, None) if out is None else out
     if not isinstance(targets, tuple | list) or len(targets) != 2:
         raise ValueError(
@@ -84,7 +85,7 @@ def max_pool2d(
             f"Received: out={type(out).__name__}"
         )
     y = output(targets[0], "out[0]", plan.y_shape, x.dtype, x)
-    indices = output(targets[1], "out[1]", plan.y_shape, _UINT8, x, y)
+    indices = output(targets[1], "out[1]", plan.y_shape, _index_dtype(pool_size), x, y)
     plan.max_forward(x, y, indices)
     return y, indices
 
@@ -105,7 +106,7 @@ def max_pool2d_backward(
     ----------
     dy : array
         Gradient of the loss with respect to the result, in its shape.
-    indices : uint8 array in the shape of `dy`
+    indices : uint8 or int64 array in the shape of `dy`
         From ``max_pool2d(..., return_indices=True)``.
     input_shape : sequence of int
         Shape of `x` in the forward call.
@@ -133,9 +134,8 @@ def max_pool2d_backward(
     plan = _pool2d_plan(
         _sizes(input_shape), dy.dtype, pool_size, strides, padding, data_format, "input_shape"
     )
-    _check_positions(pool_size)
     check_shape(dy, "dy", plan.y_shape)
-    positions = _as_indices(indices, _UINT8)
+    positions = _as_indices(indices, _index_dtype(pool_size))
     check_shape(positions, "indices", plan.y_shape)
     dx = output(out, "out", plan.x_shape, dy.dtype, dy, positions)
     plan.max_backward(dy, positions, dx)
@@ -198,13 +198,9 @@ def avg_pool2d_backward(
     return dx
 
 
-def _check_positions(pool_size: Any) -> None:
+def _index_dtype(pool_size: Any) -> np.dtype[Any]:
     height, width = _shapes.normalize_pair(pool_size, "pool_size")
-    if height * width > _MAX_POSITIONS:
-        raise ValueError(
-            f"Argument `pool_size` may have at most {_MAX_POSITIONS} positions for indices, which "
-            f"are bytes. Received: pool_size={pool_size!r}"
-        )
+    return _UINT8 if height * width <= _BYTE_POSITIONS else _INT64
 
 
 def _sizes(input_shape: Any) -> tuple[int, ...]:

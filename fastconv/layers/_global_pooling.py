@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastconv.layers import _conv_arguments as arguments
-from fastconv.layers.layer import Layer, Shape
+from fastconv.layers.layer import Layer, Shape, State
 
 
 class GlobalPoolingLayer(Layer):
@@ -24,6 +24,13 @@ class GlobalPoolingLayer(Layer):
         if not self.keepdims:
             return (input_shape[0], channels)
         return arguments.image_shape(input_shape[0], (1, 1), channels, self.data_format)
+
+    def _window(self, shape: tuple[int, ...]) -> tuple[Any, Any, Any, Any]:
+        size = arguments.spatial(shape, self.data_format)
+        return (size, size, "valid", self.data_format)
+
+    def is_recordable(self, state: State) -> bool:
+        return True
 
     def _pooled_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the output's shape with rows and columns of length 1 kept."""

@@ -5,7 +5,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastconv import functional
-from fastconv.layers import _conv_arguments as arguments
 from fastconv.layers._global_pooling import GlobalPoolingLayer
 from fastconv.layers.layer import State
 
@@ -30,10 +29,6 @@ class GlobalAveragePooling2D(GlobalPoolingLayer):
     >>> GlobalAveragePooling2D()(np.arange(8).reshape(1, 2, 2, 2))
     array([[3., 4.]], dtype=float32)
     """
-
-    def _window(self, shape: tuple[int, ...]) -> tuple[Any, Any, Any, Any]:
-        size = arguments.spatial(shape, self.data_format)
-        return (size, size, "valid", self.data_format)
 
     def forward(self, x: Array, y: Array, state: State) -> None:
         out = y.reshape(self._pooled_shape(x.shape))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv import functional
 from fastconv.layers._global_pooling import GlobalPoolingLayer
 from fastconv.layers.layer import State
 
@@ -32,23 +33,28 @@ class GlobalMaxPooling2D(GlobalPoolingLayer):
     array([[6., 7.]], dtype=float32)
     """
 
-    def _pixels(self, x: Array) -> tuple[Array, int]:
-        """Return ``x`` with rows and columns as one axis, and that axis."""
-        n = x.shape[0]
-        if self.data_format == "channels_last":
-            return x.reshape(n, -1, x.shape[3]), 1
-        return x.reshape(n, x.shape[1], -1), 2
+    def prepare(self, state: State) -> None:
+        if state.training:
+            size, shape = self._window(state.input_shape)[0], self._pooled_shape(state.input_shape)
+            kind = np.uint8 if size[0] * size[1] <= 256 else np.int64
+            state.extra["indices"] = state.allocate(shape, kind)
 
     def forward(self, x: Array, y: Array, state: State) -> None:
-        pixels, axis = self._pixels(x)
-        out = y.reshape(x.shape[0], -1)
-        np.max(pixels, axis=axis, out=out)
+        out = y.reshape(self._pooled_shape(x.shape))
+        window = self._window(x.shape)
+        if state.training:
+            indices = state.extra["indices"]
+            functional.max_pool2d(x, *window, return_indices=True, out=(out, indices))
+        else:
+            functional.max_pool2d(x, *window, out=out)
 
     def backward(self, dy: Array, dx: Array | None, state: State) -> None:
-        if dx is None:
-            return
-        pixels, axis = self._pixels(state.x)
-        winners = np.expand_dims(np.argmax(pixels, axis=axis), axis)
-        dx[...] = 0
-        spread, _ = self._pixels(dx)
-        np.put_along_axis(spread, winners, dy.reshape(winners.shape), axis)
+        if dx is not None:
+            shape = state.input_shape
+            functional.max_pool2d_backward(
+                dy.reshape(self._pooled_shape(shape)),
+                state.extra["indices"],
+                shape,
+                *self._window(shape),
+                out=dx,
+            )

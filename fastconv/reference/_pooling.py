@@ -32,13 +32,14 @@ def max_pool2d(
     data_format : 'channels_last' or 'channels_first'
         By default what `fastconv.config.image_data_format` says.
     return_indices : bool
-        Return the positions of the winners too; the pool then has at most 256 of them.
+        Return the positions of the winners too.
 
     Returns
     -------
     y : array of shape (n, oh, ow, c), or (n, c, oh, ow)
-    indices : uint8 array of the shape of ``y``, only with ``return_indices``
-        ``i * pool_width + j`` for a winner in row i and column j of its window.
+    indices : array of the shape of ``y``, only with ``return_indices``
+        ``i * pool_width + j`` for a winner in row i and column j of its window; uint8, or int64 if
+        the pool has more than 256 positions.
 
     Raises
     ------
@@ -54,11 +55,6 @@ def max_pool2d(
     """
     images = floating(x, "x")
     pool = _pool(images.shape, pool_size, strides, padding, data_format, "x")
-    if return_indices and prod(pool.window) > 256:
-        raise ValueError(
-            "`pool_size` must have at most 256 positions for `return_indices`. "
-            f"Received: pool_size={pool_size!r}"
-        )
     shape = (*pool.output_size, pool.channels, prod(pool.window))
     images = pool.to_nhwc(images)
     windows = pool.view(pool.pad(images, -np.inf)).reshape(shape)
@@ -69,7 +65,8 @@ def max_pool2d(
     y = pool.from_nhwc(np.take_along_axis(windows, indices[..., np.newaxis], -1)[..., 0])
     if not return_indices:
         return y
-    return y, pool.from_nhwc(indices.astype(np.uint8))
+    kind = np.uint8 if prod(pool.window) <= 256 else np.int64
+    return y, pool.from_nhwc(indices.astype(kind))
 
 
 def max_pool2d_backward(
@@ -86,7 +83,7 @@ def max_pool2d_backward(
     Parameters
     ----------
     dy : array of the shape of ``max_pool2d(x, ...)``
-    indices : uint8 array of the shape of ``dy``, from ``max_pool2d(..., return_indices=True)``
+    indices : array of the shape of ``dy``, from ``max_pool2d(..., return_indices=True)``
     input_shape : the shape of ``x``
     pool_size, strides, padding, data_format
         As given to `max_pool2d`.

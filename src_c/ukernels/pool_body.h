@@ -276,4 +276,8 @@ static void NAME(pool_stream)(const void *from_, void *to_, ptrdiff_t n) {
      .copy_columns = NAME(pool_copy_columns),                                                                          \
      .interleave = NAME(pool_interleave),                                                                              \
      .stream = NAME(pool_stream),                                                                              \
+     .window_maximum = NAME(window_maximum),                                                                           \
+     .window_mean = NAME(window_mean),                                                                                 \
+     .window_mean_backward = NAME(window_mean_backward),                                                               \
+     .window_scatter = NAME(window_scatter),                                                                           \
      .lanes = VL}
