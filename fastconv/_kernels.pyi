@@ -57,6 +57,7 @@ class Pool2D:
     x_shape: tuple[int, ...]
     y_shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    index_dtype: np.dtype[Any]
     def __init__(
         self,
         x_shape: tuple[int, ...],
@@ -67,6 +68,7 @@ class Pool2D:
         strides: tuple[int, int],
         before: tuple[int, int],
         channels_first: bool,
+        index_dtype: np.dtype[Any],
     ) -> None: ...
     def max_forward(self, x: Buffer, y: Buffer, indices: Buffer | None) -> None: ...
     def max_backward(self, dy: Buffer, indices: Buffer, dx: Buffer) -> None: ...

@@ -3,17 +3,19 @@
 cdef class Pool2D:
     """A pooling's description (fc_pool2d), made once for a combination of shapes and arguments.
 
-    `x_shape` and `y_shape` are the shapes of the arrays the calls expect; indices are of `y_shape`, uint8, or
-    int64 if a window has more than 256 positions.
+    `x_shape` and `y_shape` are the shapes of the arrays the calls expect; indices are of `y_shape` and
+    `index_dtype`: uint8, or int64 if a window has more than 256 positions.
     """
 
     cdef fc_op op
     cdef readonly tuple x_shape
     cdef readonly tuple y_shape
     cdef readonly object dtype
+    cdef readonly object index_dtype
 
     def __init__(self, tuple x_shape, tuple y_shape, object dtype, *,
-                 tuple pool_size, tuple strides, tuple before, bint channels_first):
+                 tuple pool_size, tuple strides, tuple before, bint channels_first,
+                 object index_dtype):
         memset(&self.op, 0, sizeof(fc_op))
         cdef fc_pool2d *pool = &self.op.of.pool
         if channels_first:
@@ -30,6 +32,7 @@ cdef class Pool2D:
         self.x_shape = x_shape
         self.y_shape = y_shape
         self.dtype = dtype
+        self.index_dtype = index_dtype
 
     def max_forward(self, x, y, indices):
         """indices may be None."""

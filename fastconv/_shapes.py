@@ -327,3 +327,8 @@ def check_conv_channels(channels: int, kernel_shape: Sequence[int], groups: int)
             f"The {kernel_shape[3]} filters of `kernel` must be divisible by `groups`. "
             f"Received: groups={groups}"
         )
+
+
+def pool_index_type(pool: tuple[int, int]) -> str:
+    """Return the name of the type of indices into windows: bytes, while these tell them apart."""
+    return "uint8" if pool[0] * pool[1] <= 256 else "int64"

@@ -33,6 +33,17 @@ typedef struct {
     int stream; /* as above, of dx */
 } fc_unpool_args;
 
+/* Windows that cover the image without overlap and without a rest: rows of `windows` windows, which lie densely in dy, index and dx.
+ * dx[(r * pool_h + i) * windows * pool_w * channels + (j * pool_w + k) * channels + c] =
+ * dy[(r * windows + j) * channels + c] if index says i * pool_w + k there, else 0. */
+typedef struct {
+    const void *dy;
+    const uint8_t *index;
+    ptrdiff_t rows, windows, pool_h, pool_w, channels;
+    void *dx;
+    int stream; /* as above, of dx */
+} fc_unpool_tiles_args;
+
 /* Pixels of one window, `step` elements apart; at most FC_WINDOW_CHANNELS channels. */
 enum { FC_WINDOW_CHANNELS = 128 };
 typedef struct {
@@ -66,6 +77,7 @@ typedef struct {
     void (*mean)(const fc_pool_args *args);
     void (*maximum_backward)(const fc_unpool_args *args);
     void (*mean_backward)(const fc_unpool_args *args);
+    void (*maximum_backward_tiles)(const fc_unpool_tiles_args *args);
     void (*copy_columns)(const fc_columns *columns, const void *from, void *to);
     /* to[2 * i] = even[i], to[2 * i + 1] = odd[i], i < n */
     void (*interleave)(const void *even, const void *odd, void *to, ptrdiff_t n);

@@ -13,10 +13,7 @@ from fastconv import _kernels, _shapes
 from fastconv.functional._arrays import Array, as_float_array, check_shape, output, to_numpy
 from fastconv.functional._plans import data_format_of
 
-#: Window positions that an index of one byte can tell apart.
-_BYTE_POSITIONS = 256
-_UINT8 = np.dtype(np.uint8)
-_INT64 = np.dtype(np.int64)
+_FOUR_INTEGERS = [int] * 4
 
 
 def max_pool2d(
@@ -85,7 +82,7 @@ def max_pool2d(
             f"Received: out={type(out).__name__}"
         )
     y = output(targets[0], "out[0]", plan.y_shape, x.dtype, x)
-    indices = output(targets[1], "out[1]", plan.y_shape, _index_dtype(pool_size), x, y)
+    indices = output(targets[1], "out[1]", plan.y_shape, plan.index_dtype, x, y)
     plan.max_forward(x, y, indices)
     return y, indices
 
@@ -135,7 +132,7 @@ def max_pool2d_backward(
         _sizes(input_shape), dy.dtype, pool_size, strides, padding, data_format, "input_shape"
     )
     check_shape(dy, "dy", plan.y_shape)
-    positions = _as_indices(indices, _index_dtype(pool_size))
+    positions = _as_indices(indices, plan.index_dtype)
     check_shape(positions, "indices", plan.y_shape)
     dx = output(out, "out", plan.x_shape, dy.dtype, dy, positions)
     plan.max_backward(dy, positions, dx)
@@ -198,12 +195,9 @@ def avg_pool2d_backward(
     return dx
 
 
-def _index_dtype(pool_size: Any) -> np.dtype[Any]:
-    height, width = _shapes.normalize_pair(pool_size, "pool_size")
-    return _UINT8 if height * width <= _BYTE_POSITIONS else _INT64
-
-
 def _sizes(input_shape: Any) -> tuple[int, ...]:
+    if type(input_shape) is tuple and list(map(type, input_shape)) == _FOUR_INTEGERS:
+        return input_shape
     try:
         if any(isinstance(size, bool) for size in input_shape):
             raise TypeError
@@ -272,4 +266,5 @@ def _cached_plan(
         strides=steps,
         before=(vertical[1], horizontal[1]),
         channels_first=form == "channels_first",
+        index_dtype=np.dtype(_shapes.pool_index_type(pool)),
     )

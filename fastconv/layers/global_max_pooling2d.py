@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import functional
+from fastconv._shapes import pool_index_type
 from fastconv.layers._global_pooling import GlobalPoolingLayer
 from fastconv.layers.layer import State
 
@@ -35,8 +35,8 @@ class GlobalMaxPooling2D(GlobalPoolingLayer):
 
     def prepare(self, state: State) -> None:
         if state.training:
-            size, shape = self._window(state.input_shape)[0], self._pooled_shape(state.input_shape)
-            kind = np.uint8 if size[0] * size[1] <= 256 else np.int64
+            kind = pool_index_type(self._window(state.input_shape)[0])
+            shape = self._pooled_shape(state.input_shape)
             state.extra["indices"] = state.allocate(shape, kind)
 
     def forward(self, x: Array, y: Array, state: State) -> None:

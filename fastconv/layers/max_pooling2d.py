@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import functional
+from fastconv._shapes import pool_index_type
 from fastconv.layers._pooling import PoolingLayer
 from fastconv.layers.layer import State
 
@@ -46,7 +46,7 @@ class MaxPooling2D(PoolingLayer):
 
     def prepare(self, state: State) -> None:
         if state.training:
-            kind = np.uint8 if self.pool_size[0] * self.pool_size[1] <= 256 else np.int64
+            kind = pool_index_type(self.pool_size)
             state.extra["indices"] = state.allocate(state.output_shape, kind)
 
     def absorbs(self, activation: str, state: State) -> bool:

@@ -6,6 +6,7 @@
 #include "frame_body.h"
 #include "depthwise_body.h"
 #include "pool_body.h"
+#include "pool_tiles_body.h"
 #include "pool_window_body.h"
 #include "elementwise_body.h"
 #include "winograd_body.h"

@@ -1,0 +1,80 @@
+/* The gradient of max-pooling where windows cover the image without overlap: see fc_unpool_tiles_args in ukernels_pool.h. Gradients
+ * are read once and sent to all elements of their windows. */
+
+/* n channels of a window with the gradient dy; dx is the window's first element. */
+FC_INLINE void NAME(unpool_tile)(const int POOL, const fc_unpool_tiles_args *const a, const real *const dy, const uint8_t *const index,
+                                 real *const dx, const ptrdiff_t row, const ptrdiff_t n) {
+    const ptrdiff_t pool_h = POOL ? POOL : a->pool_h, pool_w = POOL ? POOL : a->pool_w;
+    const vec gradient = NAME(load_channels)(dy, n);
+    FC_UNROLL(2)
+    for (ptrdiff_t i = 0; i < pool_h; i++) {
+        FC_UNROLL(2)
+        for (ptrdiff_t k = 0; k < pool_w; k++) {
+            const vmask won = NAME(match_index)(index, (uint8_t)(i * pool_w + k), n);
+            NAME(put_channels)(dx + i * row + k * a->channels, v_select(won, gradient, v_zero()), n, a->stream);
+        }
+    }
+}
+
+/* Vectors along the channels. */
+FC_INLINE void NAME(unpool_tiles_channels)(const int POOL, const fc_unpool_tiles_args *const a) {
+    const ptrdiff_t channels = a->channels, row = a->windows * a->pool_w * channels;
+    const real *dy = a->dy;
+    const uint8_t *index = a->index;
+    for (ptrdiff_t r = 0; r < a->rows; r++) {
+        real *dx = (real *)a->dx + r * a->pool_h * row;
+        for (ptrdiff_t j = 0; j < a->windows; j++, dy += channels, index += channels, dx += a->pool_w * channels)
+            for (ptrdiff_t c = 0; c < channels; c += VL) {
+                const ptrdiff_t at = c + VL <= channels ? c : channels - VL;
+                NAME(unpool_tile)(POOL, a, dy + at, index + at, dx + at, row, VL);
+            }
+    }
+}
+
+/* Few channels: a vector of gradients becomes pool_w vectors of a row of dx by permutation. */
+static void NAME(unpool_tiles_lanes)(const fc_unpool_tiles_args *const a) {
+    const ptrdiff_t channels = a->channels, pool_w = a->pool_w, n = a->windows * channels, row = n * pool_w;
+    vindex source[VL];
+    vec position[VL];
+    for (ptrdiff_t k = 0; k < pool_w; k++) {
+        int32_t lane[VL];
+        real tap[VL];
+        for (ptrdiff_t l = 0; l < VL; l++) {
+            const ptrdiff_t at = k * VL + l;
+            lane[l] = (int32_t)(at / (pool_w * channels) * channels + at % channels);
+            tap[l] = (real)(at / channels % pool_w);
+        }
+        source[k] = v_index(lane);
+        position[k] = v_load(tap);
+    }
+    /* Whole vectors reach into the next row, which is read or written after this one; there is none after the last. */
+    const ptrdiff_t end = a->rows * n, out_end = a->rows * a->pool_h * row;
+    ptrdiff_t out = 0;
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t i = 0; i < a->pool_h; i++, out += row)
+            for (ptrdiff_t at = 0; at < n; at += VL) {
+                const ptrdiff_t in = r * n + at, left = end - in < VL ? end - in : VL;
+                const uint8_t *index = a->index + in;
+                uint8_t few[VL] = {0};
+                if (left < VL) {
+                    for (ptrdiff_t l = 0; l < left; l++) few[l] = index[l];
+                    index = few;
+                }
+                const vec gradient = NAME(load_channels)((const real *)a->dy + in, left);
+                const vec winner = v_sub(v_load_u8(index), v_set1((real)(i * pool_w)));
+                for (ptrdiff_t k = 0; k < pool_w && at * pool_w + k * VL < row; k++) {
+                    const ptrdiff_t to = out + at * pool_w + k * VL;
+                    const vmask won = v_eq(v_permute(winner, source[k]), position[k]);
+                    const vec sent = v_select(won, v_permute(gradient, source[k]), v_zero());
+                    NAME(put_channels)((real *)a->dx + to, sent, out_end - to < VL ? out_end - to : VL, a->stream);
+                }
+            }
+}
+
+static void NAME(unpool_tiles)(const fc_unpool_tiles_args *const args) {
+    const fc_unpool_tiles_args copy = *args, *const a = &copy;
+    assert(a->channels >= VL || VL % (a->pool_w * a->channels) == 0);
+    if (a->channels < VL) NAME(unpool_tiles_lanes)(a);
+    else if (a->pool_h == 2 && a->pool_w == 2) NAME(unpool_tiles_channels)(2, a);
+    else NAME(unpool_tiles_channels)(0, a);
+}
