@@ -198,12 +198,35 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+/* Rows of windows without overlap, of few channels. */
+static fc_status tiles_task(const void *context, ptrdiff_t task) {
+    const pool_job *const job = context;
+    const fc_pool2d *const p = &job->p;
+    const ptrdiff_t first = task * job->task_rows, at = first * p->ow * p->c;
+    const fc_pool_tiles_args args = {
+        .x = (void *)(uintptr_t)fc_at(job->in, at * p->pool_h * p->pool_w, job->esize),
+        .y = fc_at_mut(job->out, at, job->esize),
+        .index = job->index_out ? job->index_out + at : NULL,
+        .rows = fc_min(job->task_rows, job->rows - first),
+        .windows = p->ow,
+        .pool_h = p->pool_h,
+        .pool_w = p->pool_w,
+        .channels = p->c,
+        .stream = job->stream,
+    };
+    job->kernels->maximum_tiles(&args);
+    if (job->stream) job->stream_end();
+    return FC_OK;
+}
+
 static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
     if (!pool->n) return FC_OK;
     if (fc_pool_by_windows(pool, indices != NULL)) return fc_pool_windows(pool, kind, x, y, indices);
     pool_job job = fc_pool_plan(pool, kind, x, y, pool->oh, fc_min(pool->stride_h, pool->h) * pool->w * pool->c);
     job.index_out = indices;
-    return fc_pool_run(&job, forward_task);
+    const int tiles = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;
+    if (tiles) job.stream = fc_streams(y, job.p.ow * job.p.c * job.esize, job.rows * job.p.ow * job.p.c * (1 + 2 * job.p.pool_h) * job.esize);
+    return fc_pool_run(&job, tiles ? tiles_task : forward_task);
 }
 
 int fc_pool_index_bytes(const fc_pool2d *pool) { return pool->pool_h <= 256 / pool->pool_w ? 1 : 8; }

@@ -188,28 +188,20 @@ static void backward_rows(const pool_job *job, workspace *ws, ptrdiff_t image, p
     }
 }
 
-/* Whether windows cover the image without overlap and without a rest, in a way that there is a kernel for. */
-static int tiled(const pool_job *job) {
-    const fc_pool2d *const p = &job->p;
-    const int exact = p->pool_h == p->stride_h && p->pool_w == p->stride_w && !p->pad_top && !p->pad_left &&
-                      p->oh * p->stride_h == p->h && p->ow * p->stride_w == p->w;
-    return exact && job->kind == MAXIMUM && (p->c >= job->kernels->lanes || job->kernels->lanes % (p->pool_w * p->c) == 0);
-}
-
 /* Rows of windows. */
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const pool_job *const job = context;
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t first = task * job->task_rows, at = first * p->ow * p->c;
-    const fc_unpool_tiles_args args = {
-        .dy = fc_at(job->in, at, job->esize),
-        .index = job->index_in + at,
+    const fc_pool_tiles_args args = {
+        .x = fc_at_mut(job->out, at * p->pool_h * p->pool_w, job->esize),
+        .y = (void *)(uintptr_t)fc_at(job->in, at, job->esize),
+        .index = (uint8_t *)(uintptr_t)(job->index_in + at),
         .rows = fc_min(job->task_rows, job->rows - first),
         .windows = p->ow,
         .pool_h = p->pool_h,
         .pool_w = p->pool_w,
         .channels = p->c,
-        .dx = fc_at_mut(job->out, at * p->pool_h * p->pool_w, job->esize),
         .stream = job->stream || job->stream_rows,
     };
     job->kernels->maximum_backward_tiles(&args);
@@ -247,7 +239,8 @@ static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy,
     if (fc_pool_by_windows(pool, kind == MAXIMUM)) return fc_pool_windows_backward(pool, kind, dy, indices, dx);
     pool_job job = fc_pool_plan(pool, kind, dy, dx, pool->h, pool->w * pool->c);
     job.index_in = indices;
-    if (!tiled(&job)) return fc_pool_run(&job, backward_task);
+    const int lanes = job.kernels->lanes, tiles = fc_pool_tiled(&job) && (job.p.c >= lanes || lanes % (job.p.pool_w * job.p.c) == 0);
+    if (!tiles) return fc_pool_run(&job, backward_task);
     job.rows /= job.p.pool_h;
     job.task_rows = fc_max(1, job.task_rows / job.p.pool_h);
     return fc_pool_run(&job, tiles_task);

@@ -35,6 +35,12 @@ static inline span fc_pool_clip(ptrdiff_t start, ptrdiff_t taps, ptrdiff_t size)
 
 pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image,
                       ptrdiff_t row_elements);
+/* Whether the maxima of windows are sought that cover the image without overlap and without a rest. */
+static inline int fc_pool_tiled(const pool_job *job) {
+    const fc_pool2d *const p = &job->p;
+    return job->kind == MAXIMUM && p->pool_h == p->stride_h && p->pool_w == p->stride_w && !p->pad_top && !p->pad_left &&
+           p->oh * p->stride_h == p->h && p->ow * p->stride_w == p->w;
+}
 fc_status fc_pool_run(const pool_job *job, fc_task_fn task);
 
 /* Whether windows are taken one at a time; if so, forward and backward. Indices may be NULL in the former. */

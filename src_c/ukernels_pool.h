@@ -33,16 +33,17 @@ typedef struct {
     int stream; /* as above, of dx */
 } fc_unpool_args;
 
-/* Windows that cover the image without overlap and without a rest: rows of `windows` windows, which lie densely in dy, index and dx.
+/* Windows that cover the image without overlap and without a rest: rows of `windows` windows, which lie densely in all arrays.
+ * y and index receive the maxima of x, or y is their gradient and
  * dx[(r * pool_h + i) * windows * pool_w * channels + (j * pool_w + k) * channels + c] =
- * dy[(r * windows + j) * channels + c] if index says i * pool_w + k there, else 0. */
+ * y[(r * windows + j) * channels + c] if index says i * pool_w + k there, else 0. */
 typedef struct {
-    const void *dy;
-    const uint8_t *index;
+    void *x; /* or dx */
+    void *y;
+    uint8_t *index; /* or NULL */
     ptrdiff_t rows, windows, pool_h, pool_w, channels;
-    void *dx;
-    int stream; /* as above, of dx */
-} fc_unpool_tiles_args;
+    int stream; /* y, or dx, goes past the caches: every row of it is aligned to FC_ALIGN and a multiple of that long */
+} fc_pool_tiles_args;
 
 /* Pixels of one window, `step` elements apart; at most FC_WINDOW_CHANNELS channels. */
 enum { FC_WINDOW_CHANNELS = 128 };
@@ -77,7 +78,9 @@ typedef struct {
     void (*mean)(const fc_pool_args *args);
     void (*maximum_backward)(const fc_unpool_args *args);
     void (*mean_backward)(const fc_unpool_args *args);
-    void (*maximum_backward_tiles)(const fc_unpool_tiles_args *args);
+    /* Lanes are a multiple of pool_w * channels; to the former pool_w is 2, to the latter channels may be as many as lanes or more. */
+    void (*maximum_tiles)(const fc_pool_tiles_args *args);
+    void (*maximum_backward_tiles)(const fc_pool_tiles_args *args);
     void (*copy_columns)(const fc_columns *columns, const void *from, void *to);
     /* to[2 * i] = even[i], to[2 * i + 1] = odd[i], i < n */
     void (*interleave)(const void *even, const void *odd, void *to, ptrdiff_t n);

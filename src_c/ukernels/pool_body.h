@@ -273,6 +273,7 @@ static void NAME(pool_stream)(const void *from_, void *to_, ptrdiff_t n) {
      .mean = NAME(pool_mean),                                                                                          \
      .maximum_backward = NAME(pool_maximum_backward),                                                                  \
      .mean_backward = NAME(pool_mean_backward),                                                                        \
+     .maximum_tiles = NAME(maximum_tiles),                                                                             \
      .maximum_backward_tiles = NAME(unpool_tiles),                                                                        \
      .copy_columns = NAME(pool_copy_columns),                                                                          \
      .interleave = NAME(pool_interleave),                                                                              \

@@ -1,8 +1,52 @@
-/* The gradient of max-pooling where windows cover the image without overlap: see fc_unpool_tiles_args in ukernels_pool.h. Gradients
- * are read once and sent to all elements of their windows. */
+/* Max-pooling where windows cover the image without overlap, and its gradient: see fc_pool_tiles_args in ukernels_pool.h. With few
+ * channels a vector of windows is made from, or becomes, pool_w vectors of a row of the image by permutation. There whole vectors
+ * reach into the row that follows, which is read anyway or written afterwards; none follows the last. */
+
+FC_INLINE void NAME(maximum_tiles_lanes)(const int INDEX, const fc_pool_tiles_args *const a) {
+    const ptrdiff_t channels = a->channels, n = a->windows * channels, row = 2 * n;
+    const ptrdiff_t in_end = a->rows * a->pool_h * row, out_end = a->rows * n;
+    vindex source[2];
+    for (ptrdiff_t k = 0; k < 2; k++) {
+        int32_t lane[VL];
+        for (ptrdiff_t l = 0; l < VL; l++) lane[l] = (int32_t)((l / channels * 2 + k) * channels + l % channels);
+        source[k] = v_index(lane);
+    }
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t at = 0; at < n; at += VL) {
+            const ptrdiff_t out = r * n + at, left = out_end - out < VL ? out_end - out : VL;
+            vec best = v_zero(), where = v_zero();
+            for (ptrdiff_t i = 0; i < a->pool_h; i++) {
+                const ptrdiff_t in = (r * a->pool_h + i) * row + 2 * at, rest = in_end - in;
+                const real *const x = (const real *)a->x + in;
+                NAME(fetch)(x + 2 * a->pool_h * row, 2 * VL); /* two rows of windows ahead */
+                const vec low = NAME(load_channels)(x, rest < VL ? rest : VL);
+                const vec high = rest >= 2 * VL ? v_load(x + VL) : v_load_n(x + VL, rest < VL ? 0 : rest - VL);
+                FC_UNROLL(2)
+                for (ptrdiff_t k = 0; k < 2; k++) {
+                    const vec value = v_permute2(low, high, source[k]);
+                    if (i == 0 && k == 0) {
+                        best = value;
+                        continue;
+                    }
+                    const vmask wins = v_beats(value, best);
+                    best = v_select(wins, value, best);
+                    if (INDEX) where = v_select(wins, v_set1((real)(2 * i + k)), where);
+                }
+            }
+            NAME(put_channels)((real *)a->y + out, best, left, a->stream);
+            if (INDEX) NAME(store_index)(a->index + out, where, left);
+        }
+}
+
+static void NAME(maximum_tiles)(const fc_pool_tiles_args *const args) {
+    const fc_pool_tiles_args copy = *args, *const a = &copy;
+    assert(a->pool_w == 2 && VL % (2 * a->channels) == 0);
+    if (a->index) NAME(maximum_tiles_lanes)(1, a);
+    else NAME(maximum_tiles_lanes)(0, a);
+}
 
 /* n channels of a window with the gradient dy; dx is the window's first element. */
-FC_INLINE void NAME(unpool_tile)(const int POOL, const fc_unpool_tiles_args *const a, const real *const dy, const uint8_t *const index,
+FC_INLINE void NAME(unpool_tile)(const int POOL, const fc_pool_tiles_args *const a, const real *const dy, const uint8_t *const index,
                                  real *const dx, const ptrdiff_t row, const ptrdiff_t n) {
     const ptrdiff_t pool_h = POOL ? POOL : a->pool_h, pool_w = POOL ? POOL : a->pool_w;
     const vec gradient = NAME(load_channels)(dy, n);
@@ -17,12 +61,12 @@ FC_INLINE void NAME(unpool_tile)(const int POOL, const fc_unpool_tiles_args *con
 }
 
 /* Vectors along the channels. */
-FC_INLINE void NAME(unpool_tiles_channels)(const int POOL, const fc_unpool_tiles_args *const a) {
+FC_INLINE void NAME(unpool_tiles_channels)(const int POOL, const fc_pool_tiles_args *const a) {
     const ptrdiff_t channels = a->channels, row = a->windows * a->pool_w * channels;
-    const real *dy = a->dy;
+    const real *dy = a->y;
     const uint8_t *index = a->index;
     for (ptrdiff_t r = 0; r < a->rows; r++) {
-        real *dx = (real *)a->dx + r * a->pool_h * row;
+        real *dx = (real *)a->x + r * a->pool_h * row;
         for (ptrdiff_t j = 0; j < a->windows; j++, dy += channels, index += channels, dx += a->pool_w * channels)
             for (ptrdiff_t c = 0; c < channels; c += VL) {
                 const ptrdiff_t at = c + VL <= channels ? c : channels - VL;
@@ -31,9 +75,9 @@ FC_INLINE void NAME(unpool_tiles_channels)(const int POOL, const fc_unpool_tiles
     }
 }
 
-/* Few channels: a vector of gradients becomes pool_w vectors of a row of dx by permutation. */
-static void NAME(unpool_tiles_lanes)(const fc_unpool_tiles_args *const a) {
-    const ptrdiff_t channels = a->channels, pool_w = a->pool_w, n = a->windows * channels, row = n * pool_w;
+/* Few channels. WIDTH is pool_w if that is known at compile time, else 0. */
+FC_INLINE void NAME(unpool_tiles_lanes)(const int WIDTH, const fc_pool_tiles_args *const a) {
+    const ptrdiff_t channels = a->channels, pool_w = WIDTH ? WIDTH : a->pool_w, n = a->windows * channels, row = n * pool_w;
     vindex source[VL];
     vec position[VL];
     for (ptrdiff_t k = 0; k < pool_w; k++) {
@@ -47,7 +91,6 @@ static void NAME(unpool_tiles_lanes)(const fc_unpool_tiles_args *const a) {
         source[k] = v_index(lane);
         position[k] = v_load(tap);
     }
-    /* Whole vectors reach into the next row, which is read or written after this one; there is none after the last. */
     const ptrdiff_t end = a->rows * n, out_end = a->rows * a->pool_h * row;
     ptrdiff_t out = 0;
     for (ptrdiff_t r = 0; r < a->rows; r++)
@@ -60,21 +103,24 @@ static void NAME(unpool_tiles_lanes)(const fc_unpool_tiles_args *const a) {
                     for (ptrdiff_t l = 0; l < left; l++) few[l] = index[l];
                     index = few;
                 }
-                const vec gradient = NAME(load_channels)((const real *)a->dy + in, left);
+                const vec gradient = NAME(load_channels)((const real *)a->y + in, left);
                 const vec winner = v_sub(v_load_u8(index), v_set1((real)(i * pool_w)));
-                for (ptrdiff_t k = 0; k < pool_w && at * pool_w + k * VL < row; k++) {
+                FC_UNROLL(2)
+                for (ptrdiff_t k = 0; k < pool_w; k++) {
+                    if (at * pool_w + k * VL >= row) continue;
                     const ptrdiff_t to = out + at * pool_w + k * VL;
                     const vmask won = v_eq(v_permute(winner, source[k]), position[k]);
                     const vec sent = v_select(won, v_permute(gradient, source[k]), v_zero());
-                    NAME(put_channels)((real *)a->dx + to, sent, out_end - to < VL ? out_end - to : VL, a->stream);
+                    NAME(put_channels)((real *)a->x + to, sent, out_end - to < VL ? out_end - to : VL, a->stream);
                 }
             }
 }
 
-static void NAME(unpool_tiles)(const fc_unpool_tiles_args *const args) {
-    const fc_unpool_tiles_args copy = *args, *const a = &copy;
+static void NAME(unpool_tiles)(const fc_pool_tiles_args *const args) {
+    const fc_pool_tiles_args copy = *args, *const a = &copy;
     assert(a->channels >= VL || VL % (a->pool_w * a->channels) == 0);
-    if (a->channels < VL) NAME(unpool_tiles_lanes)(a);
+    if (a->channels < VL && a->pool_w == 2) NAME(unpool_tiles_lanes)(2, a);
+    else if (a->channels < VL) NAME(unpool_tiles_lanes)(0, a);
     else if (a->pool_h == 2 && a->pool_w == 2) NAME(unpool_tiles_channels)(2, a);
     else NAME(unpool_tiles_channels)(0, a);
 }
