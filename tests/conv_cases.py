@@ -103,6 +103,21 @@ _GROUPS = [
     Conv("groups-multiplied", 1, 6, 6, 5, 15, (5, 5), padding="valid", groups=5),
     Conv("groups2-dilation2", 1, 8, 8, 6, 34, dilation=(2, 2), groups=2),
 ]
+# Few channels in each of many groups: in and out.
+_FEW = [(2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 8), (4, 8), (8, 4), (2, 3), (3, 8)]
+_FEW += [(6, 1), (16, 1), (1, 6), (6, 9), (12, 12)]
+_GROUPS += [Conv(f"groups7-{c}to{k}", 2, 5, 9, 7 * c, 7 * k, groups=7) for c, k in _FEW]
+_GROUPS += [
+    Conv("groups5-few-stride2", 1, 9, 11, 20, 20, strides=(2, 2), groups=5),
+    Conv("groups5-few-stride32-valid", 1, 9, 11, 15, 10, (3, 2), (3, 2), "valid", groups=5),
+    Conv("groups3-few-dilation2", 1, 9, 12, 12, 12, dilation=(2, 2), groups=3),
+    Conv("groups8-few-5x5", 1, 8, 14, 32, 32, (5, 5), groups=8),
+    Conv("groups8-few-7x7", 1, 8, 9, 16, 16, (7, 7), groups=8),
+    Conv("groups9-few-1x1", 2, 4, 5, 36, 18, (1, 1), groups=9),
+    Conv("groups6-few-uneven", 1, 5, 6, 18, 24, (3, 2), padding=((0, 2), (3, 1)), groups=6),
+    Conv("groups-few-stride-leaves-rest", 1, 12, 12, 16, 16, (2, 2), (5, 5), "valid", groups=4),
+    Conv("groups40-few", 1, 6, 20, 160, 160, groups=40),
+]
 
 _PADDINGS = [
     Conv("padding-int", 1, 5, 6, 3, 8, padding=1),
@@ -154,6 +169,7 @@ _LARGE = [
     Conv("large-5x5", 2, 14, 14, 24, 32, (5, 5)),
     Conv("large-stride2", 2, 28, 28, 24, 32, strides=(2, 2)),
     Conv("large-groups", 2, 20, 20, 32, 32, groups=4),
+    Conv("large-groups-few", 3, 28, 28, 48, 48, groups=12),
     Conv("large-one-image", 1, 7, 7, 128, 128),
     Conv("large-batch-of-small", 64, 4, 4, 3, 5, (2, 2)),
 ]
@@ -213,7 +229,20 @@ class Depthwise:
 DEPTHWISE = (
     [Depthwise(f"c{c}", 2, 5, 6, c) for c in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65)]
     + [Depthwise(f"c{c}m{m}", 1, 5, 4, c, m) for c, m in [(1, 2), (3, 3), (8, 2), (5, 17), (16, 4)]]
+    + [Depthwise(f"wide-c{c}", 1, 4, 41, c) for c in (3, 7, 8, 9, 17, 33, 40)]
+    + [Depthwise(f"wide-stride2-c{c}", 1, 5, 42, c, strides=(2, 2)) for c in (7, 16, 33)]
     + [
+        Depthwise("wide-5x5", 1, 6, 50, 12, kernel=(5, 5)),
+        Depthwise("wide-5x5-stride2", 1, 7, 51, 12, kernel=(5, 5), strides=(2, 2)),
+        Depthwise("wide-7x7", 1, 8, 60, 9, kernel=(7, 7)),
+        Depthwise("wide-4x4-valid", 1, 6, 40, 17, kernel=(4, 4), padding="valid"),
+        Depthwise("wide-dilation3", 1, 7, 45, 10, dilation=(2, 3)),
+        Depthwise("wide-stride3-dilation2", 1, 9, 50, 10, 1, (3, 3), (3, 3), 2, (2, 2)),
+        Depthwise("wide-padding", 1, 3, 60, 8, padding=((1, 0), (6, 7))),
+        Depthwise("crowded", 2, 4, 20, 512),
+        Depthwise("7x7", 2, 9, 9, 20, kernel=(7, 7)),
+        Depthwise("7x7-multiplied", 1, 8, 8, 6, 4, (7, 7)),
+        Depthwise("stride-leaves-rest", 1, 12, 12, 9, 1, (2, 2), (5, 5), "valid"),
         Depthwise("5x5", 1, 9, 8, 12, kernel=(5, 5)),
         Depthwise("1x7", 1, 4, 9, 5, kernel=(1, 7), padding="valid"),
         Depthwise("7x1-multiplied", 1, 9, 4, 5, 2, (7, 1)),

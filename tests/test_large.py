@@ -64,3 +64,27 @@ def test_depthwise(size: int, strides: int, isa: str) -> None:
             np.testing.assert_array_equal(got[0], dx)
             np.testing.assert_array_equal(got[1], sum(single[1] for single in singles))
             np.testing.assert_array_equal(got[2], sum(single[2] for single in singles))
+
+
+@pytest.mark.parametrize("data_format", SHAPES)
+def test_global_pooling(data_format: str, isa: str) -> None:
+    x = images(SHAPES[data_format])
+    arguments = {"pool_size": 112, "data_format": data_format}
+    axes = (1, 2) if data_format == "channels_last" else (2, 3)
+    y, indices = fastconv.max_pool2d(x, **arguments, return_indices=True)
+    np.testing.assert_array_equal(y, x.max(axes, keepdims=True))
+    mean = x.mean(axes, keepdims=True, dtype=float)
+    back = fastconv.avg_pool2d_backward(y, x.shape, **arguments)
+    np.testing.assert_allclose(back, np.broadcast_to(y, x.shape) / 112**2, rtol=1e-6)
+    dx = fastconv.max_pool2d_backward(y, indices, x.shape, **arguments)
+    np.testing.assert_array_equal(np.sum(dx, axes, keepdims=True), y)
+    np.testing.assert_array_equal(np.sum(dx != 0, axes, keepdims=True), y != 0)
+    for threads in THREADS:
+        with runtime.threads(threads):
+            got = fastconv.max_pool2d(x, **arguments, return_indices=True)
+            np.testing.assert_array_equal(got[0], y)
+            np.testing.assert_array_equal(got[1], indices)
+            # Sums of whole numbers below 2^24 are exact: only the division rounds.
+            np.testing.assert_allclose(fastconv.avg_pool2d(x, **arguments), mean, rtol=1e-6)
+            again = fastconv.avg_pool2d_backward(y, x.shape, **arguments)
+            np.testing.assert_array_equal(again, back)
