@@ -18,6 +18,8 @@ class Conv2D:
     x_shape: tuple[int, ...]
     kernel_shape: tuple[int, ...]
     y_shape: tuple[int, ...]
+    bias_shape: tuple[int, ...]
+    y_bytes: int
     dtype: np.dtype[Any]
     def __init__(
         self,

@@ -8,13 +8,15 @@ cdef extern from "fastconv.h":
 cdef class Conv2D:
     """A convolution's description (fc_conv2d), made once for a combination of shapes and arguments.
 
-    `x_shape`, `kernel_shape`, `y_shape` are the shapes of the arrays the calls expect.
+    `x_shape`, `kernel_shape`, `y_shape`, `bias_shape` are the shapes of the arrays the calls expect.
     """
 
     cdef fc_op op
     cdef readonly tuple x_shape
     cdef readonly tuple kernel_shape
     cdef readonly tuple y_shape
+    cdef readonly tuple bias_shape
+    cdef readonly ptrdiff_t y_bytes
     cdef readonly object dtype
 
     def __init__(self, tuple x_shape, tuple kernel_shape, tuple y_shape, object dtype, *,
@@ -40,6 +42,8 @@ cdef class Conv2D:
         self.x_shape = x_shape
         self.kernel_shape = kernel_shape
         self.y_shape = y_shape
+        self.bias_shape = (conv.k,)
+        self.y_bytes = conv.n * conv.oh * conv.ow * conv.k * dtype.itemsize
         self.dtype = dtype
 
     def winograd_applies(self):

@@ -157,7 +157,8 @@ def image_data_format() -> _shapes.DataFormat:
     >>> image_data_format()
     'channels_last'
     """
-    return _shapes.normalize_data_format(_load()["image_data_format"])
+    settings = _settings or _load()
+    return settings["image_data_format"]  # type: ignore[no-any-return]
 
 
 def set_image_data_format(data_format: str) -> None:

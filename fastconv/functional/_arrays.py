@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 _LINE = 64
-_LARGE = 1 << 20
+#: Bytes from which on `empty` aligns.
+LARGE = 1 << 20
+_ndarray = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 
@@ -24,9 +26,15 @@ def as_float_array(value: Any, name: str, ndim: int | None = None) -> Array:
     Raises TypeError for other element types and ValueError for another number of dimensions than
     `ndim`.
     """
-    if type(value) is not np.ndarray:
+    if type(value) is _ndarray:
+        dtype = value.dtype
+        if (dtype is _FLOAT32 or dtype is _FLOAT64) and (ndim is None or value.ndim == ndim):
+            flags = value.flags
+            if flags.c_contiguous and flags.aligned:
+                return value
+    else:
         value = to_numpy(value, name)
-    dtype = value.dtype
+        dtype = value.dtype
     if dtype is not _FLOAT32 and dtype is not _FLOAT64:
         if dtype.newbyteorder("=") not in (_FLOAT32, _FLOAT64):
             raise TypeError(
@@ -49,7 +57,7 @@ def same_dtype(
 ) -> Array:
     """`as_float_array`, and of the dtype of `like`; TypeError otherwise."""
     array = as_float_array(value, name, ndim)
-    if array.dtype != like.dtype:
+    if array.dtype is not like.dtype and array.dtype != like.dtype:
         raise TypeError(
             f"Arguments `{name}` and `{like_name}` must have the same dtype. "
             f"Received: {name}.dtype={array.dtype}, {like_name}.dtype={like.dtype}"
@@ -68,7 +76,7 @@ def check_shape(array: Array, name: str, shape: tuple[int, ...]) -> None:
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A new array. Large ones begin with a cache line: kernels stream only to such."""
     size = prod(shape) * dtype.itemsize
-    if size < _LARGE:
+    if size < LARGE:
         return np.empty(shape, dtype)
     memory = np.empty(size + _LINE, np.uint8)
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)

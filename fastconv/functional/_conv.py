@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from fastconv import _shapes
 from fastconv.functional._arrays import (
+    LARGE,
     Array,
     as_float_array,
     check_shape,
@@ -19,6 +22,7 @@ from fastconv.functional._plans import conv2d_plan, data_format_of
 
 Gradients = tuple[Array | None, Array | None, Array | None]
 _NEEDS = ("dx", "dw", "db")
+_empty = np.empty
 
 
 def conv2d(
@@ -101,9 +105,11 @@ def conv2d(
     )
     if bias is not None:
         bias = same_dtype(bias, "bias", x, "x")
-        check_shape(bias, "bias", (kernel.shape[3],))
+        if bias.shape != plan.bias_shape:
+            check_shape(bias, "bias", plan.bias_shape)
     if out is None:
-        out = empty(plan.y_shape, x.dtype)
+        small = plan.y_bytes < LARGE
+        out = _empty(plan.y_shape, x.dtype) if small else empty(plan.y_shape, x.dtype)
     else:
         out = output(
             out, "out", plan.y_shape, x.dtype, x, kernel, *(() if bias is None else (bias,))

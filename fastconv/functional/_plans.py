@@ -45,6 +45,8 @@ def activation_number(activation: object) -> int:
 
 def data_format_of(data_format: str | None) -> str:
     """`data_format`, or Keras's setting where it is None."""
+    if data_format is None:
+        return config.image_data_format()
     if data_format == "channels_last" or data_format == "channels_first":
         return data_format
     return _shapes.normalize_data_format(data_format, config.image_data_format())
