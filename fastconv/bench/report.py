@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import exp, log
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ import fastconv
 from fastconv import runtime
 from fastconv.bench.case import Case, Pass
 from fastconv.bench.cases import GROUPS
-from fastconv.bench.runner import Result
+from fastconv.bench.runner import Result, Timing
 
 _ROW = "{:<24} {:<9}{:>10}{:>9}{:>7}{:>7} "
 
@@ -63,20 +63,26 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def rivals(result: Result) -> list[str]:
+class Raced(Protocol):
+    """Something that contenders computed, the first of them to be judged."""
+
+    timings: dict[str, Timing]
+
+
+def rivals(result: Raced) -> list[str]:
     """The contenders that are other libraries: all but the first one and its variants."""
     first = next(iter(result.timings))
     return [peer for peer in result.timings if not peer.startswith(first)]
 
 
-def ratio(result: Result, peer: str) -> float | None:
+def ratio(result: Raced, peer: str) -> float | None:
     """How many times longer ``peer`` took than the first contender; None without both times."""
     first = next(iter(result.timings.values()))
     timing = result.timings[peer]
     return timing.seconds / first.seconds if first.measured and timing.measured else None
 
 
-def best_rival(result: Result) -> tuple[str, float] | None:
+def best_rival(result: Raced) -> tuple[str, float] | None:
     """The fastest other library and its ratio."""
     ratios = [(value, peer) for peer in rivals(result) if (value := ratio(result, peer))]
     return (min(ratios)[1], min(ratios)[0]) if ratios else None
@@ -196,13 +202,29 @@ def problems(results: Iterable[Result], threads: int) -> list[str]:
     """What went wrong: failures and wrong results, then contenders busy on too many cores."""
     lines = []
     for result in results:
-        for peer, timing in result.timings.items():
-            where = f"{peer}, {result.case.name} {result.pass_}"
-            if timing.note and timing.note != "not offered":
-                lines.append(f"{where}: {timing.note}")
-            elif timing.cores > threads + 0.3 and timing.seconds > 1e-3:
-                lines.append(f"{where}: kept {timing.cores:.1f} cores busy with {threads} threads")
+        lines += timing_problems(result, f"{result.case.name} {result.pass_}", threads)
     return lines
+
+
+def timing_problems(result: Raced, what: str, threads: int) -> list[str]:
+    """The problems of the contenders with ``what``."""
+    lines = []
+    for peer, timing in result.timings.items():
+        if timing.note and timing.note != "not offered":
+            lines.append(f"{peer}, {what}: {timing.note}")
+        elif timing.cores > threads + 0.3 and timing.seconds > 1e-3:
+            busy = f"kept {timing.cores:.1f} cores busy with {threads} threads"
+            lines.append(f"{peer}, {what}: {busy}")
+    return lines
+
+
+def failed(results: Iterable[Raced]) -> bool:
+    """Whether a contender failed at what it offers, or computed something else."""
+    return any(
+        timing.note and timing.note != "not offered"
+        for result in results
+        for timing in result.timings.values()
+    )
 
 
 def document(
@@ -225,15 +247,17 @@ def _entry(result: Result) -> dict[str, Any]:
         "flops": case.flops(result.pass_),
         "bytes": case.bytes(result.pass_),
         "best_rival": best and {"name": best[0], "ratio": best[1]},
-        "timings": {
-            peer: {
-                "seconds": timing.seconds if timing.measured else None,
-                "median": timing.median if timing.measured else None,
-                "cores": timing.cores,
-                "error": timing.error,
-                "variant": timing.variant,
-                "note": timing.note,
-            }
-            for peer, timing in result.timings.items()
-        },
+        "timings": {peer: timing_entry(timing) for peer, timing in result.timings.items()},
+    }
+
+
+def timing_entry(timing: Timing) -> dict[str, Any]:
+    """A timing, ready for JSON."""
+    return {
+        "seconds": timing.seconds if timing.measured else None,
+        "median": timing.median if timing.measured else None,
+        "cores": timing.cores,
+        "error": timing.error,
+        "variant": timing.variant,
+        "note": timing.note,
     }

@@ -20,9 +20,11 @@ from fastconv.bench.case import PASSES, Case, Clock, Pass
 from fastconv.bench.peers import environment
 
 #: Largest accepted difference between two libraries, relative to the largest result. Rounding, even
-#: that of Winograd with large tiles, stays ten times below; a wrong pad or kernel is far above.
+#: that of Winograd with large tiles, stays ten times below; a wrong pad or kernel is far above,
+#: predictions after a step of Adam without the gradients of a layer are twice as far.
 TOLERANCE = 1e-3
-_ANSWER_SECONDS = 300.0
+#: The longest wait for an answer: a prepared case, or a turn.
+ANSWER_SECONDS = 300.0
 #: Below this many busy cores the fastest call shared its core with another program: the case gets
 #: more rounds, up to _PATIENCE times as many.
 _UNDISTURBED = 0.9
@@ -63,15 +65,32 @@ class Result:
 class Contender:
     """A child process with one library in it.
 
+    Parameters
+    ----------
+    peer : str
+    threads : int
+    worker : str
+        The module that the process runs.
+    patience : float
+        Seconds to wait for an answer.
+
     Raises
     ------
     ImportError
         If the library is not installed.
     """
 
-    def __init__(self, peer: str, threads: int) -> None:
+    def __init__(
+        self,
+        peer: str,
+        threads: int,
+        worker: str = "fastconv.bench.worker",
+        patience: float = ANSWER_SECONDS,
+    ) -> None:
         self.peer = peer
         self.threads = threads
+        self._worker = worker
+        self._patience = patience
         self.start()
 
     def start(self) -> None:
@@ -80,7 +99,7 @@ class Contender:
         variables["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "fastconv.bench.worker", self.peer, str(self.threads)],
+            [sys.executable, "-P", "-m", self._worker, self.peer, str(self.threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -110,7 +129,7 @@ class Contender:
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = b""
-        if select.select([self._process.stdout], [], [], _ANSWER_SECONDS)[0]:
+        if select.select([self._process.stdout], [], [], self._patience)[0]:
             line = self._process.stdout.readline()
         if line:
             answer: dict[str, Any] = json.loads(line)
@@ -187,14 +206,7 @@ def run(
         In the order of ``cases``; the processes live until it is exhausted or closed.
     """
     stack = ExitStack()
-    contenders: dict[str, Contender] = {}
-    for peer in dict.fromkeys(peers):
-        try:
-            contenders[peer] = stack.enter_context(Contender(peer, threads))
-        except ImportError as error:
-            if peer == peers[0]:
-                raise
-            note(f"{peer} skipped: {error}")
+    contenders = enter(stack, peers, lambda peer: Contender(peer, threads), note)
     versions = {peer: contender.version for peer, contender in contenders.items()}
 
     def results() -> Generator[Result, None, None]:
@@ -209,6 +221,30 @@ def run(
     return versions, results()
 
 
+def enter(
+    stack: ExitStack,
+    peers: Sequence[str],
+    connect: Callable[[str], Contender],
+    note: Callable[[str], None],
+) -> dict[str, Contender]:
+    """The contenders of ``peers``, to be closed by ``stack``; ``note`` hears which are missing.
+
+    Raises
+    ------
+    ImportError
+        If the first one is missing.
+    """
+    contenders: dict[str, Contender] = {}
+    for peer in dict.fromkeys(peers):
+        try:
+            contenders[peer] = stack.enter_context(connect(peer))
+        except ImportError as error:
+            if peer == peers[0]:
+                raise
+            note(f"{peer} skipped: {error}")
+    return contenders
+
+
 def _measure(
     result: Result,
     contenders: dict[str, Contender],
@@ -221,7 +257,7 @@ def _measure(
     truth = folder / "truth.npz"
     for place, (peer, contender) in enumerate(contenders.items()):
         timing = result.timings[peer] = Timing()
-        answer = _ask(
+        answer = ask(
             contender,
             "prepare",
             case=result.case.as_dict(),
@@ -229,20 +265,38 @@ def _measure(
             expected=str(truth) if place and truth.exists() else "",
             keep="" if place else str(truth),
         )
-        timing.note = answer.get("unsupported") or answer.get("failed", "")
-        timing.error = answer.get("error", 0.0)
-        if not timing.error <= TOLERANCE:
-            timing.note = f"computes something else: off by {timing.error:.1e} of the largest value"
-        if not timing.note:
+        if judge(timing, answer):
             racing[peer] = contender
     truth.unlink(missing_ok=True)
+    take_turns(result.timings, racing, rounds, seconds, clock)
+    for contender in contenders.values():
+        ask(contender, "release")
+
+
+def judge(timing: Timing, answer: dict[str, Any]) -> bool:
+    """Note in ``timing`` how a contender got prepared; return whether it takes part."""
+    timing.note = answer.get("unsupported") or answer.get("failed", "")
+    timing.error = answer.get("error", 0.0)
+    if not timing.error <= TOLERANCE:
+        timing.note = f"computes something else: off by {timing.error:.1e} of the largest value"
+    return not timing.note
+
+
+def take_turns(
+    timings: dict[str, Timing],
+    racing: dict[str, Contender],
+    rounds: int,
+    seconds: float,
+    clock: Clock,
+) -> None:
+    """Measure the prepared contenders in ``racing``, one round of each in turn."""
     for turn in range(_PATIENCE * rounds):
-        disturbed = any(result.timings[peer].cores < _UNDISTURBED for peer in racing)
+        disturbed = any(timings[peer].cores < _UNDISTURBED for peer in racing)
         if turn >= rounds and (clock == "cpu" or not disturbed):
             break
         for peer, contender in list(racing.items()):
-            answer = _ask(contender, "round", seconds=seconds / rounds, clock=clock)
-            timing = result.timings[peer]
+            answer = ask(contender, "round", seconds=seconds / rounds, clock=clock)
+            timing = timings[peer]
             if "failed" in answer:
                 timing.note = answer["failed"]
                 del racing[peer]
@@ -250,11 +304,9 @@ def _measure(
                 timing.seconds, timing.median = answer["best"], answer["median"]
                 timing.cores, timing.variant = answer["cores"], answer["variant"]
             time.sleep(_SETTLE_SECONDS)
-    for contender in contenders.values():
-        _ask(contender, "release")
 
 
-def _ask(contender: Contender, do: str, **arguments: Any) -> dict[str, Any]:
+def ask(contender: Contender, do: str, **arguments: Any) -> dict[str, Any]:
     """Ask, and after a crash start the contender again and say that it failed."""
     try:
         return contender.ask(do, **arguments)

@@ -11,8 +11,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Any, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
@@ -66,23 +66,81 @@ def deviation(results: tuple[Array, ...], expected: tuple[Array, ...]) -> float:
     ValueError
         If the shapes differ.
     """
-    worst = 0.0
+    largest = 0.0
     for result, truth in zip(results, expected, strict=True):
         if result.shape != truth.shape:
             raise ValueError(f"the result has shape {result.shape}, expected {truth.shape}")
         scale = max(float(np.abs(truth).max()), 1e-30)
-        difference = float(np.abs(result - truth).max()) / scale
-        worst = difference if difference > worst or difference != difference else worst
-    return worst
+        largest = worst(largest, float(np.abs(result - truth).max()) / scale)
+    return largest
 
 
-class Worker:
+def worst(one: float, other: float) -> float:
+    """The larger deviation; NaN is larger than all.
+
+    Examples
+    --------
+    >>> worst(float("nan"), 1.0)
+    nan
+    """
+    return other if other > one or other != other else one
+
+
+def load(path: str) -> tuple[Array, ...]:
+    """The arrays that `numpy.savez` wrote."""
+    with np.load(path) as file:
+        return tuple(file[name] for name in file.files)
+
+
+class Runnable(Protocol):
+    """One way to compute something; ``run`` waits until it is there."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def run(self) -> Callable[[], Any]: ...
+
+
+class Racer:
+    """Takes turns: measures the ways that are prepared, of which the fastest counts."""
+
+    def __init__(self) -> None:
+        self._ways: Sequence[Runnable] = []
+        self._measured = False
+
+    def line_up(self, ways: Sequence[Runnable]) -> None:
+        """Prepare for the first round of ``ways``."""
+        self._ways, self._measured = ways, False
+
+    def round(self, seconds: float, clock: Clock) -> dict[str, Any]:
+        """Measure every way still in the race and report the fastest."""
+        share = seconds / len(self._ways)
+        measured = [(way, *time_calls(way.run, share, clock)) for way in self._ways]
+        fastest, times, cores = min(measured, key=lambda entry: min(entry[1]))
+        if not self._measured:
+            limit = _KEEP * min(times)
+            self._ways = [entry[0] for entry in measured if min(entry[1]) <= limit]
+            self._measured = True
+        return {
+            "best": min(times),
+            "median": float(np.median(times)),
+            "cores": cores,
+            "variant": fastest.name,
+        }
+
+    def release(self) -> dict[str, Any]:
+        """Let go of the arrays of the case."""
+        self.line_up([])
+        gc.collect()
+        return {}
+
+
+class Worker(Racer):
     """Answers the requests of `fastconv.bench.runner` for one peer."""
 
     def __init__(self, peer: Peer) -> None:
+        super().__init__()
         self.peer = peer
-        self.variants: list[Variant] = []
-        self.measured = False
 
     def prepare(self, case: dict[str, Any], pass_: Any, expected: str, keep: str) -> dict[str, Any]:
         """Set a case up. Compare with the arrays in ``expected``; write the result to ``keep``."""
@@ -90,72 +148,70 @@ class Worker:
         layer = Case.from_dict(case)
         if not self.peer.supports(layer, pass_):
             return {"unsupported": "not offered"}
-        self.variants = self.peer.prepare(layer, pass_)
+        variants: list[Variant] = self.peer.prepare(layer, pass_)
         error = 0.0
-        for variant in self.variants:
+        for variant in variants:
             results = variant.to_numpy(variant.run())
             if keep:
                 np.savez(keep, *results)
             if expected:
-                with np.load(expected) as file:
-                    truth = tuple(file[name] for name in file.files)
-                error = max(error, deviation(results, truth))
-        self.measured = False
+                error = worst(error, deviation(results, load(expected)))
+        self.line_up(variants)
         return {"error": error}
 
-    def round(self, seconds: float, clock: Clock) -> dict[str, Any]:
-        """Measure every variant still in the race and report the fastest."""
-        share = seconds / len(self.variants)
-        measured = [(variant, *time_calls(variant.run, share, clock)) for variant in self.variants]
-        variant, times, cores = min(measured, key=lambda entry: min(entry[1]))
-        if not self.measured:
-            limit = _KEEP * min(times)
-            self.variants = [entry[0] for entry in measured if min(entry[1]) <= limit]
-            self.measured = True
-        return {
-            "best": min(times),
-            "median": float(np.median(times)),
-            "cores": cores,
-            "variant": variant.name,
-        }
 
-    def release(self) -> dict[str, Any]:
-        """Let go of the arrays of the case."""
-        self.variants = []
-        gc.collect()
-        return {}
+Methods = Mapping[str, Callable[..., dict[str, Any]]]
 
 
-def serve(peer: str, threads: int, requests: TextIO, answers: TextIO) -> None:
-    """Answer requests until the input ends. A failure is an answer too: ``{"failed": why}``."""
+def serve(
+    start: Callable[[], tuple[dict[str, Any], Methods]], requests: TextIO, answers: TextIO
+) -> None:
+    """Answer requests until the input ends. A failure is an answer too: ``{"failed": why}``.
+
+    ``start`` returns the first answer and the methods that answer requests; its ImportError is the
+    answer ``{"missing": why}``.
+    """
 
     def answer(message: dict[str, Any]) -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
     try:
-        connection = connect(peer, threads)
+        hello, methods = start()
     except ImportError as error:
         answer({"missing": str(error)})
         return
-    worker = Worker(connection)
-    answer({"name": connection.name, "version": connection.version})
-    methods: dict[str, Callable[..., dict[str, Any]]] = {
-        "prepare": worker.prepare,
-        "round": worker.round,
-        "release": worker.release,
-    }
-    gc.disable()
+    answer(hello)
     for line in requests:
         request = json.loads(line)
         try:
             answer(methods[request.pop("do")](**request))
         except Exception as error:  # whatever a library raises is a result of its benchmark
-            answer({"failed": f"{type(error).__name__}: {error}"[:300]})
+            answer({"failed": reason(error)})
+
+
+def reason(error: Exception) -> str:
+    """An exception in one short line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
+def run_process(start: Callable[[], tuple[dict[str, Any], Methods]]) -> None:
+    """Serve on the standard streams of this process.
+
+    Libraries print to standard output: they get standard error, answers keep the pipe.
+    """
+    with os.fdopen(os.dup(1), "w") as pipe:
+        os.dup2(2, 1)
+        serve(start, sys.stdin, pipe)
+
+
+def _start() -> tuple[dict[str, Any], Methods]:
+    peer = connect(sys.argv[1], int(sys.argv[2]))
+    worker = Worker(peer)
+    gc.disable()
+    methods: Methods = {"prepare": worker.prepare, "round": worker.round, "release": worker.release}
+    return {"name": peer.name, "version": peer.version}, methods
 
 
 if __name__ == "__main__":
-    # Libraries print to standard output: give them standard error, keep the pipe for answers.
-    with os.fdopen(os.dup(1), "w") as pipe:
-        os.dup2(2, 1)
-        serve(sys.argv[1], int(sys.argv[2]), sys.stdin, pipe)
+    run_process(_start)
