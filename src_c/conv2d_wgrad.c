@@ -16,6 +16,8 @@ enum {
     MIN_CHUNKS = 4,
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
     RAW_MAX_ROWS = 256,           /* up to here packing dy costs more than it saves */
+    CROWDED_BYTES = 1024,
+    RAW_CROWDED_ROWS = 32,        /* the same where pixels of dy share few cache sets */
     TILE_ROWS = 64                /* rows of dw in one task where threads share a block */
 };
 
@@ -111,9 +113,12 @@ static void fill_lines(const wgrad *g, const part *p, ptrdiff_t *line) {
             *line++ = i * g->image_step + r * g->conv->stride_h * g->copy_w * g->ld;
 }
 
+/* Pixels of dy, and rows of dw, a multiple of so many bytes apart share few cache sets. */
+static int crowded_outputs(const wgrad *g) { return g->conv->k * g->esize % CROWDED_BYTES == 0; }
+
 /* Without chunks to add, a panel with all its columns accumulates in dw itself. */
 static int written_in_place(const wgrad *g, const fc_panel *panel) {
-    return g->chunks == 1 && g->groups == 1 && panel->columns == panel->kernels->nr;
+    return g->chunks == 1 && g->groups == 1 && panel->columns == panel->kernels->nr && !crowded_outputs(g);
 }
 
 /* Adds a block to rows first .. last - 1 of one panel's accumulators. */
@@ -275,7 +280,8 @@ static void plan(wgrad *g) {
     g->flat = conv->stride_h == 1 && conv->stride_w == 1 && g->copy_w == conv->ow &&
               (g->images == 1 || g->image_step == conv->oh * conv->ow * g->ld);
     const int one_panel = g->groups == 1 && fc_panels_count(&g->panels) == 1;
-    g->packed = g->panels_width != g->k || (g->rows > RAW_MAX_ROWS && !one_panel);
+    const ptrdiff_t raw_rows = crowded_outputs(g) ? RAW_CROWDED_ROWS : RAW_MAX_ROWS;
+    g->packed = g->panels_width != g->k || (g->rows > raw_rows && !one_panel);
     g->dy_size = g->packed ? g->images * g->band * conv->ow * g->panels_width : 0;
     g->acc_size = fc_round_up(g->panels_width * g->rows, FC_ALIGN / g->esize);
     const ptrdiff_t chunks = ACCUMULATORS_BYTES / (g->acc_size * g->groups * g->esize);
