@@ -217,7 +217,7 @@ def test_race_between_processes(odd_peers):
     for result in (training, latency):
         timings = {name: result.timings.get(peer) for name, peer in odd_peers.items()}
         assert result.timings["fastconv"].measured
-        assert timings["wrong"].note.startswith("computes something else: off by")
+        assert timings["wrong"].note.startswith("odd: computes something else: off by")
         assert "exit code 7" in timings["crash"].note
         assert timings["raises"].note == "odd: RuntimeError: no such layer"
         assert timings["infers"].measured == (result is latency)

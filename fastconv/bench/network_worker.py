@@ -18,7 +18,8 @@ from fastconv.bench.case import Array
 from fastconv.bench.installed import distributions_size, folder_size
 from fastconv.bench.network_peers import Inference, NetworkPeer, Trainer, Way, connect
 from fastconv.bench.networks import INFERENCE_BATCHES, NETWORKS, Network
-from fastconv.bench.worker import Methods, Racer, deviation, load, reason, run_process, worst
+from fastconv.bench.runner import mismatch
+from fastconv.bench.worker import Methods, Racer, deviation, load, reason, run_process
 
 #: A way to train that takes this many times longer for two batches than another stays out.
 _TOO_SLOW = 3.0
@@ -52,7 +53,8 @@ class NetworkWorker(Racer):
         """Set a task up, every way warm.
 
         Compare the predictions with those in the file ``expected``; write them to ``keep``. A way
-        that fails is left out; the names and reasons are in the answer under "skipped".
+        that fails or computes something else is left out; its name and the reason are in the
+        answer under "skipped".
         """
         self.release()
         self._fastest = float("inf")
@@ -72,7 +74,11 @@ class NetworkWorker(Racer):
                 if keep:
                     np.savez(keep, predictions)
                 if expected:
-                    error = worst(error, deviation((predictions,), load(expected)))
+                    off = deviation((predictions,), load(expected))
+                    if mismatch(off):
+                        skipped.append(f"{name}: {mismatch(off)}")
+                        continue
+                    error = max(error, off)
             lanes.append(_Lane(name, run))
         if not lanes:
             return {"failed": "; ".join(skipped)}

@@ -277,9 +277,21 @@ def judge(timing: Timing, answer: dict[str, Any]) -> bool:
     """Note in ``timing`` how a contender got prepared; return whether it takes part."""
     timing.note = answer.get("unsupported") or answer.get("failed", "")
     timing.error = answer.get("error", 0.0)
-    if not timing.error <= TOLERANCE:
-        timing.note = f"computes something else: off by {timing.error:.1e} of the largest value"
+    timing.note = timing.note or mismatch(timing.error)
     return not timing.note
+
+
+def mismatch(error: float) -> str:
+    """What is wrong with a result that deviates by ``error``; empty if nothing is.
+
+    Examples
+    --------
+    >>> mismatch(1e-6), mismatch(0.5)
+    ('', 'computes something else: off by 5.0e-01 of the largest value')
+    """
+    if error <= TOLERANCE:
+        return ""
+    return f"computes something else: off by {error:.1e} of the largest value"
 
 
 def take_turns(

@@ -45,22 +45,27 @@ class Keras:
         return [way(name, jit) for name, jit in self._compiled.items()]
 
     def inference(self, network: Network, x: Array, batch: int) -> Sequence[Way[Inference]]:
-        ways = []
-        for name, jit in self._compiled.items():
-            model = self._model(network)
-            model.compile(jit_compile=jit)
-            ways += self._ways(f"{name} ".lstrip(), model, x, batch)
-            ways.append(self._call_way(f"{name} call".lstrip(), model, jit, x, batch))
-        return ways
-
-    def _ways(self, name: str, model: Any, x: Array, batch: int) -> list[Way[Inference]]:
         return [
-            Way(f"{name}predict", lambda: lambda: model.predict(x, batch_size=batch, verbose=0)),
-            Way(f"{name}predict_on_batch", lambda: in_batches(model.predict_on_batch, x, batch)),
+            way
+            for kind, jit in self._compiled.items()
+            for way in self._ways(f"{kind} ".lstrip(), network, jit, x, batch)
         ]
 
-    def _call_way(self, name: str, model: Any, jit: bool, x: Array, batch: int) -> Way[Inference]:
-        return Way(name, lambda: in_batches(self.compiled_call(model, jit), x, batch))
+    def _ways(
+        self, kind: str, network: Network, jit: bool, x: Array, batch: int
+    ) -> list[Way[Inference]]:
+        model = self._model(network)
+        model.compile(jit_compile=jit)
+
+        def call() -> Inference:
+            # `predict` gives the buffers of its model away: the call needs a model of its own.
+            return in_batches(self.compiled_call(self._model(network), jit), x, batch)
+
+        return [
+            Way(f"{kind}predict", lambda: lambda: model.predict(x, batch_size=batch, verbose=0)),
+            Way(f"{kind}predict_on_batch", lambda: in_batches(model.predict_on_batch, x, batch)),
+            Way(f"{kind}call", call),
+        ]
 
     def compiled_call(self, model: Any, jit: bool) -> Callable[[Array], Array]:
         """The model as a compiled function of arrays, in the words of the backend."""
