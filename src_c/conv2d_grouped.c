@@ -54,15 +54,6 @@ static phase gradient_phase(ptrdiff_t first, ptrdiff_t taps, ptrdiff_t stride, p
     return p;
 }
 
-/* Taps first <= t < end at start + t * spread are within 0 .. size - 1. */
-typedef struct {
-    ptrdiff_t first, end;
-} span;
-static span clip(ptrdiff_t start, ptrdiff_t spread, ptrdiff_t taps, ptrdiff_t size) {
-    const span s = {start < 0 ? fc_ceil_div(-start, spread) : 0, start < size ? fc_min(taps, (size - 1 - start) / spread + 1) : 0};
-    return s;
-}
-
 typedef struct {
     fc_conv2d conv;
     int gradient, stream;
@@ -136,7 +127,7 @@ static const void *input_row(const map *job, const share *s, ptrdiff_t r) {
 }
 
 /* Pixels first .. end - 1 of a phase, all of whose taps, or those of the one pixel there is, are columns of the input. */
-static void run_pixels(const map *job, const phase *p, span taps, ptrdiff_t first, ptrdiff_t end, fc_depthwise_args *args, void *to) {
+static void run_pixels(const map *job, const phase *p, fc_span taps, ptrdiff_t first, ptrdiff_t end, fc_depthwise_args *args, void *to) {
     const ptrdiff_t column = p->base + first * p->advance + taps.first * p->spread - (job->held ? job->left : 0);
     if (first >= end) return;
     args->x_offset = column * args->x_step;
@@ -149,7 +140,7 @@ static void run_pixels(const map *job, const phase *p, span taps, ptrdiff_t firs
 
 static void run_phase(const map *job, const phase *p, fc_depthwise_args *args, void *to) {
     const ptrdiff_t pixels = phase_pixels(job, p), last_tap = (p->taps - 1) * p->spread;
-    const span all = {0, p->taps};
+    const fc_span all = {0, p->taps};
     if (job->held || !p->taps) {
         run_pixels(job, p, all, 0, pixels, args, to);
         return;
@@ -161,7 +152,7 @@ static void run_phase(const map *job, const phase *p, fc_depthwise_args *args, v
             run_pixels(job, p, all, first, end, args, to);
             i = end - 1;
         } else {
-            run_pixels(job, p, clip(p->base + i * p->advance, p->spread, p->taps, job->w), i, i + 1, args, to);
+            run_pixels(job, p, fc_clip(p->base + i * p->advance, p->spread, p->taps, job->w), i, i + 1, args, to);
         }
     }
 }
@@ -169,7 +160,7 @@ static void run_phase(const map *job, const phase *p, fc_depthwise_args *args, v
 static void run_row(const map *job, const share *s, ptrdiff_t image, ptrdiff_t i, void *to) {
     const fc_conv2d *const c = &job->conv;
     const phase vertical = row_phase(job, i);
-    const span taps = clip(vertical.base, vertical.spread, vertical.taps, job->h);
+    const fc_span taps = fc_clip(vertical.base, vertical.spread, vertical.taps, job->h);
     const ptrdiff_t rows = fc_max(0, taps.end - taps.first), first = image * job->h + vertical.base, phases = column_phases(job);
     for (ptrdiff_t r = 0; r < rows; r++) {
         const void *const row = input_row(job, s, first + (taps.first + r) * vertical.spread);

@@ -19,21 +19,9 @@ typedef struct {
     ptrdiff_t size, out, taps, stride, dilation, pad;
 } axis;
 
-/* The taps of output o that look inside. */
-static void taps_inside(const axis *a, ptrdiff_t o, ptrdiff_t *first, ptrdiff_t *last) {
-    const ptrdiff_t start = o * a->stride - a->pad;
-    *first = start < 0 ? fc_min(a->taps, fc_ceil_div(-start, a->dilation)) : 0;
-    *last = start >= a->size ? 0 : fc_min(a->taps, (a->size - 1 - start) / a->dilation + 1);
-    if (*last < *first) *last = *first;
-}
-
-/* The outputs for which tap t looks inside. */
-static void outputs_inside(const axis *a, ptrdiff_t t, ptrdiff_t *first, ptrdiff_t *last) {
-    const ptrdiff_t shift = t * a->dilation - a->pad;
-    *first = shift < 0 ? fc_min(a->out, fc_ceil_div(-shift, a->stride)) : 0;
-    *last = shift >= a->size ? 0 : fc_min(a->out, (a->size - 1 - shift) / a->stride + 1);
-    if (*last < *first) *last = *first;
-}
+/* The taps of output o that look inside, and the outputs for which tap t does. */
+static fc_span taps_inside(const axis *a, ptrdiff_t o) { return fc_clip(o * a->stride - a->pad, a->dilation, a->taps, a->size); }
+static fc_span outputs_inside(const axis *a, ptrdiff_t t) { return fc_clip(t * a->dilation - a->pad, a->stride, a->out, a->size); }
 
 /* A map from images to images, with its weights as (taps, channels in, channels out). */
 typedef struct {
@@ -80,13 +68,11 @@ static void side_by_side(const images_call *c, ptrdiff_t task, const void *image
 static void convolve_run(const images_call *c, const void *x, void *y, ptrdiff_t i, ptrdiff_t first, ptrdiff_t last) {
     const axis *const v = &c->vertical, *const h = &c->horizontal;
     const ptrdiff_t block = c->block;
-    ptrdiff_t r0, r1, s0, s1;
-    taps_inside(v, i, &r0, &r1);
-    taps_inside(h, first, &s0, &s1);
-    const ptrdiff_t row = i * v->stride + r0 * v->dilation - v->pad, col = first * h->stride + s0 * h->dilation - h->pad;
+    const fc_span r = taps_inside(v, i), s = taps_inside(h, first);
+    const ptrdiff_t row = i * v->stride + r.first * v->dilation - v->pad, col = first * h->stride + s.first * h->dilation - h->pad;
     fc_images_args args = {
-        .rows = r1 - r0,
-        .cols = s1 - s0,
+        .rows = r.end - r.first,
+        .cols = s.end - s.first,
         .depth = c->c,
         .x_row = v->dilation * c->in.row * block,
         .x_col = h->dilation * c->in.col * block,
@@ -103,7 +89,7 @@ static void convolve_run(const images_call *c, const void *x, void *y, ptrdiff_t
     args.x = args.rows && args.cols ? fc_at(x, (row * c->in.row + col * c->in.col) * block, c->esize) : x;
     for (ptrdiff_t k = 0; k < c->k; k += FC_IMAGES_COLUMNS) {
         args.columns = (int)fc_min(FC_IMAGES_COLUMNS, c->k - k);
-        args.w = fc_at(c->w, (r0 * h->taps + s0) * c->c * c->k + k, c->esize);
+        args.w = fc_at(c->w, (r.first * h->taps + s.first) * c->c * c->k + k, c->esize);
         args.bias = c->bias ? fc_at(c->bias, k, c->esize) : NULL;
         args.y = fc_at_mut(y, (i * c->out.row + first * c->out.col + k * c->out.channel) * block, c->esize);
         c->kernels->images.convolve(&args);
@@ -119,15 +105,13 @@ static fc_status convolve_task(const void *context, ptrdiff_t task) {
     void *const y = fc_at_mut(x, in * c->block, c->esize);
     side_by_side(c, task, c->x, in, x);
     for (ptrdiff_t i = 0; i < c->vertical.out; i++) {
-        for (ptrdiff_t j = 0; j < h->out;) {
-            ptrdiff_t first, last, next = j, f, l;
-            taps_inside(h, j, &first, &last);
-            do {
-                next++;
-                taps_inside(h, next, &f, &l);
-            } while (next < h->out && f == first && l == last);
+        for (ptrdiff_t j = 0, next; j < h->out; j = next) {
+            const fc_span taps = taps_inside(h, j);
+            for (next = j + 1; next < h->out; next++) {
+                const fc_span other = taps_inside(h, next);
+                if (other.first != taps.first || other.end != taps.end) break;
+            }
             convolve_run(c, x, y, i, j, next);
-            j = next;
         }
     }
     if (c->activation != FC_LINEAR && c->activation != FC_RELU)
@@ -208,14 +192,13 @@ static fc_status wgrad_task(const void *context, ptrdiff_t task) {
         args.columns = (int)fc_min(FC_IMAGES_COLUMNS, c->k - k);
         for (ptrdiff_t t = 0; t < v->taps * h->taps; t++) {
             const ptrdiff_t r = t / h->taps, s = t % h->taps;
-            ptrdiff_t i0, i1, j0, j1;
-            outputs_inside(v, r, &i0, &i1);
-            outputs_inside(h, s, &j0, &j1);
-            args.lines = j0 < j1 ? i1 - i0 : 0;
-            args.pixels = j1 - j0;
-            const ptrdiff_t row = i0 * v->stride + r * v->dilation - v->pad, col = j0 * h->stride + s * h->dilation - h->pad;
+            const fc_span lines = outputs_inside(v, r), pixels = outputs_inside(h, s);
+            args.pixels = pixels.end - pixels.first;
+            args.lines = args.pixels ? lines.end - lines.first : 0;
+            const ptrdiff_t row = lines.first * v->stride + r * v->dilation - v->pad;
+            const ptrdiff_t col = pixels.first * h->stride + s * h->dilation - h->pad;
             args.x = args.lines ? fc_at(x, (row * c->in.row + col * c->in.col) * block, esize) : x;
-            args.dy = fc_at(dy, (i0 * c->out.row + j0 * c->out.col + k * c->out.channel) * block, esize);
+            args.dy = fc_at(dy, (lines.first * c->out.row + pixels.first * c->out.col + k * c->out.channel) * block, esize);
             args.acc = fc_at_mut(partial, t * c->c * c->k + k, esize);
             c->kernels->images.wgrad(&args);
         }

@@ -16,9 +16,9 @@ enum { TASK_ELEMENTS = 1 << 15, BATCH_ELEMENTS = 1 << 10 };
 static const double ELEMENT_NS = 0.3;
 
 /* Windows that lie within 0 .. size - 1. */
-static span inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t size, ptrdiff_t windows) {
+static fc_span inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t size, ptrdiff_t windows) {
     const ptrdiff_t first = fc_min(windows, fc_ceil_div(pad, stride)), room = size + pad - taps;
-    const span s = {first, room < 0 ? first : fc_max(first, fc_min(windows, room / stride + 1))};
+    const fc_span s = {first, room < 0 ? first : fc_max(first, fc_min(windows, room / stride + 1))};
     return s;
 }
 
@@ -114,11 +114,11 @@ static void reduce(const pool_job *job, fc_pool_args *args, ptrdiff_t at) {
 }
 
 /* Window j, which may lie partly outside of the image, of rows i .. i + rows - 1, whose taps kh are inside. */
-static void border_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, span kh,
+static void border_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, fc_span kh,
                            ptrdiff_t j, ptrdiff_t at) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t r0 = i * p->stride_h - p->pad_top, s0 = j * p->stride_w - p->pad_left;
-    const span kw = fc_pool_clip(s0, p->pool_w, p->w);
+    const fc_span kw = fc_clip(s0, 1, p->pool_w, p->w);
     ptrdiff_t taps = 0;
     for (ptrdiff_t ki = kh.first; ki < kh.end; ki++)
         for (ptrdiff_t kj = kw.first; kj < kw.end; kj++, taps++) {
@@ -137,7 +137,7 @@ static void border_windows(const pool_job *job, const workspace *ws, const void 
     reduce(job, &args, at + j * p->c);
 }
 
-static void inner_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, span kh,
+static void inner_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, fc_span kh,
                           ptrdiff_t at) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t first_row = i * p->stride_h - p->pad_top + kh.first, first_column = job->inside_j.first * p->stride_w - p->pad_left;
@@ -188,7 +188,7 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
         const ptrdiff_t image = row / p->oh, i = row % p->oh, at = row * p->ow * p->c;
         const int whole = i >= job->inside_i.first && i < job->inside_i.end;
         rows = whole ? fc_min(job->batch, fc_min(job->inside_i.end - i, end - row)) : 1;
-        const span kh = fc_pool_clip(i * p->stride_h - p->pad_top, p->pool_h, p->h);
+        const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
         const void *const x = fc_at(job->in, image * p->h * p->w * p->c, job->esize);
         for (ptrdiff_t j = 0; j < job->inside_j.first; j++) border_windows(job, &ws, x, i, rows, kh, j, at);
         if (windows) inner_windows(job, &ws, x, i, rows, kh, at);

@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* Windows that cover position `at`, counted from the first window's start. */
-static span covering(ptrdiff_t at, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t windows) {
-    const span s = {at < taps ? 0 : (at - taps) / stride + 1, fc_min(windows, at / stride + 1)};
+static fc_span covering(ptrdiff_t at, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t windows) {
+    const fc_span s = {at < taps ? 0 : (at - taps) / stride + 1, fc_min(windows, at / stride + 1)};
     return s;
 }
 
@@ -17,16 +17,16 @@ static span covering(ptrdiff_t at, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t w
 static ptrdiff_t list_windows(const pool_job *job, workspace *ws, ptrdiff_t image, ptrdiff_t r, ptrdiff_t m, ptrdiff_t phase,
                               ptrdiff_t least, ptrdiff_t most) {
     const fc_pool2d *const p = &job->p;
-    const span rows = covering(r + p->pad_top, p->pool_h, p->stride_h, p->oh);
+    const fc_span rows = covering(r + p->pad_top, p->pool_h, p->stride_h, p->oh);
     ptrdiff_t count = 0;
     for (ptrdiff_t i = rows.end - 1; i >= rows.first; i--) {
         const ptrdiff_t r0 = i * p->stride_h - p->pad_top;
-        const span kh = fc_pool_clip(r0, p->pool_h, p->h);
+        const fc_span kh = fc_clip(r0, 1, p->pool_h, p->h);
         for (ptrdiff_t t = least; t <= most; t++, count++) {
             const ptrdiff_t j = m - t, at = ((image * p->oh + i) * p->ow + j) * p->c;
             ws->pointer[count] = fc_at(job->in, at, job->esize);
             if (job->kind == MEAN) {
-                const span kw = fc_pool_clip(j * p->stride_w - p->pad_left, p->pool_w, p->w);
+                const fc_span kw = fc_clip(j * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
                 ws->scale[count] = 1.0 / (double)((kh.end - kh.first) * (kw.end - kw.first));
             } else {
                 ws->index[count] = job->index_in + at;
@@ -58,8 +58,8 @@ typedef struct {
 } phase_rows;
 
 /* Windows that send the same share to all that they cover: of the mean, those that have all their elements. */
-static span alike_windows(const pool_job *job, span inside, ptrdiff_t windows) {
-    const span all = {0, windows};
+static fc_span alike_windows(const pool_job *job, fc_span inside, ptrdiff_t windows) {
+    const fc_span all = {0, windows};
     return job->kind == MEAN ? inside : all;
 }
 
@@ -73,7 +73,7 @@ static phase_rows plan_phase(const pool_job *job, ptrdiff_t phase) {
         row.inner_first = row.inner_end = row.end;
         return row;
     }
-    const span alike = alike_windows(job, job->inside_j, p->ow);
+    const fc_span alike = alike_windows(job, job->inside_j, p->ow);
     row.inner_first = fc_min(row.end, fc_max(row.first, alike.first + most));
     row.inner_end = fc_max(row.inner_first, fc_min(row.end, alike.end));
     return row;
@@ -82,7 +82,7 @@ static phase_rows plan_phase(const pool_job *job, ptrdiff_t phase) {
 static void border_columns(const pool_job *job, workspace *ws, const phase_rows *row, ptrdiff_t first, ptrdiff_t end) {
     const fc_pool2d *const p = &job->p;
     for (ptrdiff_t m = first; m < end; m++) {
-        const span j = covering(m * p->stride_w + row->phase, p->pool_w, p->stride_w, p->ow);
+        const fc_span j = covering(m * p->stride_w + row->phase, p->pool_w, p->stride_w, p->ow);
         fc_unpool_args args = {
             .dy = ws->pointer,
             .index = ws->index,
@@ -153,7 +153,7 @@ static void merge(const pool_job *job, const workspace *ws, ptrdiff_t first, ptr
 static ptrdiff_t rows_alike(const pool_job *job, ptrdiff_t r, ptrdiff_t end) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t phase = (r + p->pad_top) % p->stride_h, m = (r + p->pad_top) / p->stride_h;
-    const span alike = alike_windows(job, job->inside_i, p->oh);
+    const fc_span alike = alike_windows(job, job->inside_i, p->oh);
     if (phase >= p->pool_h || m < alike.first + (p->pool_h - 1 - phase) / p->stride_h || m >= alike.end) return 1;
     return fc_min(job->batch, fc_min(alike.end - m, fc_ceil_div(end - r, p->stride_h)));
 }
@@ -163,7 +163,7 @@ static void backward_rows(const pool_job *job, workspace *ws, ptrdiff_t image, p
     const ptrdiff_t stride = p->stride_w, row_step = p->stride_h * p->w * p->c;
     const int merges = job->flat && stride > 1;
     char *const dx = fc_at_mut(job->out, (image * p->h + r) * p->w * p->c, job->esize);
-    const span windows = covering(r + p->pad_top, p->pool_h, p->stride_h, p->oh);
+    const fc_span windows = covering(r + p->pad_top, p->pool_h, p->stride_h, p->oh);
     if (windows.first >= windows.end) {
         for (ptrdiff_t k = 0; k < rows; k++) memset(dx + k * row_step * job->esize, 0, (size_t)(p->w * p->c * job->esize));
         return;

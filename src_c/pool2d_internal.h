@@ -6,11 +6,6 @@
 
 typedef enum { MAXIMUM, MEAN } pool_kind;
 
-/* From `first` to before `end`. */
-typedef struct {
-    ptrdiff_t first, end;
-} span;
-
 typedef struct {
     fc_pool2d p; /* as NHWC */
     const fc_pool_kernels *kernels;
@@ -18,7 +13,7 @@ typedef struct {
     pool_kind kind;
     ptrdiff_t esize;
     int flat, stream, stream_rows, fetch; /* stream_rows: of flat dx */
-    span inside_i, inside_j; /* the windows that lie within the rows and columns of the image */
+    fc_span inside_i, inside_j; /* the windows that lie within the rows and columns of the image */
     ptrdiff_t batch;         /* rows computed in one go, at most */
     ptrdiff_t task_rows, rows;
     const void *in; /* x, or dy */
@@ -26,12 +21,6 @@ typedef struct {
     uint8_t *index_out;
     const uint8_t *index_in;
 } pool_job;
-
-/* Taps t of a window that starts at `start` lie at start + t; first <= t < end are within 0 .. size - 1. */
-static inline span fc_pool_clip(ptrdiff_t start, ptrdiff_t taps, ptrdiff_t size) {
-    const span s = {fc_max(0, -start), fc_min(taps, size - start)};
-    return s;
-}
 
 pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image,
                       ptrdiff_t row_elements);

@@ -24,7 +24,7 @@ typedef struct {
 /* The part of a window that lies in its image. */
 typedef struct {
     ptrdiff_t image, top, left; /* the window's corner, which may lie outside */
-    span rows, columns;         /* of the window */
+    fc_span rows, columns;         /* of the window */
 } window;
 
 static window locate(const fc_pool2d *p, ptrdiff_t index) {
@@ -34,8 +34,8 @@ static window locate(const fc_pool2d *p, ptrdiff_t index) {
         win.top += index / p->ow % p->oh * p->stride_h;
         win.left += index % p->ow * p->stride_w;
     }
-    win.rows = fc_pool_clip(win.top, p->pool_h, p->h);
-    win.columns = fc_pool_clip(win.left, p->pool_w, p->w);
+    win.rows = fc_clip(win.top, 1, p->pool_h, p->h);
+    win.columns = fc_clip(win.left, 1, p->pool_w, p->w);
     return win;
 }
 

@@ -1,5 +1,23 @@
 /* Convolution with vectors along the images: see ukernels_images.h. */
 
+/* The function for args->columns columns, which are known when it is compiled. */
+#ifndef FC_BY_COLUMNS
+#define FC_BY_COLUMNS(fn, args)                                                                                        \
+    switch ((args)->columns) {                                                                                         \
+    case 1:                                                                                                            \
+        NAME(fn)(1, args);                                                                                             \
+        break;                                                                                                         \
+    case 2:                                                                                                            \
+        NAME(fn)(2, args);                                                                                             \
+        break;                                                                                                         \
+    case 3:                                                                                                            \
+        NAME(fn)(3, args);                                                                                             \
+        break;                                                                                                         \
+    default:                                                                                                           \
+        NAME(fn)(4, args);                                                                                             \
+    }
+#endif
+
 FC_INLINE void NAME(images_columns)(const int COLUMNS, const fc_images_args *const a) {
     const real *const w = a->w, *const bias = a->bias;
     for (ptrdiff_t p = 0; p < a->pixels; p++) {
@@ -30,19 +48,7 @@ FC_INLINE void NAME(images_columns)(const int COLUMNS, const fc_images_args *con
 }
 
 static void NAME(images_convolve)(const fc_images_args *a) {
-    switch (a->columns) {
-    case 1:
-        NAME(images_columns)(1, a);
-        break;
-    case 2:
-        NAME(images_columns)(2, a);
-        break;
-    case 3:
-        NAME(images_columns)(3, a);
-        break;
-    default:
-        NAME(images_columns)(4, a);
-    }
+    FC_BY_COLUMNS(images_columns, a)
 }
 
 FC_INLINE void NAME(images_wgrad_columns)(const int COLUMNS, const fc_images_wgrad_args *const a) {
@@ -69,19 +75,7 @@ FC_INLINE void NAME(images_wgrad_columns)(const int COLUMNS, const fc_images_wgr
 }
 
 static void NAME(images_wgrad)(const fc_images_wgrad_args *a) {
-    switch (a->columns) {
-    case 1:
-        NAME(images_wgrad_columns)(1, a);
-        break;
-    case 2:
-        NAME(images_wgrad_columns)(2, a);
-        break;
-    case 3:
-        NAME(images_wgrad_columns)(3, a);
-        break;
-    default:
-        NAME(images_wgrad_columns)(4, a);
-    }
+    FC_BY_COLUMNS(images_wgrad_columns, a)
 }
 
 #define FC_IMAGES_KERNELS {NAME(images_convolve), NAME(images_wgrad)}
