@@ -12,7 +12,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from fastconv.bench import plot, report, runner
 from fastconv.bench.case import PASSES
 from fastconv.bench.cases import CASES, GROUPS, select
-from fastconv.bench.options import add_race_arguments, chosen, parse_race, words, write_json
+from fastconv.bench.options import add_race_arguments, begin, chosen, parse_race, words, write_json
 from fastconv.bench.peers import PEERS, RIVALS
 
 
@@ -46,15 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for case in cases:
             print(f"{case.name:<24} {case.group:<10} {case.shape}")
         return 0
-    if options.plot:
-        plot.matplotlib("figure")  # before minutes are spent
-    out = sys.stderr if options.json == "-" else sys.stdout
-
-    def say(text: str) -> None:
-        tqdm.write(text, file=out)
-
-    machine = report.Machine.measure(options.threads)
-    say(str(machine))
+    say, machine = begin(options)
     versions, measured = runner.run(
         cases,
         ["fastconv", *options.against],

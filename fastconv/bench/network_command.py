@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from fastconv.bench import network_plot, network_report, network_runner, plot
+from fastconv.bench import network_plot, network_report, network_runner
 from fastconv.bench.network_peers import NETWORK_PEERS, NETWORK_RIVALS
 from fastconv.bench.network_runner import Cost, NetworkResult
 from fastconv.bench.networks import COSTS, NETWORKS, TASKS, select_networks
-from fastconv.bench.options import add_race_arguments, chosen, parse_race, words, write_json
-from fastconv.bench.report import Machine, failed
+from fastconv.bench.options import add_race_arguments, begin, chosen, parse_race, words, write_json
+from fastconv.bench.report import failed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,15 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, text in entries.items():
             print(f"{name:<24} {text}")
         return 0
-    if options.plot:
-        plot.matplotlib("figure")  # before minutes are spent
-    out = sys.stderr if options.json == "-" else sys.stdout
-
-    def say(text: str) -> None:
-        tqdm.write(text, file=out)
-
-    machine = Machine.measure(options.threads)
-    say(str(machine))
+    say, machine = begin(options)
     versions, measured = network_runner.run(
         networks,
         options.tasks,

@@ -29,8 +29,8 @@ class TooSlow(RuntimeError):
     """A way to train has no chance against another of the same library."""
 
 
-#: The timed unit, and the predictions to compare; None where random numbers part the ways.
-Prepared = tuple[Callable[[], Any], Array | None]
+#: The timed unit, and the predictions to compare.
+Prepared = tuple[Callable[[], Any], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,14 @@ class NetworkWorker(Racer):
             except Exception as failure:  # the other ways of the library go on
                 skipped.append(f"{name}: {reason(failure)}")
                 continue
-            if predictions is not None:
-                if keep:
-                    np.savez(keep, predictions)
-                if expected:
-                    off = deviation((predictions,), load(expected))
-                    if mismatch(off):
-                        skipped.append(f"{name}: {mismatch(off)}")
-                        continue
-                    error = max(error, off)
+            if keep:
+                np.savez(keep, predictions)
+            if expected:
+                off = deviation((predictions,), load(expected))
+                if mismatch(off):
+                    skipped.append(f"{name}: {mismatch(off)}")
+                    continue
+                error = max(error, off)
             lanes.append(_Lane(name, run))
         if not lanes:
             return {"failed": "; ".join(skipped)}
@@ -93,8 +92,11 @@ class NetworkWorker(Racer):
         makers: list[tuple[str, Callable[[], Prepared]]] = []
         if kind == "train":
             batch = int(size)
-            for way in self.peer.training(network, batch):
-                makers.append((way.name, partial(self._train, way, network, images, batch)))
+            ways = self.peer.training(network, batch)
+            checks = self.peer.training(network.without_dropout(), batch)
+            for way, check in zip(ways, checks, strict=True):
+                make = partial(self._train, way, check, network, images, batch)
+                makers.append((way.name, make))
             return makers
         x = network.data(1 if kind == "latency" else images).x
         for batch in (1,) if kind == "latency" else INFERENCE_BATCHES:
@@ -104,15 +106,22 @@ class NetworkWorker(Racer):
                 makers.append((name, partial(_infer, inference)))
         return makers
 
-    def _train(self, way: Way[Trainer], network: Network, images: int, batch: int) -> Prepared:
+    def _train(
+        self,
+        way: Way[Trainer],
+        check: Way[Trainer],
+        network: Network,
+        images: int,
+        batch: int,
+    ) -> Prepared:
+        """Prepare one way; ``check`` is the same way for the network without dropout."""
+        # One step: shuffling changes nothing, and Adam has not yet amplified the rounding of tiny
+        # gradients.
+        checked = check.make()
+        checked.load(network.data(batch))
+        checked.epoch()
+        predictions = checked.predict()
         trainer = way.make()
-        predictions = None
-        if not network.has_dropout:
-            # One step: shuffling changes nothing, and Adam has not yet amplified the rounding of
-            # tiny gradients.
-            trainer.load(network.data(batch))
-            trainer.epoch()
-            predictions = trainer.predict()
         trainer.load(network.data(2 * batch))
         trainer.epoch()
         start = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Literal, NamedTuple
@@ -109,10 +109,10 @@ class Network:
         assert isinstance(last, Dense)
         return last.units
 
-    @property
-    def has_dropout(self) -> bool:
-        """Whether training draws random numbers."""
-        return any(isinstance(layer, Dropout) for layer in self.layers)
+    def without_dropout(self) -> Network:
+        """The same network where training draws no random numbers."""
+        layers = tuple(layer for layer in self.layers if not isinstance(layer, Dropout))
+        return replace(self, layers=layers)
 
     @property
     def shape(self) -> str:

@@ -1,13 +1,18 @@
-"""What the commands that compare libraries have in common: their arguments, and JSON."""
+"""What the commands that compare libraries have in common: arguments, start and JSON."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tqdm import tqdm  # type: ignore[import-untyped]
+
 from fastconv import runtime
+from fastconv.bench import plot
+from fastconv.bench.report import Machine
 
 
 def words(text: str) -> list[str]:
@@ -111,6 +116,26 @@ def parse_race(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> a
     if options.clock == "cpu" and options.threads > 1:
         parser.error("--clock cpu needs --threads 1")
     return options
+
+
+def begin(options: argparse.Namespace) -> tuple[Callable[[str], None], Machine]:
+    """Look for what the end will need, and measure and name the machine.
+
+    Returns
+    -------
+    (callable, Machine)
+        The first prints a text beside the progress bar, off the output that JSON goes to.
+    """
+    if options.plot:
+        plot.matplotlib("figure")  # before minutes are spent
+    out = sys.stderr if options.json == "-" else sys.stdout
+
+    def say(text: str) -> None:
+        tqdm.write(text, file=out)
+
+    machine = Machine.measure(options.threads)
+    say(str(machine))
+    return say, machine
 
 
 def write_json(document: dict[str, Any], file: str) -> None:

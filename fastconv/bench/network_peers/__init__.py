@@ -8,13 +8,13 @@ name.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from fastconv.bench.case import Array
 from fastconv.bench.networks import Data, Network
+from fastconv.bench.peers import adapter
 
 #: Every contender that ships with fastconv.
 NETWORK_PEERS = (
@@ -103,13 +103,5 @@ def connect(name: str, threads: int) -> NetworkPeer:
     ValueError
         If there is no such peer.
     """
-    if name in NETWORK_PEERS:
-        module = importlib.import_module(f"{__name__}.{name}")
-    elif "." in name:
-        module = importlib.import_module(name)
-    else:
-        raise ValueError(
-            f"`against` must name peers from {list(NETWORK_RIVALS)}. Received: against={name!r}"
-        )
-    peer: NetworkPeer = module.connect(threads)
+    peer: NetworkPeer = adapter(name, __name__, NETWORK_PEERS, NETWORK_RIVALS).connect(threads)
     return peer

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -77,16 +77,23 @@ def connect(name: str, threads: int) -> Peer:
     ValueError
         If there is no such peer.
     """
-    if name in PEERS:
-        module = importlib.import_module(f"fastconv.bench.peers.{name}")
-    elif "." in name:
-        module = importlib.import_module(name)
-    else:
-        raise ValueError(
-            f"`against` must name peers from {list(RIVALS)}. Received: against={name!r}"
-        )
-    peer: Peer = module.connect(threads)
+    peer: Peer = adapter(name, __name__, PEERS, RIVALS).connect(threads)
     return peer
+
+
+def adapter(name: str, package: str, peers: Sequence[str], rivals: Sequence[str]) -> Any:
+    """Import the module of a peer: one of ``peers`` from ``package``, or a dotted name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such peer.
+    """
+    if name in peers:
+        return importlib.import_module(f"{package}.{name}")
+    if "." in name:
+        return importlib.import_module(name)
+    raise ValueError(f"`against` must name peers from {list(rivals)}. Received: against={name!r}")
 
 
 def library(module: str) -> Any:
