@@ -1,4 +1,4 @@
-"""Rounding errors of both algorithms over the benchmark's 3x3 and 5x5 layers, as a table.
+"""Rounding errors of both algorithms over the layers that Winograd can compute, as a table.
 
 Run as ``python benchmarks/accuracy.py``. An error is the root of the mean square of the difference
 to the float64 result, divided by that of the result itself, on standard normal numbers.
@@ -11,14 +11,16 @@ import numpy as np
 
 import fastconv
 from fastconv.bench.cases import CASES
+from fastconv.bench.peers._arrays_api import convolution_options
+from fastconv.bench.peers.fastconv import computes
 
 ALGORITHMS = ("direct", "winograd")
 IMAGES = 2
 
 
-def results(algorithm: str, x: Any, kernel: Any, dy: Any, padding: Any) -> tuple[Any, ...]:
+def results(algorithm: str, x: Any, kernel: Any, dy: Any, options: Any) -> tuple[Any, ...]:
     """The result and the gradients of the input and the kernel."""
-    options = {"padding": padding, "algorithm": algorithm}
+    options = {**options, "algorithm": algorithm}
     dx, dw, _ = fastconv.conv2d_backward(dy, x, kernel, **options)
     return fastconv.conv2d(x, kernel, **options), dx, dw
 
@@ -33,13 +35,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     ratios = []
     for case in CASES:
-        square = case.kernel in ((3, 3), (5, 5)) and case.strides == case.dilation == (1, 1)
-        if (
-            case.op != "conv2d"
-            or not square
-            or case.groups > 1
-            or min(case.channels, case.filters) < 6
-        ):
+        channels = min(case.channels, case.filters) // case.groups
+        if case.op != "conv2d" or channels < 6 or not computes(case, "winograd"):
             continue
         case = replace(case, batch=min(case.batch, IMAGES))
         rng = np.random.default_rng(0)
@@ -47,14 +44,14 @@ def main() -> None:
             rng.standard_normal(shape).astype("float32")
             for shape in (case.x_shape, case.kernel_shape)
         ]
-        padding = tuple((pad, pad) for pad in case.padding)
-        shape = fastconv.conv2d(*arrays, padding=padding).shape
+        options = convolution_options(case)
+        shape = fastconv.conv2d(*arrays, **options).shape
         x, kernel, dy = *arrays, rng.standard_normal(shape).astype("float32")
-        truth = results("direct", *(a.astype("float64") for a in (x, kernel, dy)), padding)
+        truth = results("direct", *(a.astype("float64") for a in (x, kernel, dy)), options)
         direct, winograd = (
             [
                 error(*pair)
-                for pair in zip(results(name, x, kernel, dy, padding), truth, strict=True)
+                for pair in zip(results(name, x, kernel, dy, options), truth, strict=True)
             ]
             for name in ALGORITHMS
         )

@@ -1,4 +1,10 @@
-/* What the passes of Winograd's convolution share. NHWC, float32. */
+/* What the passes of Winograd's convolution share. NHWC, float32.
+ *
+ * The kernel is cut into pieces of r x r taps, each a convolution with stride 1 of its own: along one axis the piece of phase f and
+ * part s has the taps f + stride * (r * s + 0 .. r - 1), and reads pixels that lie `stride` apart. Taps that the kernel does not have
+ * are zero. The forward pass sums over all pieces. The gradient of the input sums over the parts only: every phase yields the pixels
+ * of its own place among `stride` pixels. Dilation cuts the pixels instead, into as many classes that have nothing to do with each
+ * other. */
 #ifndef FC_CONV2D_WINOGRAD_H
 #define FC_CONV2D_WINOGRAD_H
 
@@ -7,37 +13,78 @@
 /* Elements between the 36 positions beyond what they hold: strides that are powers of two would share few cache sets. */
 enum { FC_WINOGRAD_SKEW = 16 };
 
-/* A convolution with an r x r kernel and stride 1 of x (n, h, w, c) to y (n, oh, ow, k), cut into tiles of m x m outputs. */
+/* Most pieces of a kernel along one axis. */
+enum { FC_WINOGRAD_PIECES = 8 };
+
+/* Rows or columns of a convolution. */
+typedef struct {
+    ptrdiff_t taps, stride;
+    ptrdiff_t pieces, shares;      /* pieces of the kernel that are summed, and phases that have outputs of their own: one of them 1 */
+    ptrdiff_t in, out;             /* pixels that are read, and written */
+    ptrdiff_t in_step, out_step;   /* from a pixel of a tile to the next */
+    ptrdiff_t in_first, out_first; /* where the first tile starts; may be outside */
+    ptrdiff_t classes, tiles;      /* tiles of each class */
+    ptrdiff_t in_offset[FC_WINOGRAD_PIECES], out_offset[FC_WINOGRAD_PIECES]; /* of pieces and of shares from the first */
+} fc_winograd_axis;
+
+/* A convolution of x (n, h, w, c) to y (n, oh, ow, k), cut into tiles of m x m outputs; the channels are those of one group. */
 typedef struct {
     const fc_winograd_kernels *kernels;
     const fc_winograd_transforms *transforms;
+    fc_winograd_axis rows, cols;
+    int transposed;          /* the gradient of the input: the kernel is read rotated, its inputs for its outputs */
     ptrdiff_t r, m;
-    ptrdiff_t n, h, w, c, oh, ow, k, pad_top, pad_left;
-    ptrdiff_t tiles_h, tiles_w, tiles;
+    ptrdiff_t n, c, k, ldx, ldy, ldw; /* ld: channels of a pixel in memory, output channels of w in memory */
+    ptrdiff_t pieces, shares; /* of rows times those of columns, numbered row by row */
+    int whole;               /* no piece lacks taps */
+    ptrdiff_t tiles;
     ptrdiff_t lanes_c;       /* c rounded up to vectors */
-    ptrdiff_t chunk;         /* channels that are summed apart, so that the error stays below that of the direct sum */
-    ptrdiff_t panels, width; /* output channels are cut into panels; the sum of their widths */
+    ptrdiff_t depth, lanes;  /* pieces * c, pieces * lanes_c */
+    ptrdiff_t chunk;         /* terms that are summed apart, so that the error stays below that of the direct sum */
+    ptrdiff_t panels;        /* the output channels of every share are cut into panels: of all shares */
+    ptrdiff_t share_width, width; /* the sum of their widths, of one share and of all */
 } fc_winograd_plan;
 
 typedef struct {
     const fc_winograd_panel *kernels;
-    ptrdiff_t first, columns, nr; /* channels first .. first + columns - 1 */
+    ptrdiff_t share, first, columns, nr; /* channels first .. first + columns - 1 of a share */
+    ptrdiff_t at;                        /* the widths of the panels before it */
 } fc_winograd_columns;
 
-/* A tile by its place: image, and the output pixel in its corner. */
+/* A tile: image, and where its corner is in what is read and in what is written, by the first piece and share. */
 typedef struct {
-    ptrdiff_t image, y, x;
+    ptrdiff_t image, row_class, row, col_class, col;
+    ptrdiff_t in_y, in_x, out_y, out_x;
 } fc_winograd_tile;
 
+/* The taps of a piece along one axis: first, first + stride, ... */
+typedef struct {
+    ptrdiff_t first, count;
+} fc_winograd_taps;
+
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv);
+fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv);
 fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *plan, ptrdiff_t index);
+void fc_winograd_next_panel(const fc_winograd_plan *plan, fc_winograd_columns *panel);
 fc_winograd_tile fc_winograd_tile_at(const fc_winograd_plan *plan, ptrdiff_t index);
 void fc_winograd_next_tile(const fc_winograd_plan *plan, fc_winograd_tile *tile);
+fc_winograd_taps fc_winograd_piece_rows(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share);
+fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share);
+/* Whether the transformed kernel of a piece is zero at a position, because the piece has fewer than r taps. */
+int fc_winograd_vanishes(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share, int position);
+
 /* V of `count` tiles from tile `first` on: tile t to v + t / group * group_stride + t % group * tile_stride. */
 typedef struct {
     ptrdiff_t position, block, group, group_stride, tile_stride;
 } fc_winograd_v_layout;
 void fc_winograd_input(const fc_winograd_plan *plan, const float *x, ptrdiff_t first, ptrdiff_t count,
                        const fc_winograd_v_layout *layout, float *v);
+
+/* U of all weights, [36][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */
+ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *plan);
+fc_status fc_winograd_transform_all(const fc_winograd_plan *plan, const float *w, float *u);
+/* U of input channels c0 .. c1 - 1 of one piece and panel. `space` holds r * r * (c1 - c0) * nr elements. */
+void fc_winograd_transform_some(const fc_winograd_plan *plan, const float *w, ptrdiff_t piece, const fc_winograd_columns *panel,
+                                ptrdiff_t c0, ptrdiff_t c1, float *space, float *u, ptrdiff_t position);
 
 #endif

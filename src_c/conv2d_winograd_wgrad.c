@@ -4,7 +4,7 @@
  *   - by splits: many tiles, few weights. The tiles are split into ranges, each task goes through one of them in blocks
  *     and adds to sums of its own, which are added up in the end;
  *   - by chunks: the tiles of a stage are transformed once for all, then each task takes some weights, all positions of them.
- * V is laid out as [36][c / lanes][tiles][lanes], or as [36][tiles][c] where rows of the product cross the lanes; D as
+ * V is laid out as [36][piece][c / lanes][tiles][lanes], or as [36][tiles][piece][c] where rows of the product cross the lanes; D as
  * [36][panel][tiles][nr], sums as [36][c][nr] for each chunk of weights. */
 #include "conv2d_winograd.h"
 
@@ -15,7 +15,7 @@ typedef struct {
     fc_winograd_plan plan;
     const float *x, *dy;
     float *dw, *db;
-    ptrdiff_t chunk, chunks;        /* input channels of a chunk; chunks of a panel */
+    ptrdiff_t chunk, chunks;        /* input channels of a chunk; chunks of a panel, piece by piece */
     ptrdiff_t block;                /* tiles that are transformed at once */
     ptrdiff_t splits;               /* ranges of tiles with sums of their own */
     float *sums;                    /* [split][panel][chunk], or NULL if there is one stage only */
@@ -25,13 +25,13 @@ typedef struct {
 } wgrad_call;
 
 static ptrdiff_t channels_step(const fc_winograd_plan *p) {
-    return p->kernels->lanes % p->kernels->mr ? p->lanes_c + FC_WINOGRAD_SKEW : p->kernels->lanes;
+    return p->kernels->lanes % p->kernels->mr ? p->lanes + FC_WINOGRAD_SKEW : p->kernels->lanes;
 }
 static ptrdiff_t v_block(const fc_winograd_plan *p, ptrdiff_t tiles) {
     return p->kernels->lanes % p->kernels->mr ? p->kernels->lanes : tiles * p->kernels->lanes;
 }
 static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return tiles * (p->lanes_c + FC_WINOGRAD_SKEW) + FC_WINOGRAD_SKEW;
+    return tiles * (p->lanes + FC_WINOGRAD_SKEW) + FC_WINOGRAD_SKEW;
 }
 static ptrdiff_t d_position(const fc_winograd_plan *p, ptrdiff_t tiles) { return tiles * p->width + FC_WINOGRAD_SKEW; }
 static ptrdiff_t sums_position(const wgrad_call *call, ptrdiff_t nr) { return call->chunk * nr + FC_WINOGRAD_SKEW; }
@@ -44,21 +44,34 @@ static ptrdiff_t sums_size(const wgrad_call *call) {
     return FC_WINOGRAD_POSITIONS * call->chunks * (call->plan.width * call->chunk + call->plan.panels * FC_WINOGRAD_SKEW);
 }
 
+/* Input channels c0 .. c1 - 1 of a piece. */
+typedef struct {
+    ptrdiff_t piece, c0, c1;
+} chunk_channels;
+static chunk_channels chunk_at(const wgrad_call *call, ptrdiff_t chunk) {
+    const ptrdiff_t each = call->chunks / call->plan.pieces, c0 = chunk % each * call->chunk;
+    return (chunk_channels){chunk / each, c0, fc_min(c0 + call->chunk, call->plan.c)};
+}
+
 /* D of `count` tiles, placed as tiles `offset` .. of `total`; adds their sums to db_sums, tile by tile. */
 static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t total, float *d,
                          float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
-    fc_winograd_gradient_args args = {.row = p->ow * p->k, .pixel = p->k, .position = d_position(p, total)};
+    const ptrdiff_t line = p->cols.out * p->ldy;
+    fc_winograd_gradient_args args = {.row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy, .position = d_position(p, total)};
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        args.rows = (int)fc_min(p->m, p->oh - tile.y), args.cols = (int)fc_min(p->m, p->ow - tile.x);
-        for (ptrdiff_t i = 0; i < p->panels; i++) {
-            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+        const fc_span rows = fc_clip(tile.out_y, p->rows.out_step, p->m, p->rows.out), cols = fc_clip(tile.out_x, p->cols.out_step, p->m, p->cols.out);
+        const int inside = rows.end > 0 && cols.end > 0;
+        const float *const dy = inside ? call->dy + (tile.image * p->rows.out + tile.out_y) * line + tile.out_x * p->ldy : call->dy;
+        args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
+        args.ahead = tile.col + 1 < p->cols.tiles;
+        fc_winograd_columns panel = fc_winograd_panel_at(p, 0);
+        for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;
-            args.dy = call->dy + ((tile.image * p->oh + tile.y) * p->ow + tile.x) * p->k + panel.first;
+            args.dy = dy + panel.first;
             args.d = d + panel.first * total + (offset + t) * panel.nr;
             args.sum = db_sums + panel.first;
-            args.ahead = tile.x + p->m < p->ow ? p->m * p->k + (p->m - 1) * panel.first : 0;
             p->transforms->gradient(&args);
         }
     }
@@ -79,20 +92,26 @@ static void products(const wgrad_call *call, const fc_winograd_columns *panel, p
                      const float *d, float *sums, int accumulate) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(p), block = v_block(p, tiles);
-    const ptrdiff_t c0 = chunk * call->chunk, c1 = fc_min(c0 + call->chunk, p->c);
-    const float *const a = v + q * v_position(p, tiles), *const b = d + q * d_position(p, tiles) + panel->first * tiles;
+    const chunk_channels at = chunk_at(call, chunk);
+    if (fc_winograd_vanishes(p, at.piece, 0, q)) return; /* belongs to a tap that is not there */
+    const float *const a = v + q * v_position(p, tiles) + at.piece * (p->lanes_c / lanes) * block;
+    const float *const b = d + q * d_position(p, tiles) + panel->first * tiles;
     float *const out = sums + q * sums_position(call, panel->nr);
-    for (ptrdiff_t c = c0; c < c1; c += mr)
-        panel->kernels->wgrad[fc_min(mr, c1 - c)](a + c / lanes * block + c % lanes, step, b, tiles, out + (c - c0) * panel->nr, accumulate);
+    for (ptrdiff_t c = at.c0; c < at.c1; c += mr)
+        panel->kernels->wgrad[fc_min(mr, at.c1 - c)](a + c / lanes * block + c % lanes, step, b, tiles, out + (c - at.c0) * panel->nr, accumulate);
 }
 
 static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, const float *sums) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t c0 = chunk * call->chunk;
+    const chunk_channels at = chunk_at(call, chunk);
+    const fc_winograd_taps rows = fc_winograd_piece_rows(p, at.piece, 0), cols = fc_winograd_piece_cols(p, at.piece, 0);
+    const ptrdiff_t tap = p->c * p->ldw;
     const fc_winograd_dw_args args = {.u = sums, .position = sums_position(call, panel->nr), .nr = panel->nr,
-                                      .w = call->dw + c0 * p->k + panel->first, .tap = p->c * p->k, .ld = p->k,
-                                      .rows = fc_min(call->chunk, p->c - c0), .columns = panel->columns};
-    p->transforms->dw(&args);
+                                      .w = call->dw + (rows.first * p->cols.taps + cols.first) * tap + at.c0 * p->ldw + panel->first,
+                                      .row_tap = p->rows.stride * p->cols.taps * tap, .tap = p->cols.stride * tap,
+                                      .row_taps = (int)rows.count, .taps = (int)cols.count, .ld = p->ldw,
+                                      .rows = at.c1 - at.c0, .columns = panel->columns};
+    if (rows.count > 0 && cols.count > 0) p->transforms->dw(&args);
 }
 
 static fc_status split_task(const void *context, ptrdiff_t task) {
@@ -177,7 +196,7 @@ static fc_status db_task(const void *context, ptrdiff_t task) {
 }
 
 static double products_ns(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return fc_macs_ns(FC_WINOGRAD_POSITIONS * (double)tiles * (double)p->c * (double)p->width);
+    return fc_macs_ns(FC_WINOGRAD_POSITIONS * (double)tiles * (double)p->depth * (double)p->width);
 }
 
 static fc_status by_splits(wgrad_call *call) {
@@ -195,11 +214,11 @@ static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
     call->d = call->v + v_size;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(stage, p->tiles - call->first);
-        const double per_tile = FC_WINOGRAD_POSITIONS * (double)(p->c + p->width) / 2;
+        const double per_tile = FC_WINOGRAD_POSITIONS * (double)(p->depth + p->width) / 2;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, transform_task, call);
         if (status != FC_OK) return status;
         status = fc_parallel_for(fc_ceil_div(p->panels, group_panels(p)) * call->chunks,
-                                 products_ns(p, call->count) + (double)(p->c * p->width) * 2, chunk_task, call);
+                                 products_ns(p, call->count) + (double)(p->depth * p->width) * 2, chunk_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
@@ -209,9 +228,9 @@ static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
 static fc_status run(wgrad_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     enum { STAGE = 128, SPLIT_TILES = 256, SPLIT_WEIGHTS = 128 * 128 };
-    int split = p->tiles >= SPLIT_TILES && p->c * p->width <= SPLIT_WEIGHTS;
+    int split = p->tiles >= SPLIT_TILES && p->depth * p->width <= SPLIT_WEIGHTS;
     call->chunk = fc_min(fc_round_up(p->c, p->kernels->mr), 48);
-    call->chunks = fc_ceil_div(p->c, call->chunk);
+    call->chunks = p->pieces * fc_ceil_div(p->c, call->chunk);
     call->splits = !split ? 1 : p->tiles < 2048 ? 4 : p->tiles < 8192 ? 8 : 16;
     call->block = split ? 32 : 16;
     const ptrdiff_t sums = call->dw && (split || p->tiles > STAGE) ? call->splits * sums_size(call) : 0;
@@ -229,10 +248,21 @@ static fc_status run(wgrad_call *call) {
     return FC_OK;
 }
 
+/* Group after group. */
 fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     wgrad_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .dy = dy, .dw = dw, .db = db};
-    if (call.plan.tiles > 0) return run(&call);
-    if (dw) memset(dw, 0, (size_t)(call.plan.r * call.plan.r * call.plan.c * call.plan.k) * sizeof(float));
-    if (db) memset(db, 0, (size_t)call.plan.k * sizeof(float));
-    return FC_OK;
+    const fc_winograd_plan *const p = &call.plan;
+    if (p->tiles == 0) {
+        if (dw) memset(dw, 0, (size_t)(conv->kh * conv->kw * p->c * conv->k) * sizeof(float));
+        if (db) memset(db, 0, (size_t)conv->k * sizeof(float));
+        return FC_OK;
+    }
+    fc_status status = FC_OK;
+    for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++) {
+        status = run(&call);
+        call.x += p->c, call.dy += p->k;
+        if (call.dw) call.dw += p->k;
+        if (call.db) call.db += p->k;
+    }
+    return status;
 }

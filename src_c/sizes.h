@@ -15,7 +15,8 @@ typedef struct {
 } fc_span;
 /* The t of 0 .. count - 1 for which start + t * spread lies in 0 .. size - 1. */
 static inline fc_span fc_clip(ptrdiff_t start, ptrdiff_t spread, ptrdiff_t count, ptrdiff_t size) {
-    fc_span s = {start < 0 ? fc_ceil_div(-start, spread) : 0, start < size ? fc_min(count, (size - 1 - start) / spread + 1) : 0};
+    fc_span s = {start < 0 ? fc_ceil_div(-start, spread) : 0, count};
+    if (start + (count - 1) * spread >= size) s.end = start < size ? (size - 1 - start) / spread + 1 : 0;
     if (s.end < s.first) s.first = s.end = 0;
     return s;
 }

@@ -1,6 +1,6 @@
 /* Winograd kernels: part of the table in ukernels.h.
  *
- * A tile is 6 x 6 pixels of the input; it yields m x m outputs of an r x r kernel, m + r = 7: r = 3 or r = 5. Between the
+ * A tile is 6 x 6 pixels of the input; it yields m x m outputs of an r x r kernel, m + r = 7, 2 <= r <= 5. Between the
  * transforms a tile is 36 positions, and each position is a matrix product of its own:
  *   forward          M[p] (tiles, k)     = V[p] (tiles, c) U[p] (c, k)
  *   weight gradient  U'[p] (c, k)        = V[p]^T (c, tiles) D[p] (tiles, k)
@@ -9,7 +9,7 @@
 #ifndef FC_UKERNELS_WINOGRAD_H
 #define FC_UKERNELS_WINOGRAD_H
 
-enum { FC_WINOGRAD_TILE = 6, FC_WINOGRAD_POSITIONS = 36 };
+enum { FC_WINOGRAD_TILE = 6, FC_WINOGRAD_POSITIONS = 36, FC_WINOGRAD_R_MIN = 2, FC_WINOGRAD_R_MAX = 5 };
 
 /* V of one tile, all channels: lane l of vector b goes to v[p * position + b * block + l]; lanes past the channels are zero.
  * Pixels outside rows row0 .. row1 - 1 and columns col0 .. col1 - 1 of the tile are zero; x is pixel (row0, col0). */
@@ -33,7 +33,8 @@ typedef struct {
     ptrdiff_t position;
 } fc_winograd_weights_args;
 
-/* m x m outputs of one tile for one panel: y[i * row + j * pixel + k] = act(bias[k] + ...), i < rows, j < cols, k < columns. */
+/* m x m outputs of one tile for one panel, of which rows row0 .. row1 - 1 and columns col0 .. col1 - 1 are stored, k < columns:
+ * y[(i - row0) * row + (j - col0) * pixel + k] = act(bias[k] + ...). */
 typedef struct {
     const void *m;
     ptrdiff_t position;
@@ -41,9 +42,9 @@ typedef struct {
     const void *bias; /* or NULL */
     void *y;
     ptrdiff_t row, pixel;
-    int rows, cols;
+    int row0, row1, col0, col1;
     int relu;
-    ptrdiff_t ahead; /* the panel's share of the next tile in the row starts that far from y: to be prefetched; or 0 */
+    int ahead; /* whether to prefetch the next tile of the row */
 } fc_winograd_output_args;
 
 /* D of one tile for one panel: d[p * position + k], k < nr, zero for k >= columns; sum[k] += the sum of the tile, k < nr. */
@@ -55,16 +56,17 @@ typedef struct {
     void *d;
     ptrdiff_t position;
     void *sum;
-    ptrdiff_t ahead; /* as for the output */
+    int ahead;
 } fc_winograd_gradient_args;
 
-/* dw of one panel: w[(i * r + j) * tap + c * ld + k] = (G^T U' G)[i][j], from u[p * position + c * nr + k], c < rows,
- * k < columns. */
+/* dw of one panel: w[i * row_tap + j * tap + c * ld + k] = (G^T U' G)[i][j], i < row_taps, j < taps, from u[p * position + c * nr + k],
+ * c < rows, k < columns. */
 typedef struct {
     const void *u;
     ptrdiff_t position, nr;
     void *w;
-    ptrdiff_t tap, ld, rows, columns;
+    ptrdiff_t row_tap, tap, ld, rows, columns;
+    int row_taps, taps;
 } fc_winograd_dw_args;
 
 typedef struct {
@@ -91,7 +93,7 @@ typedef struct {
     int lanes, mr; /* mr 0: no Winograd for this element type */
     fc_winograd_panel panel[2]; /* the wide one, and half of it */
     void (*input)(const fc_winograd_input_args *args);
-    fc_winograd_transforms r3, r5;
+    fc_winograd_transforms transforms[FC_WINOGRAD_R_MAX - FC_WINOGRAD_R_MIN + 1]; /* by r */
 } fc_winograd_kernels;
 
 #endif

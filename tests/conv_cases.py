@@ -1,5 +1,6 @@
 """Named convolutions that together reach every tile edge, tail and border of the kernels."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,11 +51,23 @@ class Conv:
     @property
     def winograd(self) -> bool:
         """Whether ``algorithm="winograd"`` can compute it (in float32)."""
-        return (
-            self.kernel in ((3, 3), (5, 5))
-            and self.strides == self.dilation == (1, 1)
-            and self.groups == 1
-        )
+        if any(s > 1 and d > 1 for s, d in zip(self.strides, self.dilation, strict=True)):
+            return False
+        return any(self._winograd_saves(taps) for taps in range(2, 6))
+
+    def _winograd_saves(self, taps: int) -> bool:
+        """Whether tiles of 6x6 and pieces of ``taps`` x ``taps`` take fewer multiplications."""
+        positions = 1
+        for size, stride in zip(self.kernel, self.strides, strict=True):
+            parts = math.ceil(math.ceil(size / stride) / taps)
+            if parts * stride > 8:
+                return False
+            lasts = [
+                f + (p * taps + taps - 1) * stride for f in range(stride) for p in range(parts)
+            ]
+            positions *= sum(6 if last < size else 5 for last in lasts)
+        outputs = (7 - taps) ** 2
+        return positions < self.kernel[0] * self.kernel[1] * outputs
 
 
 # One below, on and above the vector lengths (4, 8, 16) and the widest tiles (24, 32).
@@ -145,6 +158,49 @@ _EXTREMES = [
     Conv("two-lines", 2, 1, 1, 130, 264, (1, 1)),
 ]
 
+# Kernels that Winograd cuts into pieces, with and without taps missing, and tiles of each size.
+_PIECES = [
+    Conv(
+        f"pieces{kh}x{kw}s{sh}{sw}d{dh}{dw}-{padding}",
+        2,
+        h,
+        w,
+        8,
+        9,
+        (kh, kw),
+        (sh, sw),
+        padding,
+        (dh, dw),
+    )
+    for (kh, kw), (sh, sw), (dh, dw), (h, w) in [
+        ((2, 2), (1, 1), (1, 1), (9, 12)),
+        ((4, 4), (1, 1), (1, 1), (8, 13)),
+        ((3, 3), (2, 2), (1, 1), (13, 12)),
+        ((5, 5), (2, 2), (1, 1), (16, 11)),
+        ((4, 4), (2, 2), (1, 1), (14, 9)),
+        ((7, 7), (2, 2), (1, 1), (17, 18)),
+        ((7, 7), (1, 1), (1, 1), (12, 15)),
+        ((11, 11), (4, 4), (1, 1), (27, 30)),
+        ((10, 4), (1, 2), (1, 1), (15, 14)),
+        ((3, 5), (2, 1), (1, 2), (11, 13)),
+        ((3, 3), (1, 1), (2, 3), (13, 17)),
+        ((4, 2), (1, 1), (3, 1), (14, 9)),
+        ((7, 5), (3, 3), (1, 1), (20, 17)),
+    ]
+    for padding in ("valid", "same")
+]
+_PIECES += [
+    Conv("pieces-odd-channels", 1, 15, 14, 7, 33, strides=(2, 2)),
+    Conv("pieces-vector-of-channels", 2, 15, 14, 16, 24, strides=(2, 2)),
+    Conv("pieces-groups", 2, 13, 11, 18, 34, strides=(2, 2), groups=2),
+    Conv("pieces-groups-dilation2", 2, 13, 11, 32, 48, dilation=(2, 2), groups=2),
+    Conv("pieces-padding-uneven", 1, 9, 8, 8, 16, (5, 5), (2, 2), ((0, 3), (4, 1))),
+    Conv(
+        "pieces-padding-wider-than-kernel", 1, 5, 4, 8, 8, padding=((5, 4), (6, 7)), strides=(2, 2)
+    ),
+    Conv("pieces-classes-empty", 1, 3, 4, 8, 8, dilation=(4, 5)),
+]
+
 # Few channels and one below, on and above a vector of images (2 to 16), or two of them.
 _IMAGES = [
     Conv(f"images{n}c{c}k{k}", n, 5, 4, c, k, padding=padding)
@@ -168,6 +224,11 @@ _LARGE = [
     Conv("large-1x1", 2, 20, 20, 64, 72, (1, 1)),
     Conv("large-5x5", 2, 14, 14, 24, 32, (5, 5)),
     Conv("large-stride2", 2, 28, 28, 24, 32, strides=(2, 2)),
+    Conv("large-stride2-many", 2, 29, 30, 64, 72, strides=(2, 2)),
+    Conv("large-weights-stride2", 1, 14, 14, 160, 136, strides=(2, 2)),
+    Conv("large-dilation2", 2, 26, 27, 24, 40, dilation=(2, 2)),
+    Conv("large-7x7", 1, 20, 20, 24, 32, (7, 7)),
+    Conv("large-groups-wide", 2, 20, 20, 64, 64, groups=2),
     Conv("large-groups", 2, 20, 20, 32, 32, groups=4),
     Conv("large-groups-few", 3, 28, 28, 48, 48, groups=12),
     Conv("large-one-image", 1, 7, 7, 128, 128),
@@ -183,6 +244,7 @@ SMALL = (
     + _GROUPS
     + _PADDINGS
     + _EXTREMES
+    + _PIECES
     + _IMAGES
 )
 ALL = SMALL + _LARGE

@@ -1,5 +1,6 @@
 """conv2d against the truth: every case, instruction set, number of threads, type and format."""
 
+import math
 from functools import cache
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_auto_is_one_of_the_algorithms(case: Conv, dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["stride22k33-same", "dilation2", "groups2", "kernel7x7c3-same", "kernel4x3c2-valid"]
+    "name", ["kernel1x1c3-same", "stride22k11-same", "stride33k33-same", "dilation2-stride2"]
 )
 def test_winograd_refuses_what_it_cannot_do(name: str) -> None:
     case = BY_NAME[name]
@@ -234,7 +235,7 @@ def test_examples_of_the_lecture(isa: str) -> None:
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-def test_packed_kernels_give_the_same_bytes(data_format: str, isa: str) -> None:
+def test_packed_kernels_give_the_same_result(data_format: str, isa: str) -> None:
     options = {"padding": "same", "data_format": data_format}
     for shape, kernel_shape in [((2, 9, 7, 20), (3, 3, 20, 33)), ((1, 8, 8, 24), (5, 5, 24, 16))]:
         x = np.random.default_rng(5).standard_normal(shape).astype("float32")
@@ -248,19 +249,22 @@ def test_packed_kernels_give_the_same_bytes(data_format: str, isa: str) -> None:
         again = functional.pack_conv2d(x.shape, kernel, out=np.empty_like(packed), **options)
         for each in (packed, again):
             y = fastconv.conv2d(x, kernel, bias, activation="relu", packed=each, **options)
-            assert same_bytes(y, fastconv.conv2d(x, kernel, bias, activation="relu", **options))
+            direct = {**options, "activation": "relu", "algorithm": "direct"}
+            scale = magnitude(reference.conv2d, x, kernel, bias, **options)
+            bound = winograd_bound(scale, math.prod(kernel_shape[:3]), "float32")
+            assert_within(y, fastconv.conv2d(x, kernel, bias, **direct), 2 * bound)
 
 
 def test_packed_kernels_are_refused_where_they_do_not_fit() -> None:
     x, kernel = np.ones((2, 8, 8, 16), "float32"), np.ones((3, 3, 16, 16), "float32")
     packed = functional.pack_conv2d(x.shape, kernel)
     assert packed is not None
-    assert functional.pack_conv2d(x.shape, kernel, strides=2) is None
+    assert functional.pack_conv2d(x.shape, kernel, strides=3) is None
     with pytest.raises(ValueError, match="`packed` must have shape"):
         fastconv.conv2d(x, kernel, packed=packed[1:])
     with pytest.raises(TypeError, match="`packed` must have dtype uint8"):
         fastconv.conv2d(x, kernel, packed=packed.view("float32"))
     with pytest.raises(ValueError, match="takes no packed kernel"):
-        fastconv.conv2d(x, kernel, strides=2, packed=packed)
+        fastconv.conv2d(x, kernel, strides=3, packed=packed)
     with pytest.raises(ValueError, match="`out` must have shape"):
         functional.pack_conv2d(x.shape, kernel, out=packed[1:])

@@ -217,6 +217,10 @@ def test_packed_kernels_follow_the_weights_and_the_instruction_set(restored_isa:
             y = functional.conv2d(y, *layer.get_weights(), padding=layer.padding)
         return y
 
+    def assert_same_model(actual: np.ndarray, exact: np.ndarray) -> None:
+        """Packed kernels may take the other algorithm, whose rounding is one of the whole tile."""
+        np.testing.assert_allclose(actual, exact, rtol=0, atol=1e-5 * np.abs(exact).max())
+
     for change in (
         lambda: None,
         lambda: model.layers[0].kernel.assign(model.layers[0].kernel.numpy() * 2),
@@ -224,10 +228,10 @@ def test_packed_kernels_follow_the_weights_and_the_instruction_set(restored_isa:
         lambda: model.fit(x, np.ones((4, 6, 6, 16)), verbose=0),
     ):
         change()
-        np.testing.assert_array_equal(model(x), expected())
+        assert_same_model(model(x), expected())
     for isa in fastconv.runtime.available_isas():
         fastconv.runtime.set_isa(isa)
-        np.testing.assert_array_equal(model(x), expected())
+        assert_same_model(model(x), expected())
     with pytest.raises(ValueError, match="read-only"):
         model.layers[0].kernel.value[...] = 0
 

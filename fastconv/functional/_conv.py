@@ -63,7 +63,8 @@ def conv2d(
     activation : str, optional
         Applied to the result as it leaves the registers: "relu", "sigmoid", "tanh", ...
     algorithm : "auto", "direct" or "winograd"
-        Winograd (Lavin and Gray, 2015) takes float32, 3x3 or 5x5 kernels, strides and dilation 1.
+        Winograd (Lavin and Gray, 2015) takes float32 where it saves multiplications: kernels of
+        2x2 and up, with strides or dilation.
     packed : array, optional
         What :func:`pack_conv2d` made of this kernel for this convolution.
     out : array, optional

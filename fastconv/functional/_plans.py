@@ -146,9 +146,9 @@ def _conv2d_plan(
     )
     if algorithm == "winograd" and not plan.winograd_applies():
         raise ValueError(
-            "Argument `algorithm`: 'winograd' computes float32 convolutions with "
-            "3x3 or 5x5 kernels, strides 1, "
-            f"dilation 1 and one group. Received: algorithm='winograd' with "
+            "Argument `algorithm`: 'winograd' computes float32 convolutions where it saves "
+            "multiplications: kernels of 2x2 and up to 8 times the strides, with strides or "
+            "dilation but not both. Received: algorithm='winograd' with "
             f"kernel.shape={kernel_shape}, dtype={dtype}, "
             f"strides={strides}, dilation_rate={dilation}, groups={groups}"
         )

@@ -7,8 +7,8 @@
      .mr = FC_WINOGRAD_MR,                                                                                             \
      .panel = {FC_WINOGRAD_PANEL(2), FC_WINOGRAD_PANEL(1)},                                                            \
      .input = NAME(winograd_input),                                                                                    \
-     .r3 = {NAME(winograd_weights_3), NAME(winograd_output_3), NAME(winograd_gradient_3), NAME(winograd_dw_3)},        \
-     .r5 = {NAME(winograd_weights_5), NAME(winograd_output_5), NAME(winograd_gradient_5), NAME(winograd_dw_5)}}
+     .transforms = {FC_WINOGRAD_TRANSFORMS(2), FC_WINOGRAD_TRANSFORMS(3), FC_WINOGRAD_TRANSFORMS(4),               \
+                    FC_WINOGRAD_TRANSFORMS(5)}}
 #else
 #define FC_WINOGRAD_KERNELS {0}
 #endif

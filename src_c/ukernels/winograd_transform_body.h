@@ -36,12 +36,10 @@ FC_INLINE void NAME(winograd_bt)(const vec d[6], vec out[6]) {
 /* out = G w */
 FC_INLINE void NAME(winograd_g)(const int R, const vec w[5], vec out[6]) {
     const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
-    vec even_a = v_fma(C_(ga * a2), w[2], v_mul(C_(ga), w[0])), odd_a = v_mul(C_(ga * a), w[1]);
-    vec even_b = v_fma(C_(gb * b2), w[2], v_mul(C_(gb), w[0])), odd_b = v_mul(C_(gb * b), w[1]);
-    if (R == 5) {
-        even_a = v_fma(C_(ga * a2 * a2), w[4], even_a), odd_a = v_fma(C_(ga * a2 * a), w[3], odd_a);
-        even_b = v_fma(C_(gb * b2 * b2), w[4], even_b), odd_b = v_fma(C_(gb * b2 * b), w[3], odd_b);
-    }
+    vec even_a = v_mul(C_(ga), w[0]), odd_a = v_mul(C_(ga * a), w[1]), even_b = v_mul(C_(gb), w[0]), odd_b = v_mul(C_(gb * b), w[1]);
+    if (R >= 3) even_a = v_fma(C_(ga * a2), w[2], even_a), even_b = v_fma(C_(gb * b2), w[2], even_b);
+    if (R >= 4) odd_a = v_fma(C_(ga * a2 * a), w[3], odd_a), odd_b = v_fma(C_(gb * b2 * b), w[3], odd_b);
+    if (R >= 5) even_a = v_fma(C_(ga * a2 * a2), w[4], even_a), even_b = v_fma(C_(gb * b2 * b2), w[4], even_b);
     out[0] = w[0];
     out[1] = v_add(even_a, odd_a);
     out[2] = v_sub(even_a, odd_a);
@@ -56,36 +54,30 @@ FC_INLINE void NAME(winograd_gt)(const int R, const vec u[6], vec out[5]) {
     const vec even_a = v_add(u[1], u[2]), odd_a = v_sub(u[1], u[2]), even_b = v_add(u[3], u[4]), odd_b = v_sub(u[3], u[4]);
     out[0] = v_add(u[0], v_fma(C_(ga), even_a, v_mul(C_(gb), even_b)));
     out[1] = v_fma(C_(ga * a), odd_a, v_mul(C_(gb * b), odd_b));
-    out[2] = v_fma(C_(ga * a2), even_a, v_mul(C_(gb * b2), even_b));
-    if (R == 5) {
-        out[3] = v_fma(C_(ga * a2 * a), odd_a, v_mul(C_(gb * b2 * b), odd_b));
-        out[4] = v_fma(C_(ga * a2 * a2), even_a, v_mul(C_(gb * b2 * b2), even_b));
-    }
+    if (R >= 3) out[2] = v_fma(C_(ga * a2), even_a, v_mul(C_(gb * b2), even_b));
+    if (R >= 4) out[3] = v_fma(C_(ga * a2 * a), odd_a, v_mul(C_(gb * b2 * b), odd_b));
+    if (R >= 5) out[4] = v_fma(C_(ga * a2 * a2), even_a, v_mul(C_(gb * b2 * b2), even_b));
     out[R - 1] = v_add(out[R - 1], u[5]);
 }
 
 /* out = A^T m */
-FC_INLINE void NAME(winograd_at)(const int M, const vec m[6], vec out[4]) {
+FC_INLINE void NAME(winograd_at)(const int M, const vec m[6], vec out[5]) {
     const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2;
     const vec even_a = v_add(m[1], m[2]), odd_a = v_sub(m[1], m[2]), even_b = v_add(m[3], m[4]), odd_b = v_sub(m[3], m[4]);
     out[0] = v_add(v_add(m[0], even_a), even_b);
-    if (M == 4) {
-        out[1] = v_fma(C_(b), odd_b, v_mul(C_(a), odd_a));
-        out[2] = v_fma(C_(b2), even_b, v_mul(C_(a2), even_a));
-        out[3] = v_fma(C_(b2 * b), odd_b, v_fma(C_(a2 * a), odd_a, m[5]));
-    } else {
-        out[1] = v_fma(C_(b), odd_b, v_fma(C_(a), odd_a, m[5]));
-    }
+    out[1] = v_fma(C_(b), odd_b, M == 2 ? v_fma(C_(a), odd_a, m[5]) : v_mul(C_(a), odd_a));
+    if (M >= 3) out[2] = v_fma(C_(b2), even_b, M == 3 ? v_fma(C_(a2), even_a, m[5]) : v_mul(C_(a2), even_a));
+    if (M >= 4) out[3] = v_fma(C_(b2 * b), odd_b, M == 4 ? v_fma(C_(a2 * a), odd_a, m[5]) : v_mul(C_(a2 * a), odd_a));
+    if (M >= 5) out[4] = v_fma(C_(b2 * b2), even_b, v_fma(C_(a2 * a2), even_a, m[5]));
 }
 
 /* out = A y */
-FC_INLINE void NAME(winograd_a)(const int M, const vec y[4], vec out[6]) {
+FC_INLINE void NAME(winograd_a)(const int M, const vec y[5], vec out[6]) {
     const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2;
     vec even_a = y[0], odd_a = v_mul(C_(a), y[1]), even_b = y[0], odd_b = v_mul(C_(b), y[1]);
-    if (M == 4) {
-        even_a = v_fma(C_(a2), y[2], even_a), odd_a = v_fma(C_(a2 * a), y[3], odd_a);
-        even_b = v_fma(C_(b2), y[2], even_b), odd_b = v_fma(C_(b2 * b), y[3], odd_b);
-    }
+    if (M >= 3) even_a = v_fma(C_(a2), y[2], even_a), even_b = v_fma(C_(b2), y[2], even_b);
+    if (M >= 4) odd_a = v_fma(C_(a2 * a), y[3], odd_a), odd_b = v_fma(C_(b2 * b), y[3], odd_b);
+    if (M >= 5) even_a = v_fma(C_(a2 * a2), y[4], even_a), even_b = v_fma(C_(b2 * b2), y[4], even_b);
     out[0] = y[0];
     out[1] = v_add(even_a, odd_a);
     out[2] = v_sub(even_a, odd_a);
@@ -113,7 +105,7 @@ FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const 
         }
         if (a->ahead && j >= 6 - a->m) {
             FC_UNROLL(6)
-            for (int i = 0; i < 6; i++) FC_PREFETCH(a->x, (i - row0) * row + (6 - col0) * pixel + (x - (const real *)a->x) * a->m + (j - 6 + a->m) * VL);
+            for (int i = 0; i < 6; i++) FC_PREFETCH(x, (i - row0) * row + (j + a->m - col0) * pixel);
         }
         NAME(winograd_bt)(d, t);
         FC_UNROLL(6)
@@ -174,46 +166,45 @@ FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_arg
 
 FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args *const a) {
     const ptrdiff_t position = a->position;
-    const int full = a->rows == M && a->cols == M;
+    const int row0 = a->row0, row1 = a->row1, col0 = a->col0, col1 = a->col1, full = row0 == 0 && row1 == M && col0 == 0 && col1 == M;
     const vec zero = v_zero();
     for (ptrdiff_t k = 0; k < a->columns; k += VL) {
         const ptrdiff_t n = a->columns - k;
         const real *m = (const real *)a->m + k;
-        vec buffer[4][6];
+        vec buffer[5][6];
         FC_ROLLED
         for (int j = 0; j < 6; j++, m += position) {
-            vec t[6], out[4];
+            vec t[6], out[5];
             FC_UNROLL(6)
             for (int i = 0; i < 6; i++) t[i] = v_load(m + 6 * i * position);
             NAME(winograd_at)(M, t, out);
-            FC_UNROLL(4)
+            FC_UNROLL(5)
             for (int i = 0; i < M; i++) buffer[i][j] = out[i];
         }
         const vec bias = !a->bias ? zero : n >= VL ? v_load((const real *)a->bias + k) : v_load_n((const real *)a->bias + k, n);
-        real *const y = (real *)a->y + k;
+        real *p = (real *)a->y + k;
         FC_ROLLED
-        for (int i = 0; i < a->rows; i++) {
-            vec out[4];
+        for (int i = row0; i < row1; i++, p += a->row) {
+            vec out[5];
             NAME(winograd_at)(M, buffer[i], out);
-            FC_UNROLL(4)
+            FC_UNROLL(5)
             for (int j = 0; j < M; j++) {
                 out[j] = v_add(out[j], bias);
                 if (a->relu) out[j] = v_max(zero, out[j]);
             }
-            real *const p = y + i * a->row;
             if (a->ahead) {
-                FC_UNROLL(4)
-                for (int j = 0; j < M; j++) FC_PREFETCH(p, a->ahead + k * (M - 1) + j * VL);
+                FC_UNROLL(5)
+                for (int j = 0; j < M; j++) FC_PREFETCH(p, (j + M - col0) * a->pixel);
             }
             if (full && n >= VL) {
-                FC_UNROLL(4)
+                FC_UNROLL(5)
                 for (int j = 0; j < M; j++) v_store(p + j * a->pixel, out[j]);
             } else {
-                FC_UNROLL(4)
+                FC_UNROLL(5)
                 for (int j = 0; j < M; j++) {
-                    if (j >= a->cols) break;
-                    if (n >= VL) v_store(p + j * a->pixel, out[j]);
-                    else v_store_n(p + j * a->pixel, out[j], n);
+                    if (j < col0 || j >= col1) continue;
+                    if (n >= VL) v_store(p + (j - col0) * a->pixel, out[j]);
+                    else v_store_n(p + (j - col0) * a->pixel, out[j], n);
                 }
             }
         }
@@ -224,11 +215,11 @@ FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_a
     for (ptrdiff_t k = 0; k < a->nr; k += VL) {
         const ptrdiff_t n = a->columns - k;
         const real *const dy = (const real *)a->dy + (n > 0 ? k : 0);
-        vec buffer[6][4], sum = v_zero();
+        vec buffer[6][5], sum = v_zero();
         FC_ROLLED
         for (int j = 0; j < M; j++) {
-            vec y[4], t[6];
-            FC_UNROLL(4)
+            vec y[5], t[6];
+            FC_UNROLL(5)
             for (int i = 0; i < M; i++) {
                 y[i] = v_zero();
                 if (j < a->cols && i < a->rows && n > 0) {
@@ -236,7 +227,7 @@ FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_a
                     y[i] = n >= VL ? v_load(p) : v_load_n(p, n);
                 }
                 sum = v_add(sum, y[i]);
-                if (a->ahead) FC_PREFETCH(dy, i * a->row + a->ahead + k * (M - 1) + j * VL);
+                if (a->ahead) FC_PREFETCH(dy, i * a->row + (j + M) * a->pixel);
             }
             NAME(winograd_a)(M, y, t);
             FC_UNROLL(6)
@@ -272,13 +263,14 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
                 for (int i = 0; i < R; i++) buffer[i][j] = out[i];
             }
             FC_ROLLED
-            for (int i = 0; i < R; i++) {
+            for (int i = 0; i < a->row_taps; i++) {
                 vec out[5];
                 NAME(winograd_gt)(R, buffer[i], out);
                 FC_UNROLL(5)
                 for (int j = 0; j < R; j++) {
-                    if (n >= VL) v_store(w + (i * R + j) * a->tap, out[j]);
-                    else v_store_n(w + (i * R + j) * a->tap, out[j], n);
+                    if (j >= a->taps) break;
+                    if (n >= VL) v_store(w + i * a->row_tap + j * a->tap, out[j]);
+                    else v_store_n(w + i * a->row_tap + j * a->tap, out[j], n);
                 }
             }
         }
@@ -287,11 +279,17 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
 #undef C_
 #undef FC_PREFETCH
 
-static void NAME(winograd_weights_3)(const fc_winograd_weights_args *a) { NAME(winograd_weights)(3, a); }
-static void NAME(winograd_weights_5)(const fc_winograd_weights_args *a) { NAME(winograd_weights)(5, a); }
-static void NAME(winograd_output_3)(const fc_winograd_output_args *a) { NAME(winograd_output)(4, a); }
-static void NAME(winograd_output_5)(const fc_winograd_output_args *a) { NAME(winograd_output)(2, a); }
-static void NAME(winograd_gradient_3)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(4, a); }
-static void NAME(winograd_gradient_5)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(2, a); }
-static void NAME(winograd_dw_3)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(3, a); }
-static void NAME(winograd_dw_5)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(5, a); }
+/* The transforms for r x r kernels, and their entry in the table. */
+#ifndef FC_WINOGRAD_TRANSFORM_FNS
+#define FC_WINOGRAD_TRANSFORM_FNS(r)                                                                                   \
+    static void NAME(winograd_weights_##r)(const fc_winograd_weights_args *a) { NAME(winograd_weights)(r, a); }        \
+    static void NAME(winograd_output_##r)(const fc_winograd_output_args *a) { NAME(winograd_output)(7 - r, a); }       \
+    static void NAME(winograd_gradient_##r)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(7 - r, a); } \
+    static void NAME(winograd_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(r, a); }
+#define FC_WINOGRAD_TRANSFORMS(r)                                                                                      \
+    {NAME(winograd_weights_##r), NAME(winograd_output_##r), NAME(winograd_gradient_##r), NAME(winograd_dw_##r)}
+#endif
+FC_WINOGRAD_TRANSFORM_FNS(2)
+FC_WINOGRAD_TRANSFORM_FNS(3)
+FC_WINOGRAD_TRANSFORM_FNS(4)
+FC_WINOGRAD_TRANSFORM_FNS(5)

@@ -1,0 +1,230 @@
+/* Winograd's convolution: which it can compute and when it pays, its pieces, panels and tiles, and the transform of the input. */
+#include "conv2d_winograd.h"
+
+#include <assert.h>
+
+/* Outputs of a tile along one axis for pieces of r taps. */
+static ptrdiff_t tile_outputs(ptrdiff_t r) { return FC_WINOGRAD_TILE + 1 - r; }
+
+static ptrdiff_t axis_parts(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) { return fc_ceil_div(fc_ceil_div(taps, stride), r); }
+
+static ptrdiff_t axis_tiles(ptrdiff_t outputs, ptrdiff_t classes, ptrdiff_t r) {
+    return classes * fc_ceil_div(fc_ceil_div(outputs, classes), tile_outputs(r));
+}
+
+/* Positions of a tile along one axis, summed over the pieces: those that lack taps have one fewer. */
+static ptrdiff_t axis_positions(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
+    ptrdiff_t sum = 0;
+    for (ptrdiff_t first = 0; first < stride; first++)
+        for (ptrdiff_t part = 0; part < axis_parts(taps, stride, r); part++)
+            sum += FC_WINOGRAD_TILE - (first + (part * r + r - 1) * stride >= taps);
+    return sum;
+}
+
+/* The time of Winograd's way with pieces of r x r taps, in multiply-adds of the direct way: of the images, and of the weights, once.
+ * As measured with AVX2 and AVX-512: transforms by channel and tile, and by weight, and what it takes to begin and end a sum. */
+typedef struct {
+    double images, weights;
+} winograd_cost;
+
+static winograd_cost cost_of(const fc_conv2d *conv, ptrdiff_t r) {
+    const double input = 180, output = 160, weight = 150, sum = 4;
+    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes, c = conv->c / conv->groups, k = fc_round_up(conv->k / conv->groups, lanes);
+    const double positions = (double)(axis_positions(conv->kh, conv->stride_h, r) * axis_positions(conv->kw, conv->stride_w, r));
+    const double pieces = (double)(conv->stride_h * axis_parts(conv->kh, conv->stride_h, r) * conv->stride_w * axis_parts(conv->kw, conv->stride_w, r));
+    const double tiles = (double)(conv->n * axis_tiles(conv->oh, conv->dilation_h, r) * axis_tiles(conv->ow, conv->dilation_w, r));
+    const double sums = FC_WINOGRAD_POSITIONS * (c % lanes ? pieces : 1), products = (positions * (double)c + sums * sum) * (double)k;
+    return (winograd_cost){tiles * (products + pieces * (double)fc_round_up(c, lanes) * input + (double)k * output),
+                           pieces * (double)(c * k) * weight};
+}
+
+/* Whether one axis makes few enough pieces. */
+static int axis_applies(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
+    return stride <= FC_WINOGRAD_PIECES && axis_parts(taps, stride, r) * stride <= FC_WINOGRAD_PIECES;
+}
+
+static int applies_with(const fc_conv2d *conv, ptrdiff_t r) {
+    if (!axis_applies(conv->kh, conv->stride_h, r) || !axis_applies(conv->kw, conv->stride_w, r)) return 0;
+    const ptrdiff_t positions = axis_positions(conv->kh, conv->stride_h, r) * axis_positions(conv->kw, conv->stride_w, r);
+    return positions < conv->kh * conv->kw * tile_outputs(r) * tile_outputs(r);
+}
+
+/* The size of the pieces with which the images take the least time, 0 if there is none. Transformed weights do not depend on the
+ * number of images, so this does not. */
+static ptrdiff_t piece_size(const fc_conv2d *conv) {
+    ptrdiff_t best = 0;
+    for (ptrdiff_t r = FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++)
+        if (applies_with(conv, r) && (best == 0 || cost_of(conv, r).images < cost_of(conv, best).images)) best = r;
+    return best;
+}
+
+int fc_winograd_applies(const fc_conv2d *conv) {
+    if (conv->dtype != FC_F32 || fc_kernels(FC_F32)->winograd.mr == 0) return 0;
+    if ((conv->stride_h > 1 && conv->dilation_h > 1) || (conv->stride_w > 1 && conv->dilation_w > 1)) return 0;
+    return piece_size(conv) > 0;
+}
+
+/* The direct way runs nearer to the peak, with few channels in particular. */
+int fc_winograd_pays(const fc_conv2d *conv, int packed) {
+    const winograd_cost cost = cost_of(conv, piece_size(conv));
+    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, lanes = fc_kernels(FC_F32)->winograd.lanes;
+    const double direct = (double)(conv->n * conv->oh * conv->ow * conv->kh * conv->kw) * (double)(c * fc_round_up(k, lanes));
+    return c >= 6 && k >= 6 && c * k >= 64 && direct > (cost.images + (packed ? 0 : cost.weights)) * 1.3;
+}
+
+static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
+    fc_winograd_axis a = {.taps = taps, .stride = stride, .pieces = stride * axis_parts(taps, stride, r), .shares = 1, .in = in, .out = out,
+                          .in_step = stride * dilation, .out_step = dilation, .in_first = -pad, .classes = dilation,
+                          .tiles = axis_tiles(out, dilation, r) / dilation};
+    for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = i % stride + i / stride * r * a.in_step;
+    return a;
+}
+
+/* Reads dy and writes dx: a pixel q of dy is added to pixels stride * q + tap * dilation - pad. */
+static fc_winograd_axis axis_backward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
+    const ptrdiff_t first = pad / stride, out_first = stride * first - pad; /* of dy that some phase keeps inside */
+    fc_winograd_axis a = {.taps = taps, .stride = stride, .pieces = axis_parts(taps, stride, r), .shares = stride, .in = in, .out = out,
+                          .in_step = dilation, .out_step = stride * dilation, .in_first = first - dilation * (r - 1),
+                          .out_first = out_first, .classes = dilation, .tiles = axis_tiles(fc_ceil_div(out - out_first, stride), dilation, r) / dilation};
+    for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = -i * r * a.in_step;
+    for (ptrdiff_t i = 0; i < a.shares; i++) a.out_offset[i] = i;
+    return a;
+}
+
+static fc_winograd_taps axis_taps(const fc_winograd_axis *a, ptrdiff_t r, ptrdiff_t piece, ptrdiff_t share) {
+    const ptrdiff_t first = a->shares > 1 ? share + piece * r * a->stride : piece % a->stride + piece / a->stride * r * a->stride;
+    return (fc_winograd_taps){first, fc_max(0, fc_min(fc_ceil_div(a->taps - first, a->stride), r))};
+}
+
+fc_winograd_taps fc_winograd_piece_rows(const fc_winograd_plan *p, ptrdiff_t piece, ptrdiff_t share) {
+    return axis_taps(&p->rows, p->r, piece / p->cols.pieces, share / p->cols.shares);
+}
+
+fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *p, ptrdiff_t piece, ptrdiff_t share) {
+    return axis_taps(&p->cols, p->r, piece % p->cols.pieces, share % p->cols.shares);
+}
+
+/* The value at infinity is the last tap, at zero the first; rotated, what is missing comes first. */
+int fc_winograd_vanishes(const fc_winograd_plan *p, ptrdiff_t piece, ptrdiff_t share, int position) {
+    if (p->whole) return 0;
+    const int zero = p->transposed ? 0 : FC_WINOGRAD_TILE - 1;
+    return (position / FC_WINOGRAD_TILE == zero && fc_winograd_piece_rows(p, piece, share).count < p->r) ||
+           (position % FC_WINOGRAD_TILE == zero && fc_winograd_piece_cols(p, piece, share).count < p->r);
+}
+
+static void finish_plan(fc_winograd_plan *p) {
+    p->kernels = &fc_kernels(FC_F32)->winograd;
+    p->transforms = &p->kernels->transforms[p->r - FC_WINOGRAD_R_MIN];
+    p->m = tile_outputs(p->r);
+    p->tiles = p->n * p->rows.classes * p->rows.tiles * p->cols.classes * p->cols.tiles;
+    p->pieces = p->rows.pieces * p->cols.pieces;
+    p->shares = p->rows.shares * p->cols.shares;
+    p->whole = p->rows.taps % (p->rows.stride * p->r) == 0 && p->cols.taps % (p->cols.stride * p->r) == 0;
+    p->lanes_c = fc_round_up(p->c, p->kernels->lanes);
+    p->depth = p->pieces * p->c;
+    p->lanes = p->pieces * p->lanes_c;
+    p->chunk = p->depth < 96 ? 16 : p->depth < 256 ? 32 : 64;
+    const ptrdiff_t wide = p->kernels->panel[0].nr, narrow = p->kernels->panel[1].nr, rest = p->k % wide;
+    p->panels = p->shares * fc_ceil_div(p->k, wide);
+    p->share_width = p->k - rest + (rest == 0 ? 0 : rest <= narrow ? narrow : wide);
+    p->width = p->shares * p->share_width;
+}
+
+fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
+    assert(fc_winograd_applies(conv));
+    const ptrdiff_t r = piece_size(conv);
+    fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->c / conv->groups, .k = conv->k / conv->groups, .ldx = conv->c, .ldy = conv->k,
+                          .ldw = conv->k,
+                          .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
+                          .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, r)};
+    finish_plan(&p);
+    return p;
+}
+
+fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
+    assert(fc_winograd_applies(conv));
+    const ptrdiff_t r = piece_size(conv);
+    fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->k / conv->groups, .k = conv->c / conv->groups, .ldx = conv->k, .ldy = conv->c,
+                          .ldw = conv->k, .transposed = 1,
+                          .rows = axis_backward(conv->oh, conv->h, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
+                          .cols = axis_backward(conv->ow, conv->w, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, r)};
+    finish_plan(&p);
+    return p;
+}
+
+static fc_winograd_columns panel_from(const fc_winograd_plan *p, ptrdiff_t share, ptrdiff_t first) {
+    const fc_winograd_panel *const kernels = &p->kernels->panel[p->share_width - first < p->kernels->panel[0].nr];
+    return (fc_winograd_columns){.kernels = kernels, .share = share, .first = first, .columns = fc_min(kernels->nr, p->k - first),
+                                 .nr = kernels->nr, .at = share * p->share_width + first};
+}
+
+fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *p, ptrdiff_t index) {
+    const ptrdiff_t each = p->panels / p->shares;
+    return panel_from(p, index / each, index % each * p->kernels->panel[0].nr);
+}
+
+void fc_winograd_next_panel(const fc_winograd_plan *p, fc_winograd_columns *panel) {
+    const ptrdiff_t first = panel->first + panel->nr;
+    *panel = first < p->share_width ? panel_from(p, panel->share, first) : panel_from(p, panel->share + 1, 0);
+}
+
+static void place_tile(const fc_winograd_plan *p, fc_winograd_tile *t) {
+    t->in_y = p->rows.in_first + t->row_class + t->row * p->m * p->rows.in_step;
+    t->in_x = p->cols.in_first + t->col_class + t->col * p->m * p->cols.in_step;
+    t->out_y = p->rows.out_first + t->row_class + t->row * p->m * p->rows.out_step;
+    t->out_x = p->cols.out_first + t->col_class + t->col * p->m * p->cols.out_step;
+}
+
+fc_winograd_tile fc_winograd_tile_at(const fc_winograd_plan *p, ptrdiff_t index) {
+    fc_winograd_tile t = {0};
+    t.col = index % p->cols.tiles, index /= p->cols.tiles;
+    t.col_class = index % p->cols.classes, index /= p->cols.classes;
+    t.row = index % p->rows.tiles, index /= p->rows.tiles;
+    t.row_class = index % p->rows.classes, t.image = index / p->rows.classes;
+    place_tile(p, &t);
+    return t;
+}
+
+void fc_winograd_next_tile(const fc_winograd_plan *p, fc_winograd_tile *t) {
+    if (++t->col == p->cols.tiles) {
+        t->col = 0;
+        if (++t->col_class == p->cols.classes) {
+            t->col_class = 0;
+            if (++t->row == p->rows.tiles) {
+                t->row = 0;
+                if (++t->row_class == p->rows.classes) t->row_class = 0, t->image++;
+            }
+        }
+    }
+    place_tile(p, t);
+}
+
+void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t first, ptrdiff_t count,
+                       const fc_winograd_v_layout *layout, float *v) {
+    fc_winograd_tile tile = fc_winograd_tile_at(p, first);
+    const ptrdiff_t line = p->cols.in * p->ldx, blocks = p->lanes_c / p->kernels->lanes;
+    fc_winograd_input_args args = {.row = p->rows.in_step * line, .pixel = p->cols.in_step * p->ldx, .channels = p->c,
+                                   .position = layout->position, .block = layout->block, .m = (int)p->m};
+    for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
+        args.ahead = tile.col + 1 < p->cols.tiles;
+        float *const to = v + t / layout->group * layout->group_stride + t % layout->group * layout->tile_stride;
+        ptrdiff_t piece = 0;
+        for (ptrdiff_t i = 0; i < p->rows.pieces; i++) {
+            const ptrdiff_t y = tile.in_y + p->rows.in_offset[i];
+            const fc_span rows = fc_clip(y, p->rows.in_step, FC_WINOGRAD_TILE, p->rows.in);
+            for (ptrdiff_t j = 0; j < p->cols.pieces; j++, piece++) {
+                const ptrdiff_t x0 = tile.in_x + p->cols.in_offset[j];
+                const fc_span cols = fc_clip(x0, p->cols.in_step, FC_WINOGRAD_TILE, p->cols.in);
+                const int inside = rows.first < rows.end && cols.first < cols.end;
+                args.row0 = args.row1 = args.col0 = args.col1 = 0;
+                args.x = x;
+                if (inside) {
+                    args.row0 = (int)rows.first, args.row1 = (int)rows.end, args.col0 = (int)cols.first, args.col1 = (int)cols.end;
+                    args.x = x + (tile.image * p->rows.in + y + rows.first * p->rows.in_step) * line + (x0 + cols.first * p->cols.in_step) * p->ldx;
+                }
+                args.v = to + piece * blocks * layout->block;
+                p->kernels->input(&args);
+            }
+        }
+    }
+}

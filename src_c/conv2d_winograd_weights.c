@@ -1,0 +1,76 @@
+/* Winograd's convolution: the transform of the weights. */
+#include "conv2d_winograd.h"
+
+#include <string.h>
+
+ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *p) { return p->width * p->depth + FC_WINOGRAD_SKEW; }
+
+/* Fetches n elements that lie `elements` from p; they need not exist. */
+static void fetch(const float *p, ptrdiff_t elements, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i += FC_ALIGN / (ptrdiff_t)sizeof(float))
+        __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(elements + i) * sizeof(float)));
+}
+
+/* Rows of weights that are fetched ahead. */
+enum { FETCH_AHEAD = 12 };
+
+/* One tap of a panel, input channels c0 .. c1 - 1, to copy[c][nr], from w, which is the tap. */
+static void copy_tap(const fc_winograd_plan *p, const float *w, const fc_winograd_columns *panel, ptrdiff_t c0, ptrdiff_t c1, float *copy) {
+    if (p->transposed) {
+        const float *const from = w + panel->first * p->ldw + c0;
+        for (ptrdiff_t k = 0; k < panel->columns; k++) fetch(from, (p->k + k) * p->ldw, c1 - c0);
+        fc_kernels(FC_F32)->frame.transpose(from, p->ldw, copy, panel->nr, panel->columns, c1 - c0);
+        return;
+    }
+    for (ptrdiff_t c = c0; c < c1; c++, copy += panel->nr) {
+        const float *const from = w + c * p->ldw + panel->first;
+        fetch(from, FETCH_AHEAD * p->ldw, panel->nr);
+        if (panel->columns == 32) memcpy(copy, from, 32 * sizeof(float));
+        else memcpy(copy, from, (size_t)panel->columns * sizeof(float));
+    }
+}
+
+/* Taps are copied first. What is read lies in pieces of a panel's width, often a power of two apart: read more than once where it
+ * is, it would evict itself. */
+void fc_winograd_transform_some(const fc_winograd_plan *p, const float *w, ptrdiff_t piece, const fc_winograd_columns *panel, ptrdiff_t c0,
+                                ptrdiff_t c1, float *space, float *u, ptrdiff_t position) {
+    const fc_winograd_taps rows = fc_winograd_piece_rows(p, piece, panel->share), cols = fc_winograd_piece_cols(p, piece, panel->share);
+    const ptrdiff_t tap_size = (c1 - c0) * panel->nr, tap = (p->transposed ? p->k : p->c) * p->ldw;
+    for (ptrdiff_t i = 0; i < p->r; i++)
+        for (ptrdiff_t j = 0; j < p->r; j++) {
+            const ptrdiff_t to = p->transposed ? (p->r - 1 - i) * p->r + p->r - 1 - j : i * p->r + j;
+            const ptrdiff_t row = rows.first + i * p->rows.stride, col = cols.first + j * p->cols.stride;
+            if (i < rows.count && j < cols.count) copy_tap(p, w + (row * p->cols.taps + col) * tap, panel, c0, c1, space + to * tap_size);
+            else memset(space + to * tap_size, 0, (size_t)tap_size * sizeof(float));
+        }
+    const fc_winograd_weights_args args = {.w = space, .tap = tap_size, .ld = panel->nr, .rows = c1 - c0, .columns = panel->columns,
+                                           .nr = panel->nr, .u = u, .position = position};
+    p->transforms->weights(&args);
+}
+
+/* Input channels of one task. */
+enum { WEIGHTS_CHUNK = 16 };
+
+typedef struct {
+    const fc_winograd_plan *plan;
+    const float *w;
+    float *u;
+} weights_call;
+
+static fc_status weights_task(const void *context, ptrdiff_t task) {
+    const weights_call *const call = context;
+    const fc_winograd_plan *const p = call->plan;
+    const ptrdiff_t chunks = fc_ceil_div(p->c, WEIGHTS_CHUNK), c0 = task % chunks * WEIGHTS_CHUNK, c1 = fc_min(c0 + WEIGHTS_CHUNK, p->c);
+    const ptrdiff_t piece = task / chunks % p->pieces;
+    const fc_winograd_columns panel = fc_winograd_panel_at(p, task / chunks / p->pieces);
+    float *const space = fc_scratch(FC_SLOT_TASK, (size_t)(p->r * p->r * WEIGHTS_CHUNK * panel.nr) * sizeof(float));
+    if (!space) return FC_NO_MEMORY;
+    float *const u = call->u + panel.at * p->depth + (piece * p->c + c0) * panel.nr;
+    fc_winograd_transform_some(p, call->w, piece, &panel, c0, c1, space, u, fc_winograd_u_position(p));
+    return FC_OK;
+}
+
+fc_status fc_winograd_transform_all(const fc_winograd_plan *p, const float *w, float *u) {
+    const weights_call call = {p, w, u};
+    return fc_parallel_for(p->panels * p->pieces * fc_ceil_div(p->c, WEIGHTS_CHUNK), (double)(p->depth * p->width) * 2, weights_task, &call);
+}
