@@ -6,9 +6,9 @@
 
 int fc_conv2d_winograd_applies(const fc_conv2d *conv) { return fc_winograd_applies(conv); }
 
-static int use_winograd(const fc_conv2d *conv, int packed) {
+static int use_winograd(const fc_conv2d *conv, int transposed, int packed) {
     if (conv->algorithm == FC_DIRECT || !fc_winograd_applies(conv)) return 0;
-    return conv->algorithm == FC_WINOGRAD || fc_winograd_pays(conv, packed);
+    return conv->algorithm == FC_WINOGRAD || fc_winograd_pays(conv, transposed, packed);
 }
 
 static int use_grouped(const fc_conv2d *conv, int applies) { return applies && conv->algorithm != FC_WINOGRAD; }
@@ -23,19 +23,19 @@ static void check_conv(const fc_conv2d *conv) {
 
 static fc_status forward_nhwc(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (use_grouped(conv, fc_grouped_forward_applies(conv))) return fc_grouped_forward(conv, x, w, bias, y);
-    if (use_winograd(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
+    if (use_winograd(conv, 0, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     return fc_igemm_forward(conv, x, w, bias, y);
 }
 
 static fc_status backward_input_nhwc(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     if (use_grouped(conv, fc_grouped_backward_input_applies(conv))) return fc_grouped_backward_input(conv, dy, w, dx);
-    if (use_winograd(conv, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
+    if (use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
     return fc_igemm_backward_input(conv, dy, w, dx);
 }
 
 static fc_status backward_weights_nhwc(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     if (use_grouped(conv, fc_grouped_backward_weights_applies(conv))) return fc_grouped_backward_weights(conv, x, dy, dw, db);
-    if (use_winograd(conv, 0) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    if (use_winograd(conv, 0, 0) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
 }
 
@@ -119,7 +119,7 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
 
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     check_conv(conv);
-    const int winograd = !use_grouped(conv, fc_grouped_forward_applies(conv)) && !fc_images_pay(conv) && use_winograd(conv, 1);
+    const int winograd = !use_grouped(conv, fc_grouped_forward_applies(conv)) && !fc_images_pay(conv) && use_winograd(conv, 0, 1);
     return winograd ? (ptrdiff_t)fc_winograd_weights_bytes(conv) : 0;
 }
 

@@ -27,15 +27,28 @@ typedef struct {
     double images, weights;
 } winograd_cost;
 
-static winograd_cost cost_of(const fc_conv2d *conv, ptrdiff_t r) {
+/* Channels that are read and written, and pixels of each phase of what is written, of the forward pass or the gradient of the input. */
+typedef struct {
+    ptrdiff_t c, k, h, w;
+} pass_sizes;
+
+static pass_sizes sizes_of(const fc_conv2d *conv, int transposed) {
+    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups;
+    return transposed ? (pass_sizes){k, c, fc_ceil_div(conv->h, conv->stride_h), fc_ceil_div(conv->w, conv->stride_w)}
+                      : (pass_sizes){c, k, conv->oh, conv->ow};
+}
+
+static winograd_cost cost_of(const fc_conv2d *conv, ptrdiff_t r, int transposed) {
     const double input = 180, output = 160, weight = 150, sum = 4;
-    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes, c = conv->c / conv->groups, k = fc_round_up(conv->k / conv->groups, lanes);
+    const pass_sizes s = sizes_of(conv, transposed);
+    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes, c = fc_round_up(s.c, lanes), k = fc_round_up(s.k, lanes);
+    const double parts = (double)(axis_parts(conv->kh, conv->stride_h, r) * axis_parts(conv->kw, conv->stride_w, r));
+    const double phases = (double)(conv->stride_h * conv->stride_w), pieces = transposed ? parts : parts * phases, shares = transposed ? phases : 1;
     const double positions = (double)(axis_positions(conv->kh, conv->stride_h, r) * axis_positions(conv->kw, conv->stride_w, r));
-    const double pieces = (double)(conv->stride_h * axis_parts(conv->kh, conv->stride_h, r) * conv->stride_w * axis_parts(conv->kw, conv->stride_w, r));
-    const double tiles = (double)(conv->n * axis_tiles(conv->oh, conv->dilation_h, r) * axis_tiles(conv->ow, conv->dilation_w, r));
-    const double sums = FC_WINOGRAD_POSITIONS * (c % lanes ? pieces : 1), products = (positions * (double)c + sums * sum) * (double)k;
-    return (winograd_cost){tiles * (products + pieces * (double)fc_round_up(c, lanes) * input + (double)k * output),
-                           pieces * (double)(c * k) * weight};
+    const double tiles = (double)(conv->n * axis_tiles(s.h, conv->dilation_h, r) * axis_tiles(s.w, conv->dilation_w, r));
+    const double sums = FC_WINOGRAD_POSITIONS * shares * (s.c % lanes ? pieces : 1), products = (positions * (double)s.c + sums * sum) * (double)k;
+    return (winograd_cost){tiles * (products + pieces * (double)c * input + shares * (double)k * output),
+                           parts * phases * (double)(s.c * k) * weight};
 }
 
 /* Whether one axis makes few enough pieces. */
@@ -51,25 +64,26 @@ static int applies_with(const fc_conv2d *conv, ptrdiff_t r) {
 
 /* The size of the pieces with which the images take the least time, 0 if there is none. Transformed weights do not depend on the
  * number of images, so this does not. */
-static ptrdiff_t piece_size(const fc_conv2d *conv) {
+static ptrdiff_t piece_size(const fc_conv2d *conv, int transposed) {
     ptrdiff_t best = 0;
     for (ptrdiff_t r = FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++)
-        if (applies_with(conv, r) && (best == 0 || cost_of(conv, r).images < cost_of(conv, best).images)) best = r;
+        if (applies_with(conv, r) && (best == 0 || cost_of(conv, r, transposed).images < cost_of(conv, best, transposed).images)) best = r;
     return best;
 }
 
 int fc_winograd_applies(const fc_conv2d *conv) {
     if (conv->dtype != FC_F32 || fc_kernels(FC_F32)->winograd.mr == 0) return 0;
     if ((conv->stride_h > 1 && conv->dilation_h > 1) || (conv->stride_w > 1 && conv->dilation_w > 1)) return 0;
-    return piece_size(conv) > 0;
+    return piece_size(conv, 0) > 0;
 }
 
 /* The direct way runs nearer to the peak, with few channels in particular. */
-int fc_winograd_pays(const fc_conv2d *conv, int packed) {
-    const winograd_cost cost = cost_of(conv, piece_size(conv));
-    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, lanes = fc_kernels(FC_F32)->winograd.lanes;
-    const double direct = (double)(conv->n * conv->oh * conv->ow * conv->kh * conv->kw) * (double)(c * fc_round_up(k, lanes));
-    return c >= 6 && k >= 6 && c * k >= 64 && direct > (cost.images + (packed ? 0 : cost.weights)) * 1.3;
+int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
+    const winograd_cost cost = cost_of(conv, piece_size(conv, transposed), transposed);
+    const pass_sizes s = sizes_of(conv, transposed);
+    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
+    const double direct = (double)(conv->n * s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_round_up(s.k, lanes));
+    return s.c >= 6 && s.k >= 6 && s.c * s.k >= 64 && direct > (cost.images + (packed ? 0 : cost.weights)) * 1.3;
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
@@ -132,7 +146,7 @@ static void finish_plan(fc_winograd_plan *p) {
 
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
     assert(fc_winograd_applies(conv));
-    const ptrdiff_t r = piece_size(conv);
+    const ptrdiff_t r = piece_size(conv, 0);
     fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->c / conv->groups, .k = conv->k / conv->groups, .ldx = conv->c, .ldy = conv->k,
                           .ldw = conv->k,
                           .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
@@ -143,7 +157,7 @@ fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
 
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
     assert(fc_winograd_applies(conv));
-    const ptrdiff_t r = piece_size(conv);
+    const ptrdiff_t r = piece_size(conv, 1);
     fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->k / conv->groups, .k = conv->c / conv->groups, .ldx = conv->k, .ldy = conv->c,
                           .ldw = conv->k, .transposed = 1,
                           .rows = axis_backward(conv->oh, conv->h, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
