@@ -11,6 +11,8 @@ static int use_winograd(const fc_conv2d *conv, int transposed, int packed) {
     return conv->algorithm == FC_WINOGRAD || fc_winograd_pays(conv, transposed, packed);
 }
 
+static int use_few(const fc_conv2d *conv) { return conv->algorithm != FC_DIRECT && fc_winograd_few_applies(conv); }
+
 static int use_grouped(const fc_conv2d *conv, int applies) { return applies && conv->algorithm != FC_WINOGRAD; }
 
 static void check_conv(const fc_conv2d *conv) {
@@ -23,6 +25,7 @@ static void check_conv(const fc_conv2d *conv) {
 
 static fc_status forward_nhwc(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (use_grouped(conv, fc_grouped_forward_applies(conv))) return fc_grouped_forward(conv, x, w, bias, y);
+    if (use_few(conv)) return fc_winograd_few_forward(conv, x, w, bias, y);
     if (use_winograd(conv, 0, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     return fc_igemm_forward(conv, x, w, bias, y);
 }
@@ -119,7 +122,7 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
 
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     check_conv(conv);
-    const int winograd = !use_grouped(conv, fc_grouped_forward_applies(conv)) && !fc_images_pay(conv) && use_winograd(conv, 0, 1);
+    const int winograd = !use_grouped(conv, fc_grouped_forward_applies(conv)) && !fc_images_pay(conv) && !use_few(conv) && use_winograd(conv, 0, 1);
     return winograd ? (ptrdiff_t)fc_winograd_weights_bytes(conv) : 0;
 }
 

@@ -76,6 +76,26 @@ typedef struct {
     void (*dw)(const fc_winograd_dw_args *args);
 } fc_winograd_transforms;
 
+/* V of a row of tiles of an image with few channels: v[tile][36][channels], `tiles` of them and a vector of what has no meaning. x is
+ * 6 rows of the image, NULL outside of it, `elements` long. `lines` holds 6 rows of `line` elements that are 0 where they are not
+ * written: the rows, transformed, from element `before` on. */
+typedef struct {
+    const void *x[FC_WINOGRAD_TILE];
+    ptrdiff_t elements, before, line, channels, tiles;
+    void *lines, *v;
+} fc_winograd_few_input_args;
+
+/* y of a row of tiles of 4 x 4 outputs, for 2 to 4 input channels, `width` pixels and `rows` <= 4, for `columns` output channels, at most a vector. u is
+ * [36][channels][lanes]. v holds tiles up to a multiple of few_tiles. */
+typedef struct {
+    const void *v, *u;
+    const void *bias; /* or NULL */
+    void *y;
+    ptrdiff_t row, pixel, channels, columns, width;
+    int rows, relu;
+    int ahead; /* whether to prefetch the lines of y that come next */
+} fc_winograd_few_args;
+
 /* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr.
  * Chunks of the sum, a multiple of the lanes each, are summed apart. */
 typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk, void *out, int accumulate);
@@ -93,6 +113,9 @@ typedef struct {
     int lanes, mr; /* mr 0: no Winograd for this element type */
     fc_winograd_panel panel[2]; /* the wide one, and half of it */
     void (*input)(const fc_winograd_input_args *args);
+    void (*few_input)(const fc_winograd_few_input_args *args);
+    void (*few)(const fc_winograd_few_args *args);
+    int few_tiles;
     fc_winograd_transforms transforms[FC_WINOGRAD_R_MAX - FC_WINOGRAD_R_MIN + 1]; /* by r */
 } fc_winograd_kernels;
 

@@ -190,6 +190,10 @@ _PIECES = [
     for padding in ("valid", "same")
 ]
 _PIECES += [
+    Conv("few-channels-2", 2, 9, 13, 2, 17),
+    Conv("few-channels-3", 1, 12, 33, 3, 24, padding="valid"),
+    Conv("few-channels-4", 2, 5, 6, 4, 7, padding=((0, 2), (3, 1))),
+    Conv("few-channels-padded-far", 1, 3, 2, 3, 16, padding=((5, 4), (6, 7))),
     Conv("pieces-odd-channels", 1, 15, 14, 7, 33, strides=(2, 2)),
     Conv("pieces-vector-of-channels", 2, 15, 14, 16, 24, strides=(2, 2)),
     Conv("pieces-groups", 2, 13, 11, 18, 34, strides=(2, 2), groups=2),
@@ -219,6 +223,7 @@ _IMAGES += [
 # Enough work for several threads and several blocks.
 _LARGE = [
     Conv("large-first-layer", 4, 28, 28, 1, 32, (5, 5), padding="valid"),
+    Conv("large-few-channels", 3, 46, 47, 3, 40),
     Conv("large-3x3", 2, 24, 24, 32, 48),
     Conv("large-odd", 2, 23, 21, 29, 40),
     Conv("large-1x1", 2, 20, 20, 64, 72, (1, 1)),

@@ -1,0 +1,88 @@
+/* Winograd's convolution of images with few channels, 3x3 and stride 1: the first layers of networks. A task takes rows of tiles from
+ * x to y; nothing but the transformed input of one row of tiles is written on the way. */
+#include "conv2d_winograd.h"
+
+#include <assert.h>
+#include <string.h>
+
+typedef struct {
+    const fc_conv2d *conv;
+    const fc_winograd_kernels *kernels;
+    const float *x, *u, *bias;
+    float *y;
+    ptrdiff_t panels, rows, tiles; /* panels of one vector, rows of tiles of an image, tiles that are computed of a row */
+} few_call;
+
+int fc_winograd_few_applies(const fc_conv2d *conv) {
+    const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
+    const int plain = conv->stride_h == 1 && conv->stride_w == 1 && conv->dilation_h == 1 && conv->dilation_w == 1 && conv->groups == 1;
+    return plain && conv->dtype == FC_F32 && kernels->few_tiles > 0 && conv->kh == 3 && conv->kw == 3 && conv->c >= 2 && conv->c <= 4;
+}
+
+/* U as [panel][36][c][lanes]. */
+static void transform_weights(const fc_conv2d *conv, const float *w, float *u) {
+    const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
+    fc_winograd_weights_args args = {.tap = conv->c * conv->k, .ld = conv->k, .rows = conv->c, .nr = kernels->lanes,
+                                     .position = conv->c * kernels->lanes};
+    for (ptrdiff_t k = 0; k < conv->k; k += kernels->lanes, u += FC_WINOGRAD_POSITIONS * args.position) {
+        args.w = w + k, args.u = u, args.columns = fc_min(kernels->lanes, conv->k - k);
+        kernels->transforms[3 - FC_WINOGRAD_R_MIN].weights(&args);
+    }
+}
+
+/* Rows of tiles of one task, and tiles whose outputs are completed before the next. */
+enum { ROWS = 2, BLOCK = 8 };
+
+static fc_status few_task(const void *context, ptrdiff_t task) {
+    const few_call *const call = context;
+    const fc_conv2d *const conv = call->conv;
+    const ptrdiff_t c = conv->c, k = conv->k, lanes = call->kernels->lanes, bands = fc_ceil_div(call->rows, ROWS), line = (call->tiles * 4 + 2) * c + lanes;
+    const int large = conv->n * conv->oh * conv->ow * k * (ptrdiff_t)sizeof(float) >= FC_STREAM_BYTES;
+    const ptrdiff_t image = task / bands, first = task % bands * ROWS, last = fc_min(first + ROWS, call->rows);
+    const ptrdiff_t v_size = FC_WINOGRAD_POSITIONS * call->tiles * c + lanes, lines_size = FC_WINOGRAD_TILE * line;
+    float *const lines = fc_scratch(FC_SLOT_TASK, (size_t)(lines_size + v_size) * sizeof(float)), *const v = lines + lines_size;
+    if (!lines) return FC_NO_MEMORY;
+    memset(lines, 0, (size_t)lines_size * sizeof(float));
+    const fc_span seen = fc_clip(-conv->pad_left, 1, call->tiles * 4 + 2, conv->w); /* columns of the lines that are in the image */
+    fc_winograd_few_input_args in = {.elements = (seen.end - seen.first) * c, .before = seen.first * c, .line = line, .channels = c,
+                                     .tiles = call->tiles, .lines = lines, .v = v};
+    fc_winograd_few_args out = {.row = conv->ow * k, .pixel = k, .channels = c, .relu = conv->activation == FC_RELU};
+    for (ptrdiff_t r = first; r < last; r++) {
+        for (ptrdiff_t i = 0; i < FC_WINOGRAD_TILE; i++) {
+            const ptrdiff_t row = r * 4 + i - conv->pad_top;
+            const int inside = row >= 0 && row < conv->h && in.elements > 0;
+            in.x[i] = inside ? call->x + ((image * conv->h + row) * conv->w + seen.first - conv->pad_left) * c : NULL;
+        }
+        call->kernels->few_input(&in);
+        out.rows = (int)fc_min(4, conv->oh - r * 4);
+        float *const y = call->y + (image * conv->oh + r * 4) * conv->ow * k;
+        for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
+            out.v = v + tile * FC_WINOGRAD_POSITIONS * c;
+            out.width = fc_min(BLOCK * 4, conv->ow - tile * 4);
+            for (ptrdiff_t panel = 0; panel < call->panels; panel++) {
+                out.u = call->u + panel * FC_WINOGRAD_POSITIONS * c * lanes;
+                out.bias = call->bias ? call->bias + panel * lanes : NULL;
+                out.y = y + tile * 4 * k + panel * lanes;
+                out.columns = fc_min(lanes, k - panel * lanes);
+                out.ahead = large && panel * lanes % (FC_ALIGN / (ptrdiff_t)sizeof(float)) == 0;
+                call->kernels->few(&out);
+            }
+        }
+        if (conv->activation != FC_LINEAR && conv->activation != FC_RELU)
+            fc_kernels(FC_F32)->elementwise.activation[conv->activation](y, y, out.rows * conv->ow * k);
+    }
+    return FC_OK;
+}
+
+fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    assert(fc_winograd_few_applies(conv));
+    const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
+    const ptrdiff_t panels = fc_ceil_div(conv->k, kernels->lanes);
+    float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(FC_WINOGRAD_POSITIONS * conv->c * panels * kernels->lanes) * sizeof(float));
+    if (!u) return FC_NO_MEMORY;
+    transform_weights(conv, w, u);
+    const few_call call = {.conv = conv, .kernels = kernels, .x = x, .u = u, .bias = bias, .y = y, .panels = panels,
+                           .rows = fc_ceil_div(conv->oh, 4), .tiles = fc_round_up(fc_ceil_div(conv->ow, 4), kernels->few_tiles)};
+    const double outputs = (double)(conv->n * conv->oh * conv->ow) * (double)conv->k;
+    return fc_parallel_for(conv->n * fc_ceil_div(call.rows, ROWS), fc_macs_ns(outputs * (double)(3 * conv->c + 8)), few_task, &call);
+}
