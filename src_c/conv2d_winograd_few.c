@@ -33,20 +33,46 @@ static void transform_weights(const fc_conv2d *conv, const float *w, float *u) {
 /* Rows of tiles of one task, and tiles whose outputs are completed before the next. */
 enum { ROWS = 2, BLOCK = 8 };
 
+/* Up to 4 rows of y. With `block`, which holds BLOCK tiles of all channels, they go past the caches. */
+static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, float *block, float *y) {
+    const fc_conv2d *const conv = call->conv;
+    const ptrdiff_t k = conv->k, lanes = call->kernels->lanes, size = FC_WINOGRAD_POSITIONS * conv->c, line = conv->ow * k;
+    fc_winograd_few_args out = {.row = block ? BLOCK * 4 * k : line, .pixel = k, .channels = conv->c, .rows = (int)rows,
+                                .relu = conv->activation == FC_RELU};
+    for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
+        out.v = v + tile * size;
+        out.width = fc_min(BLOCK * 4, conv->ow - tile * 4);
+        for (ptrdiff_t panel = 0; panel < call->panels; panel++) {
+            out.u = call->u + panel * size * lanes;
+            out.bias = call->bias ? call->bias + panel * lanes : NULL;
+            out.y = (block ? block : y + tile * 4 * k) + panel * lanes;
+            out.columns = fc_min(lanes, k - panel * lanes);
+            call->kernels->few(&out);
+        }
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            float *const from = (block ? block : y + tile * 4 * k) + i * out.row;
+            if (conv->activation != FC_LINEAR && conv->activation != FC_RELU)
+                fc_kernels(FC_F32)->elementwise.activation[conv->activation](from, from, out.width * k);
+            if (block) fc_kernels(FC_F32)->pool.stream(from, y + tile * 4 * k + i * line, out.width * k);
+        }
+    }
+}
+
 static fc_status few_task(const void *context, ptrdiff_t task) {
     const few_call *const call = context;
     const fc_conv2d *const conv = call->conv;
-    const ptrdiff_t c = conv->c, k = conv->k, lanes = call->kernels->lanes, bands = fc_ceil_div(call->rows, ROWS), line = (call->tiles * 4 + 2) * c + lanes;
-    const int large = conv->n * conv->oh * conv->ow * k * (ptrdiff_t)sizeof(float) >= FC_STREAM_BYTES;
+    const ptrdiff_t c = conv->c, lanes = call->kernels->lanes, bands = fc_ceil_div(call->rows, ROWS), line = (call->tiles * 4 + 2) * c + lanes;
     const ptrdiff_t image = task / bands, first = task % bands * ROWS, last = fc_min(first + ROWS, call->rows);
-    const ptrdiff_t v_size = FC_WINOGRAD_POSITIONS * call->tiles * c + lanes, lines_size = FC_WINOGRAD_TILE * line;
-    float *const lines = fc_scratch(FC_SLOT_TASK, (size_t)(lines_size + v_size) * sizeof(float)), *const v = lines + lines_size;
+    const ptrdiff_t v_size = fc_round_up(FC_WINOGRAD_POSITIONS * call->tiles * c + lanes, FC_ALIGN);
+    const ptrdiff_t lines_size = fc_round_up(FC_WINOGRAD_TILE * line, FC_ALIGN);
+    const int stream = fc_streams(call->y, conv->k * (ptrdiff_t)sizeof(float), conv->n * conv->oh * conv->ow * conv->k * (ptrdiff_t)sizeof(float));
+    const ptrdiff_t block_size = stream ? 4 * BLOCK * 4 * conv->k : 0;
+    float *const lines = fc_scratch(FC_SLOT_TASK, (size_t)(lines_size + v_size + block_size) * sizeof(float)), *const v = lines + lines_size;
     if (!lines) return FC_NO_MEMORY;
     memset(lines, 0, (size_t)lines_size * sizeof(float));
     const fc_span seen = fc_clip(-conv->pad_left, 1, call->tiles * 4 + 2, conv->w); /* columns of the lines that are in the image */
     fc_winograd_few_input_args in = {.elements = (seen.end - seen.first) * c, .before = seen.first * c, .line = line, .channels = c,
                                      .tiles = call->tiles, .lines = lines, .v = v};
-    fc_winograd_few_args out = {.row = conv->ow * k, .pixel = k, .channels = c, .relu = conv->activation == FC_RELU};
     for (ptrdiff_t r = first; r < last; r++) {
         for (ptrdiff_t i = 0; i < FC_WINOGRAD_TILE; i++) {
             const ptrdiff_t row = r * 4 + i - conv->pad_top;
@@ -54,23 +80,9 @@ static fc_status few_task(const void *context, ptrdiff_t task) {
             in.x[i] = inside ? call->x + ((image * conv->h + row) * conv->w + seen.first - conv->pad_left) * c : NULL;
         }
         call->kernels->few_input(&in);
-        out.rows = (int)fc_min(4, conv->oh - r * 4);
-        float *const y = call->y + (image * conv->oh + r * 4) * conv->ow * k;
-        for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
-            out.v = v + tile * FC_WINOGRAD_POSITIONS * c;
-            out.width = fc_min(BLOCK * 4, conv->ow - tile * 4);
-            for (ptrdiff_t panel = 0; panel < call->panels; panel++) {
-                out.u = call->u + panel * FC_WINOGRAD_POSITIONS * c * lanes;
-                out.bias = call->bias ? call->bias + panel * lanes : NULL;
-                out.y = y + tile * 4 * k + panel * lanes;
-                out.columns = fc_min(lanes, k - panel * lanes);
-                out.ahead = large && panel * lanes % (FC_ALIGN / (ptrdiff_t)sizeof(float)) == 0;
-                call->kernels->few(&out);
-            }
-        }
-        if (conv->activation != FC_LINEAR && conv->activation != FC_RELU)
-            fc_kernels(FC_F32)->elementwise.activation[conv->activation](y, y, out.rows * conv->ow * k);
+        output_rows(call, v, fc_min(4, conv->oh - r * 4), stream ? v + v_size : NULL, call->y + (image * conv->oh + r * 4) * conv->ow * conv->k);
     }
+    if (stream) fc_kernels(FC_F32)->frame.stream_end();
     return FC_OK;
 }
 

@@ -93,7 +93,6 @@ typedef struct {
     void *y;
     ptrdiff_t row, pixel, channels, columns, width;
     int rows, relu;
-    int ahead; /* whether to prefetch the lines of y that come next */
 } fc_winograd_few_args;
 
 /* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr.

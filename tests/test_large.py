@@ -88,3 +88,13 @@ def test_global_pooling(data_format: str, isa: str) -> None:
             np.testing.assert_allclose(fastconv.avg_pool2d(x, **arguments), mean, rtol=1e-6)
             again = fastconv.avg_pool2d_backward(y, x.shape, **arguments)
             np.testing.assert_array_equal(again, back)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_first_layer(activation: str, isa: str) -> None:
+    x, kernel = images((6, 113, 114, 3)), images((3, 3, 3, 64)) / 32
+    arguments = {"padding": "same", "activation": activation, "algorithm": "winograd"}
+    y = np.concatenate([fastconv.conv2d(x[i : i + 1], kernel, **arguments) for i in range(len(x))])
+    for threads in THREADS:
+        with runtime.threads(threads):
+            np.testing.assert_array_equal(fastconv.conv2d(x, kernel, **arguments), y)

@@ -88,12 +88,7 @@ FC_INLINE void NAME(winograd_few_row)(const ptrdiff_t C, const fc_winograd_few_a
     const real *v = a->v;
     ptrdiff_t tile = 0;
     if (a->rows == 4 && a->columns == VL)
-        for (; (tile + FC_FEW_TILES) * 4 <= a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) {
-            for (ptrdiff_t i = 0; a->ahead && i < 4; i++)
-                for (ptrdiff_t j = 0; j < 4 * FC_FEW_TILES; j++)
-                    __builtin_prefetch((const real *)a->y + i * a->row + ((tile + FC_FEW_TILES) * 4 + j) * a->pixel, 1);
-            NAME(winograd_few_tiles)(C, 1, a, v, tile);
-        }
+        for (; (tile + FC_FEW_TILES) * 4 <= a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) NAME(winograd_few_tiles)(C, 1, a, v, tile);
     for (; tile * 4 < a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) NAME(winograd_few_tiles)(C, 0, a, v, tile);
 }
 
