@@ -121,11 +121,11 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     if (!v) return FC_NO_MEMORY;
     float *const m = v + FC_WINOGRAD_POSITIONS * v_step;
     input_tiles(call, first, count, v_step, v);
-    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
-        for (ptrdiff_t i = 0; i < p->panels; i++) {
-            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
+        fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
+        for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
             all_products(p, &panel, q, count, v + q * v_step, packed_at(call, q, &panel), m + q * m_step + panel.at * mr, p->width * mr);
-        }
+    }
     output_tiles(call, 0, p->panels, first, count, m, m_step, p->width * mr);
     return FC_OK;
 }

@@ -65,7 +65,15 @@ typedef struct {
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv);
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv);
 fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *plan, ptrdiff_t index);
-void fc_winograd_next_panel(const fc_winograd_plan *plan, fc_winograd_columns *panel);
+static inline fc_winograd_columns fc_winograd_panel_from(const fc_winograd_plan *p, ptrdiff_t share, ptrdiff_t first) {
+    const fc_winograd_panel *const kernels = &p->kernels->panel[p->share_width - first < p->kernels->panel[0].nr];
+    return (fc_winograd_columns){.kernels = kernels, .share = share, .first = first, .columns = fc_min(kernels->nr, p->k - first),
+                                 .nr = kernels->nr, .at = share * p->share_width + first};
+}
+static inline void fc_winograd_next_panel(const fc_winograd_plan *p, fc_winograd_columns *panel) {
+    const ptrdiff_t first = panel->first + panel->nr;
+    *panel = first < p->share_width ? fc_winograd_panel_from(p, panel->share, first) : fc_winograd_panel_from(p, panel->share + 1, 0);
+}
 fc_winograd_tile fc_winograd_tile_at(const fc_winograd_plan *plan, ptrdiff_t index);
 void fc_winograd_next_tile(const fc_winograd_plan *plan, fc_winograd_tile *tile);
 fc_winograd_taps fc_winograd_piece_rows(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share);

@@ -166,20 +166,9 @@ fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
     return p;
 }
 
-static fc_winograd_columns panel_from(const fc_winograd_plan *p, ptrdiff_t share, ptrdiff_t first) {
-    const fc_winograd_panel *const kernels = &p->kernels->panel[p->share_width - first < p->kernels->panel[0].nr];
-    return (fc_winograd_columns){.kernels = kernels, .share = share, .first = first, .columns = fc_min(kernels->nr, p->k - first),
-                                 .nr = kernels->nr, .at = share * p->share_width + first};
-}
-
 fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *p, ptrdiff_t index) {
     const ptrdiff_t each = p->panels / p->shares;
-    return panel_from(p, index / each, index % each * p->kernels->panel[0].nr);
-}
-
-void fc_winograd_next_panel(const fc_winograd_plan *p, fc_winograd_columns *panel) {
-    const ptrdiff_t first = panel->first + panel->nr;
-    *panel = first < p->share_width ? panel_from(p, panel->share, first) : panel_from(p, panel->share + 1, 0);
+    return fc_winograd_panel_from(p, index / each, index % each * p->kernels->panel[0].nr);
 }
 
 static void place_tile(const fc_winograd_plan *p, fc_winograd_tile *t) {

@@ -66,7 +66,7 @@ static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t coun
         const float *const dy = inside ? call->dy + (tile.image * p->rows.out + tile.out_y) * line + tile.out_x * p->ldy : call->dy;
         args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
         args.ahead = tile.col + 1 < p->cols.tiles;
-        fc_winograd_columns panel = fc_winograd_panel_at(p, 0);
+        fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
         for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;
             args.dy = dy + panel.first;
@@ -126,12 +126,12 @@ static fc_status split_task(const void *context, ptrdiff_t task) {
     for (ptrdiff_t first = begin; first < end; first += call->block) {
         const ptrdiff_t count = fc_min(call->block, end - first);
         transform(call, first, count, 0, count, v, d, db_sums);
-        for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
-            for (ptrdiff_t i = 0; i < p->panels; i++) {
-                const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
+        for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
+            fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
+            for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
                 for (ptrdiff_t chunk = 0; chunk < call->chunks; chunk++)
                     products(call, &panel, chunk, q, count, v, d, sums + sums_at(call, &panel, chunk), first > begin);
-            }
+        }
     }
     return FC_OK;
 }
