@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="fastconv-no-keras-json-")
+_no_keras_json = tempfile.TemporaryDirectory(prefix="fastconv-no-keras-json-")
+os.environ["KERAS_HOME"] = _no_keras_json.name
 
 import fastconv
 from fastconv import runtime
