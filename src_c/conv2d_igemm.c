@@ -6,7 +6,7 @@
  *   - by offsets, for few channels on either side: rows are copied once with their padding, a pixel has one pointer, and one list of offsets
  *     serves all pixels.
  * The input gradient with stride s splits into s * s phases: the input pixels of one phase see the same taps. */
-#include "conv2d_internal.h"
+#include "conv2d_igemm.h"
 
 #include <assert.h>
 #include <string.h>
@@ -21,101 +21,20 @@ enum {
     OFFSET_MAX_DEPTH = 8   /* up to here the list of offsets beats the table of pointers */
 };
 
-/* One kernel element: where it reads, relative to the pixel's corner, and its index in w_hwio. */
-typedef struct {
-    ptrdiff_t y, x, source;
-} tap;
-
-/* Output pixel (i, j) of the grid reads input pixel (i * stride_h + tap.y, j * stride_w + tap.x) and is written to output pixel
- * (y0 + i * step_h, x0 + j * step_w). */
-typedef struct {
-    const fc_ukernels *kernels;
-    ptrdiff_t esize, n, groups;
-    const void *x;
-    ptrdiff_t h, w, ldx, depth; /* ldx: elements from pixel to pixel; depth: channels of one group */
-    ptrdiff_t grid_h, grid_w, stride_h, stride_w;
-    void *y;
-    ptrdiff_t oh, ow, ldy, k, y0, x0, step_h, step_w; /* k: output channels of one group */
-    const void *weights, *bias;
-    int transposed; /* reduce over the output channels of w_hwio: the input gradient */
-    fc_activation activation;
-
-    ptrdiff_t taps;
-    tap *tap;
-    ptrdiff_t min_y, max_y, min_x, max_x;
-
-    fc_panels panels;
-    void *packed;
-    ptrdiff_t packed_group; /* elements of one group's panels */
-    int raw;                /* panels with all their columns are read from w_hwio where they are */
-    int steps;              /* and that in steps of the reduction */
-    const void *zero;
-
-    int dot; /* few output channels: vectors run along the reduction */
-    int by_offset, copy;
-    ptrdiff_t *offset;
-    ptrdiff_t copy_w, band; /* output rows of a task */
-
-    ptrdiff_t block, blocks, splits; /* pixels of a task; the panels are split among so many tasks */
-} igemm;
-
-static ptrdiff_t reduction(const igemm *g) { return g->taps * g->depth; }
-
-static void panel_weights(const igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
+static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
     if (g->raw && p->columns == p->kernels->nr) {
         args->ldw = g->groups * g->k;
         args->w = fc_at(g->weights, group * g->k + p->first, g->esize);
     } else {
         args->ldw = p->kernels->nr;
-        args->w = fc_at(g->packed, group * g->packed_group + p->first * reduction(g), g->esize);
+        args->w = fc_at(g->packed, group * g->packed_group + p->first * fc_igemm_reduction(g), g->esize);
     }
     args->bias = g->bias ? fc_at(g->bias, group * g->k + p->first, g->esize) : NULL;
     args->column = group * g->k + p->first;
     args->columns = (int)p->columns;
 }
 
-/* Packs one group's weights for the dot kernels: [tap][output channel][depth]. */
-static void pack_dot(const igemm *g, ptrdiff_t group) {
-    const ptrdiff_t ldw = g->groups * (g->transposed ? g->depth : g->k), rows = g->transposed ? g->k : g->depth;
-    char *out = fc_at_mut(g->packed, group * g->packed_group, g->esize);
-    for (ptrdiff_t t = 0; t < g->taps; t++, out += g->k * g->depth * g->esize) {
-        const void *in = fc_at(g->weights, g->tap[t].source * rows * ldw + group * ldw / g->groups, g->esize);
-        if (g->transposed) g->kernels->frame.pack(in, ldw, g->k, g->depth, out, g->depth);
-        else g->kernels->frame.transpose(in, ldw, out, g->depth, g->depth, g->k);
-    }
-}
-
-/* Packs one panel of one group. */
-static fc_status pack_task(const void *context, ptrdiff_t task) {
-    const igemm *const g = context;
-    if (g->dot) {
-        pack_dot(g, task);
-        return FC_OK;
-    }
-    const ptrdiff_t panels = fc_panels_count(&g->panels), group = task / panels;
-    const fc_panel p = fc_panels_get(&g->panels, task % panels);
-    const ptrdiff_t nr = p.kernels->nr;
-    if (g->raw && p.columns == nr) return FC_OK;
-    const fc_frame_kernels *const frame = &g->kernels->frame;
-    char *out = fc_at_mut(g->packed, group * g->packed_group + p.first * reduction(g), g->esize);
-    if (g->transposed) {
-        /* w_hwio[tap][p.first + j][group * depth + i] -> out[tap][i][j] */
-        const ptrdiff_t ldw = g->groups * g->depth;
-        if (p.columns < nr) memset(out, 0, (size_t)(reduction(g) * nr * g->esize));
-        for (ptrdiff_t t = 0; t < g->taps; t++) {
-            const void *in = fc_at(g->weights, (g->tap[t].source * g->k + p.first) * ldw + group * g->depth, g->esize);
-            frame->transpose(in, ldw, out, nr, p.columns, g->depth);
-            out += g->depth * nr * g->esize;
-        }
-    } else {
-        const ptrdiff_t ldw = g->groups * g->k;
-        const void *in = fc_at(g->weights, group * g->k + p.first, g->esize);
-        frame->pack(in, ldw, reduction(g), p.columns, out, nr);
-    }
-    return FC_OK;
-}
-
-static void run_dot(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
+static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                     ptrdiff_t pixels) {
     const fc_dot_kernels *const kernel = &g->kernels->gemm.dot[g->k];
     args->w = fc_at(g->packed, group * g->packed_group, g->esize);
@@ -145,7 +64,7 @@ static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args
 /* Panels that are read from w_hwio where they are: their rows are far apart, in few cache sets. So the reduction goes in steps over
  * what stays in the caches, all panels before the next step, which is fetched meanwhile. A pixel or two take several panels at a
  * time, for which the processor fetches by itself. One tap. */
-static void run_raw(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
+static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                     ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     const void *from[RAW_TILES * FC_MR_MAX];
     const ptrdiff_t ldw = g->groups * g->k, main_nr = g->panels.main->nr;
@@ -179,7 +98,7 @@ static void run_raw(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const v
 }
 
 /* All tiles of `pixels` pixels for panels first <= i < last. */
-static void run_panels(const igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
+static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                        ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
@@ -201,14 +120,14 @@ static void run_panels(const igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
     }
 }
 
-static void *output_pixel(const igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j) {
+static void *output_pixel(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j) {
     const ptrdiff_t pixel = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
     return fc_at_mut(g->y, pixel * g->ldy, g->esize);
 }
 
 /* One block of pixels by pointers. */
 static fc_status pointer_task(const void *context, ptrdiff_t task) {
-    const igemm *const g = context;
+    const fc_igemm *const g = context;
     const ptrdiff_t split = task % g->splits, group = task / g->splits % g->groups, block = task / (g->splits * g->groups);
     const ptrdiff_t image = g->grid_h * g->grid_w, begin = block * g->block;
     const ptrdiff_t pixels = fc_min(g->block, g->n * image - begin), stride = g->block;
@@ -243,7 +162,7 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
 }
 
 /* Copies the input rows of a band with their padding: row r of `to` is input row top + r. */
-static void copy_band(const igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, char *to) {
+static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, char *to) {
     for (ptrdiff_t r = 0; r < rows; r++, to += g->copy_w * g->depth * g->esize) {
         const ptrdiff_t y = top + r;
         const void *const row =
@@ -254,7 +173,7 @@ static void copy_band(const igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t to
 
 /* One band of output rows by offsets. */
 static fc_status offset_task(const void *context, ptrdiff_t task) {
-    const igemm *const g = context;
+    const fc_igemm *const g = context;
     /* Groups of the same pixels follow each other: they share lines of the cache. */
     const ptrdiff_t bands = g->blocks, group = task % g->groups, band = task / g->groups % bands, n = task / g->groups / bands;
     const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
@@ -279,13 +198,13 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
             in[m] = base + (i * g->stride_h * width + j * g->stride_w) * ld * g->esize;
             out[m] = output_pixel(g, n, i0 + i, j);
         }
-    fc_gemm_args args = {.taps = 1, .depth = reduction(g), .offset = g->offset};
+    fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = g->offset};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
     run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels));
     return FC_OK;
 }
 
-static void tap_range(igemm *g) {
+static void tap_range(fc_igemm *g) {
     g->min_y = g->min_x = PTRDIFF_MAX;
     g->max_y = g->max_x = PTRDIFF_MIN;
     for (ptrdiff_t t = 0; t < g->taps; t++) {
@@ -296,7 +215,7 @@ static void tap_range(igemm *g) {
     }
 }
 
-static void plan_offsets(igemm *g) {
+static void plan_offsets(fc_igemm *g) {
     g->copy = g->min_y < 0 || g->min_x < 0 || (g->grid_h - 1) * g->stride_h + g->max_y >= g->h ||
               (g->grid_w - 1) * g->stride_w + g->max_x >= g->w;
     g->copy_w = (g->grid_w - 1) * g->stride_w + g->max_x - g->min_x + 1;
@@ -313,7 +232,7 @@ static void plan_offsets(igemm *g) {
 
 /* Blocks of pixels; where those are too few for the threads the panels are split as well. An output is computed the same way
  * whatever the block, so the number of threads may decide. */
-static void plan_blocks(igemm *g) {
+static void plan_blocks(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
     const ptrdiff_t mr = g->panels.main->mr, panels = fc_panels_count(&g->panels);
     g->blocks = fc_ceil_div(pixels, BLOCK_PIXELS);
@@ -328,7 +247,7 @@ static void plan_blocks(igemm *g) {
 }
 
 /* `g` complete but for what is derived; `tap` has room for the taps, `space` for tables and packed weights. */
-static fc_status run(igemm *g) {
+static fc_status run(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w;
     if (pixels == 0 || g->k == 0) return FC_OK;
     g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
@@ -341,8 +260,8 @@ static fc_status run(igemm *g) {
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
-    const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? reduction(g) : 0;
-    g->packed_group = fc_panels_width(&g->panels) * reduction(g);
+    const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
+    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
     const size_t offset_bytes = (size_t)fc_round_up(offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
     const size_t bytes = offset_bytes + (size_t)((zero + g->groups * g->packed_group) * g->esize);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);
@@ -355,10 +274,10 @@ static fc_status run(igemm *g) {
 
     const double weights = (double)g->groups * (double)g->packed_group;
     const ptrdiff_t pack_tasks = g->groups * (g->dot ? 1 : fc_panels_count(&g->panels));
-    fc_status status = fc_parallel_for(pack_tasks, weights * 0.5, pack_task, g);
+    fc_status status = fc_parallel_for(pack_tasks, weights * 0.5, fc_igemm_pack_task, g);
     if (status != FC_OK) return status;
 
-    const double work = fc_macs_ns((double)pixels * (double)g->groups * (double)g->k * (double)reduction(g));
+    const double work = fc_macs_ns((double)pixels * (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g));
     if (g->by_offset) {
         plan_offsets(g);
         return fc_parallel_for(g->groups * g->n * g->blocks, work, offset_task, g);
@@ -368,7 +287,7 @@ static fc_status run(igemm *g) {
 }
 
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    igemm g = {
+    fc_igemm g = {
         .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
         .x = x, .h = conv->h, .w = conv->w, .ldx = conv->c, .depth = conv->c / conv->groups,
         .grid_h = conv->oh, .grid_w = conv->ow, .stride_h = conv->stride_h, .stride_w = conv->stride_w,
@@ -379,13 +298,13 @@ fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, 
     if (!g.tap) return FC_NO_MEMORY;
     for (ptrdiff_t a = 0, t = 0; a < conv->kh; a++)
         for (ptrdiff_t b = 0; b < conv->kw; b++, t++)
-            g.tap[t] = (tap){a * conv->dilation_h - conv->pad_top, b * conv->dilation_w - conv->pad_left, t};
+            g.tap[t] = (fc_tap){a * conv->dilation_h - conv->pad_top, b * conv->dilation_w - conv->pad_left, t};
     return run(&g);
 }
 
 /* dx at input pixel y is the sum over taps a with (y + pad - a * dilation) divisible by the stride of dy at the quotient. */
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    igemm g = {
+    fc_igemm g = {
         .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
         .x = dy, .h = conv->oh, .w = conv->ow, .ldx = conv->k, .depth = conv->k / conv->groups,
         .stride_h = 1, .stride_w = 1,
@@ -405,7 +324,7 @@ fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const v
                     const ptrdiff_t y = g.y0 + conv->pad_top - a * conv->dilation_h;
                     const ptrdiff_t x = g.x0 + conv->pad_left - b * conv->dilation_w;
                     if (y % conv->stride_h || x % conv->stride_w) continue;
-                    g.tap[g.taps++] = (tap){y / conv->stride_h, x / conv->stride_w, a * conv->kw + b};
+                    g.tap[g.taps++] = (fc_tap){y / conv->stride_h, x / conv->stride_w, a * conv->kw + b};
                 }
             const fc_status status = run(&g);
             if (status != FC_OK) return status;

@@ -1,0 +1,50 @@
+/* A convolution as an implicit GEMM: what planning and packing share. */
+#ifndef FC_CONV2D_IGEMM_H
+#define FC_CONV2D_IGEMM_H
+
+#include "conv2d_internal.h"
+
+/* One kernel element: where it reads, relative to the pixel's corner, and its index in w_hwio. */
+typedef struct {
+    ptrdiff_t y, x, source;
+} fc_tap;
+
+/* Output pixel (i, j) of the grid reads input pixel (i * stride_h + tap.y, j * stride_w + tap.x) and is written to output pixel
+ * (y0 + i * step_h, x0 + j * step_w). */
+typedef struct {
+    const fc_ukernels *kernels;
+    ptrdiff_t esize, n, groups;
+    const void *x;
+    ptrdiff_t h, w, ldx, depth; /* ldx: elements from pixel to pixel; depth: channels of one group */
+    ptrdiff_t grid_h, grid_w, stride_h, stride_w;
+    void *y;
+    ptrdiff_t oh, ow, ldy, k, y0, x0, step_h, step_w; /* k: output channels of one group */
+    const void *weights, *bias;
+    int transposed; /* reduce over the output channels of w_hwio: the input gradient */
+    fc_activation activation;
+
+    ptrdiff_t taps;
+    fc_tap *tap;
+    ptrdiff_t min_y, max_y, min_x, max_x;
+
+    fc_panels panels;
+    void *packed;
+    ptrdiff_t packed_group; /* elements of one group's panels */
+    int raw;                /* panels with all their columns are read from w_hwio where they are */
+    int steps;              /* and that in steps of the reduction */
+    const void *zero;
+
+    int dot; /* few output channels: vectors run along the reduction */
+    int by_offset, copy;
+    ptrdiff_t *offset;
+    ptrdiff_t copy_w, band; /* output rows of a task */
+
+    ptrdiff_t block, blocks, splits; /* pixels of a task; the panels are split among so many tasks */
+} fc_igemm;
+
+static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps * g->depth; }
+
+/* Packs one panel of one group, or all the weights of one group for the dot kernels. */
+fc_status fc_igemm_pack_task(const void *context, ptrdiff_t task);
+
+#endif
