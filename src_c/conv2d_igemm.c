@@ -272,9 +272,7 @@ static fc_status run(fc_igemm *g) {
     g->zero = row;
     g->packed = row + zero * g->esize;
 
-    const double weights = (double)g->groups * (double)g->packed_group;
-    const ptrdiff_t pack_tasks = g->groups * (g->dot ? 1 : fc_panels_count(&g->panels));
-    fc_status status = fc_parallel_for(pack_tasks, weights * 0.5, fc_igemm_pack_task, g);
+    const fc_status status = fc_igemm_pack(g);
     if (status != FC_OK) return status;
 
     const double work = fc_macs_ns((double)pixels * (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g));

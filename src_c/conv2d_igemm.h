@@ -44,7 +44,6 @@ typedef struct {
 
 static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps * g->depth; }
 
-/* Packs one panel of one group, or all the weights of one group for the dot kernels. */
-fc_status fc_igemm_pack_task(const void *context, ptrdiff_t task);
+fc_status fc_igemm_pack(const fc_igemm *g);
 
 #endif

@@ -31,6 +31,10 @@ fc_panel fc_panels_get(const fc_panels *panels, ptrdiff_t index);
 static inline ptrdiff_t fc_panels_count(const fc_panels *panels) { return panels->bulk + panels->tails; }
 /* Sum of the widths of all panels. */
 ptrdiff_t fc_panels_width(const fc_panels *panels);
+/* Packs `rows` rows of k channels, ld elements apart, for the panels from `first` on: they are rows row, row + 1, ...
+ * of [panel][panel_rows][nr]. */
+void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld,
+                    ptrdiff_t rows, void *out, ptrdiff_t row, ptrdiff_t panel_rows, ptrdiff_t esize);
 
 /* The rows of the next tile where `left` rows remain: what the kernel tables have entries for. */
 static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {

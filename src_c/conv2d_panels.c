@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <limits.h>
 
+enum { PACK_ROWS = 8 };
+
 static const fc_panel_kernels *candidate(const fc_gemm_kernels *gemm, int index) {
     return index < gemm->panels ? &gemm->panel[index] : gemm->narrow;
 }
@@ -58,4 +60,15 @@ ptrdiff_t fc_panels_width(const fc_panels *panels) {
     ptrdiff_t width = panels->bulk * panels->main->nr;
     for (int i = 0; i < panels->tails; i++) width += panels->tail[i]->nr;
     return width;
+}
+
+void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld,
+                    ptrdiff_t rows, void *out, ptrdiff_t row, ptrdiff_t panel_rows, ptrdiff_t esize) {
+    /* A few rows at a time are read from end to end: whole columns would touch a page of memory for every row. */
+    for (ptrdiff_t r = 0; r < rows; r += PACK_ROWS)
+        for (ptrdiff_t i = first; i < fc_panels_count(panels); i++) {
+            const fc_panel p = fc_panels_get(panels, i);
+            frame->pack(fc_at(in, r * ld + p.first, esize), ld, fc_min(PACK_ROWS, rows - r), p.columns,
+                        fc_at_mut(out, p.first * panel_rows + (row + r) * p.kernels->nr, esize), p.kernels->nr);
+        }
 }

@@ -87,12 +87,7 @@ static void pack_dy(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t fi
     const ptrdiff_t ld = g->conv->k;
     const ptrdiff_t pixel = (p->n * g->conv->oh + p->row) * g->conv->ow + first;
     const void *const from = fc_at(g->dy, pixel * ld + group * g->k, g->esize);
-    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
-        const fc_panel panel = fc_panels_get(&g->panels, i);
-        const ptrdiff_t nr = panel.kernels->nr;
-        g->kernels->frame.pack(fc_at(from, panel.first, g->esize), ld, last - first, panel.columns,
-                               fc_at_mut(to, panel.first * p->pixels + first * nr, g->esize), nr);
-    }
+    fc_panels_pack(&g->panels, 0, &g->kernels->frame, from, ld, last - first, to, first, p->pixels, g->esize);
 }
 
 static void *bias_sums(const wgrad *g, ptrdiff_t chunk) {
