@@ -32,6 +32,7 @@ static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p,
     args->bias = g->bias ? fc_at(g->bias, group * g->k + p->first, g->esize) : NULL;
     args->column = group * g->k + p->first;
     args->columns = (int)p->columns;
+    args->stream = g->stream && p->kernels->nr * g->esize % FC_ALIGN == 0 && args->column * g->esize % FC_ALIGN == 0;
 }
 
 static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
@@ -50,14 +51,17 @@ static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
     }
 }
 
-/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. */
+/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. What lies from args->next to `next_end` is fetched. */
 static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out,
-                      ptrdiff_t pixels) {
-    for (ptrdiff_t m = 0, tile; m < pixels; m += tile, args->ahead = 0) {
+                      ptrdiff_t pixels, const char *next_end) {
+    for (ptrdiff_t m = 0, tile; m < pixels; m += tile) {
         tile = fc_tile_rows(pixels - m, mr);
         args->rows = rows + m;
         args->out = out + m;
         kernel[tile](args);
+        if (!args->next) continue;
+        args->next = (const char *)args->next + args->taps * args->depth * args->next_bytes;
+        if ((const char *)args->next >= next_end) args->next = NULL;
     }
 }
 
@@ -84,12 +88,13 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
             args->accumulate = begin > 0;
             args->relu = g->activation == FC_RELU && begin + depth == g->depth;
             if (count == 1) {
-                args->ahead = !lines && begin + 2 * depth <= g->depth ? depth * ldw : 0;
-                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);
+                args->next_bytes = ldw * g->esize;
+                args->next = !lines && begin + 2 * depth <= g->depth ? fc_at(args->w, depth * ldw, g->esize) : NULL;
+                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels, (const char *)args->next + 1);
             } else {
                 args->columns = (int)(count * main_nr);
                 const fc_gemm_fn kernel[2] = {NULL, g->kernels->gemm.line};
-                run_tiles(kernel, 1, args, from, out, pixels);
+                run_tiles(kernel, 1, args, from, out, pixels, NULL);
             }
         }
     }
@@ -99,7 +104,7 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
 
 /* All tiles of `pixels` pixels for panels first <= i < last. */
 static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
-                       ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
+                       ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last, const char *next_end) {
     if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
@@ -107,7 +112,7 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
         const fc_panel p = fc_panels_get(&g->panels, i);
         if (g->steps && p.columns == p.kernels->nr) continue;
         panel_weights(g, group, &p, args);
-        run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
+        run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels, next_end);
     }
     if (g->activation != FC_LINEAR && g->activation != FC_RELU && first < last) {
         const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;
@@ -123,6 +128,12 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
 static void *output_pixel(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j) {
     const ptrdiff_t pixel = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
     return fc_at_mut(g->y, pixel * g->ldy, g->esize);
+}
+
+/* Where the last tap of a pixel reads, or would without the border. */
+static const char *last_tap(const fc_igemm *g, ptrdiff_t pixel) {
+    const ptrdiff_t image = g->grid_h * g->grid_w, n = pixel / image, i = pixel % image / g->grid_w, j = pixel % g->grid_w;
+    return fc_at(g->x, ((n * g->h + i * g->stride_h + g->max_y) * g->w + j * g->stride_w + g->max_x) * g->ldx, g->esize);
 }
 
 /* One block of pixels by pointers. */
@@ -156,8 +167,20 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
         }
     }
     fc_gemm_args args = {.row_stride = stride, .taps = g->taps, .depth = g->depth};
-    const ptrdiff_t panels = fc_panels_count(&g->panels);
-    run_panels(g, group, &args, rows, out, pixels, panels * split / g->splits, panels * (split + 1) / g->splits);
+    const ptrdiff_t panels = fc_panels_count(&g->panels), first = panels * split / g->splits, last = panels * (split + 1) / g->splits;
+    /* This task's share of what the thread's next block reads and this one has not. */
+    const ptrdiff_t shares = g->groups * g->splits, next = begin + fc_get_num_threads() * g->block;
+    const ptrdiff_t tiles = fc_ceil_div(pixels, g->panels.main->mr) * (last - first);
+    const char *next_end = NULL;
+    if (tiles > 0 && g->taps > 0 && next < g->n * image) {
+        const char *const from = last_tap(g, next), *const to = last_tap(g, fc_min(next + g->block, g->n * image));
+        const ptrdiff_t share = (to - from) / shares;
+        args.next = from + task % shares * share;
+        next_end = (const char *)args.next + share;
+        args.next_bytes = fc_ceil_div(share, tiles * fc_igemm_reduction(g));
+    }
+    run_panels(g, group, &args, rows, out, pixels, first, last, next_end);
+    if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
 
@@ -200,7 +223,8 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
         }
     fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = g->offset};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
-    run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels));
+    run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels), NULL);
+    if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
 
@@ -258,6 +282,10 @@ static fc_status run(fc_igemm *g) {
     g->raw = !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
     g->steps = g->raw && pixels <= RAW_TILES * mr && g->taps == 1 && !g->by_offset &&
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
+
+    const ptrdiff_t bytes_moved = (g->n * g->h * g->w * g->ldx + pixels * g->ldy) * g->esize;
+    g->stream = fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot &&
+                (g->activation == FC_LINEAR || g->activation == FC_RELU);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;

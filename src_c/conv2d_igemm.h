@@ -33,6 +33,7 @@ typedef struct {
     int raw;                /* panels with all their columns are read from w_hwio where they are */
     int steps;              /* and that in steps of the reduction */
     const void *zero;
+    int stream; /* y is written past the caches */
 
     int dot; /* few output channels: vectors run along the reduction */
     int by_offset, copy;

@@ -22,13 +22,16 @@ typedef struct {
     ptrdiff_t taps, depth;
     const ptrdiff_t *offset;
     const void *w;
-    ptrdiff_t ldw, ahead; /* ahead: elements from w on to what will be read soon, or 0 */
+    ptrdiff_t ldw;
+    const void *next; /* what will be read soon, or NULL: fetched by so many bytes a step of the reduction */
+    ptrdiff_t next_bytes;
     int accumulate;       /* the sums go on from what is in out: all columns of it */
     const void *bias; /* or NULL */
     void *const *out;
     ptrdiff_t column;
     int columns;
     int relu;
+    int stream; /* out goes past the caches, if all columns are stored: aligned to FC_ALIGN, whole lines */
 } fc_gemm_args;
 typedef void (*fc_gemm_fn)(const fc_gemm_args *args);
 

@@ -11,7 +11,14 @@ FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3
             for (int v = 0; v < NV; v++) acc[i][v] = v_max(zero, acc[i][v]);
         }
     }
-    if (a->columns == NV * VL) {
+    if (a->columns == NV * VL && a->stream) {
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            real *const out = (real *)a->out[i] + a->column;
+            FC_UNROLL(3)
+            for (int v = 0; v < NV; v++) v_stream(out + v * VL, acc[i][v]);
+        }
+    } else if (a->columns == NV * VL) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
             real *const out = (real *)a->out[i] + a->column;
@@ -73,13 +80,17 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
     assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
     vec acc[FC_MR_MAX][3];
     NAME(gemm_init)(MR, NV, acc, a);
-    const ptrdiff_t ahead = a->ahead;
+    const char *next = a->next;
+    const ptrdiff_t next_bytes = a->next_bytes;
+    const int fetch = next != NULL;
     /* The result is far from the last one in memory: it is fetched while the sums are made. */
-    FC_UNROLL(12)
-    for (int i = 0; i < MR; i++) {
-        const char *const out = (const char *)((real *)a->out[i] + a->column);
-        FC_UNROLL(4)
-        for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(out + byte, 1);
+    if (!a->stream) {
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            const char *const out = (const char *)((real *)a->out[i] + a->column);
+            FC_UNROLL(4)
+            for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(out + byte, 1);
+        }
     }
     const real *w = a->w;
     const ptrdiff_t ldw = a->ldw, depth = a->depth;
@@ -91,7 +102,8 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
         FC_UNROLL(4)
         for (ptrdiff_t c = 0; c < depth; c++) {
             NAME(gemm_step)(MR, NV, x, c, w, acc);
-            if (ahead) __builtin_prefetch(w + ahead, 0, 2);
+            if (fetch) __builtin_prefetch(next, 0, 2);
+            next += next_bytes;
             w += ldw;
         }
     }
