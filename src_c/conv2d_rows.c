@@ -16,6 +16,8 @@ void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff
     memset(to, 0, (size_t)(before * pixel));
     to += before * pixel;
     if (ldx == depth && ld == depth) memcpy(to, from, (size_t)(inside * pixel));
+    else if (depth * esize == FC_ALIGN)
+        for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * ldx * esize, FC_ALIGN);
     else
         for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * ldx * esize, (size_t)(depth * esize));
     memset(to + inside * pixel, 0, (size_t)((pixels - before - inside) * pixel));

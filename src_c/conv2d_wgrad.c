@@ -16,9 +16,9 @@ enum {
     MIN_CHUNKS = 4,
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
     RAW_MAX_ROWS = 256,           /* up to here packing dy costs more than it saves */
-    CROWDED_BYTES = 1024,
+    CROWDED_BYTES = 256,
     RAW_CROWDED_ROWS = 32,        /* the same where pixels of dy share few cache sets */
-    TILE_ROWS = 64                /* rows of dw in one task where threads share a block */
+    TILE_ROWS = 96                /* rows of dw in one task where threads share a block */
 };
 
 typedef struct {
@@ -33,6 +33,8 @@ typedef struct {
     ptrdiff_t panels_width;
 
     int copy;                                 /* the input of a block is copied; otherwise read where it is */
+    ptrdiff_t skip_h, skip_w;                 /* the copy has every so-manieth row and column of the input */
+    ptrdiff_t slab, slab_step;                /* channels that lie together in the copy, elements to the next such */
     ptrdiff_t ld, copy_h, copy_w, image_step; /* elements of a pixel, rows, pixels of a row, elements of an image */
     ptrdiff_t band, bands, images;            /* output rows of a block, bands of an image, images of a block */
     ptrdiff_t blocks, chunks;
@@ -44,7 +46,7 @@ typedef struct {
 
     ptrdiff_t group, block;   /* where threads share a block: which */
     void *shared_x, *shared_dy;
-    ptrdiff_t *shared_line;
+    const struct block_work *shared;
 } wgrad;
 
 /* The part of the output that a block covers. */
@@ -64,7 +66,7 @@ static part block_part(const wgrad *g, ptrdiff_t block) {
 
 /* Rows of the input that one image of a block copies. */
 static ptrdiff_t copied_rows(const wgrad *g, const part *p) {
-    return g->copy ? g->copy_h - (g->band - p->rows) * g->conv->stride_h : 0;
+    return g->copy ? g->copy_h - (g->band - p->rows) * g->conv->stride_h / g->skip_h : 0;
 }
 
 /* Bytes of the list of a block's lines. */
@@ -75,11 +77,12 @@ static size_t lines_size(const wgrad *g) {
 /* Copies row r (of an image's copied rows) of image i of a block, with its padding. */
 static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i, ptrdiff_t r, void *to) {
     const fc_conv2d *const conv = g->conv;
-    const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r;
+    const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r * g->skip_h;
     const void *const row =
         y < 0 || y >= conv->h ? NULL : fc_at(g->x, ((p->n + i) * conv->h + y) * conv->w * conv->c + group * g->depth, g->esize);
-    fc_copy_padded_row(row, conv->w, conv->c, -conv->pad_left, g->depth,
-                       fc_at_mut(to, i * g->image_step + r * g->copy_w * g->ld, g->esize), g->copy_w, g->ld, g->esize);
+    for (ptrdiff_t c = 0; c < g->depth; c += g->slab, to = fc_at_mut(to, g->slab_step, g->esize))
+        fc_copy_padded_row(row ? fc_at(row, c, g->esize) : NULL, fc_ceil_div(conv->w, g->skip_w), conv->c * g->skip_w, -conv->pad_left, fc_min(g->slab, g->depth - c),
+                           fc_at_mut(to, i * g->image_step + r * g->copy_w * g->ld, g->esize), g->copy_w, g->ld, g->esize);
 }
 
 /* Packs pixels first .. last - 1 of a block's dy. */
@@ -105,34 +108,15 @@ static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t c
 static void fill_lines(const wgrad *g, const part *p, ptrdiff_t *line) {
     for (ptrdiff_t i = 0; i < p->images; i++)
         for (ptrdiff_t r = 0; r < p->rows; r++)
-            *line++ = i * g->image_step + r * g->conv->stride_h * g->copy_w * g->ld;
+            *line++ = i * g->image_step + r * (g->conv->stride_h / g->skip_h) * g->copy_w * g->ld;
 }
 
 /* Pixels of dy, and rows of dw, a multiple of so many bytes apart share few cache sets. */
 static int crowded_outputs(const wgrad *g) { return g->conv->k * g->esize % CROWDED_BYTES == 0; }
 
-/* Without chunks to add, a panel with all its columns accumulates in dw itself. */
-static int written_in_place(const wgrad *g, const fc_panel *panel) {
-    return g->chunks == 1 && g->groups == 1 && panel->columns == panel->kernels->nr && !crowded_outputs(g);
-}
-
-/* Adds a block to rows first .. last - 1 of one panel's accumulators. */
-static void run_tiles(const wgrad *g, const part *p, const fc_panel *panel, ptrdiff_t first, ptrdiff_t last, const void *x,
-                      const void *dy, const ptrdiff_t *line, void *acc, int accumulate) {
-    const ptrdiff_t nr = panel->kernels->nr, mr = panel->kernels->mr;
-    const int in_place = written_in_place(g, panel);
-    fc_wgrad_args args = {
-        .x = x, .line = line, .lines = g->flat ? 1 : p->images * p->rows, .pixels = g->flat ? p->pixels : g->conv->ow, .step = g->conv->stride_w * g->ld,
-        .dy = fc_at(dy, panel->first * (g->packed ? p->pixels : 1), g->esize), .ld_dy = g->packed ? nr : g->conv->k,
-        .ld_acc = in_place ? g->conv->k : nr, .accumulate = accumulate,
-    };
-    for (ptrdiff_t l = first, tile; l < last; l += tile) {
-        tile = fc_tile_rows(last - l, mr);
-        args.offset = g->offset + l;
-        args.acc = in_place ? fc_at_mut(g->dw, l * g->conv->k + panel->first, g->esize)
-                            : fc_at_mut(acc, panel->first * g->rows + l * nr, g->esize);
-        panel->kernels->wgrad[tile](&args);
-    }
+/* Without chunks to add, a panel with all its columns leaves its sums in dw itself. */
+static int ends_in_dw(const wgrad *g, const fc_panel *panel) {
+    return g->chunks == 1 && panel->columns == panel->kernels->nr;
 }
 
 static const void *input_of(const wgrad *g, const part *p, ptrdiff_t group) {
@@ -142,6 +126,73 @@ static const void *input_of(const wgrad *g, const part *p, ptrdiff_t group) {
 
 static const void *gradient_of(const wgrad *g, const part *p, ptrdiff_t group) {
     return fc_at(g->dy, (p->n * g->conv->oh + p->row) * g->conv->ow * g->conv->k + group * g->k, g->esize);
+}
+
+/* What is fetched while a block is worked on: the input and dy of the next one, so many bytes with each pixel of a tile. */
+typedef struct {
+    const char *x, *x_end, *dy, *dy_end;
+    ptrdiff_t bytes;
+} fetch;
+
+static fetch fetch_block(const wgrad *g, ptrdiff_t block, ptrdiff_t end) {
+    fetch f = {0};
+    if (block + 1 >= end || g->groups > 1) return f;
+    const fc_conv2d *const conv = g->conv;
+    const part p = block_part(g, block + 1);
+    const ptrdiff_t rows = (p.images - 1) * conv->h + p.rows * conv->stride_h, dy = p.pixels * conv->k * g->esize;
+    f.x = input_of(g, &p, 0);
+    f.x_end = f.x + (g->skip_h * g->skip_w == 1 ? rows * conv->w * conv->c * g->esize : 0);
+    f.dy = gradient_of(g, &p, 0);
+    f.dy_end = f.dy + dy;
+    ptrdiff_t tiles = 0;
+    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++)
+        tiles += fc_ceil_div(g->rows, fc_panels_get(&g->panels, i).kernels->mr);
+    f.bytes = fc_ceil_div(f.x_end - f.x + dy, tiles * p.pixels);
+    return f;
+}
+
+/* Moves on by what was fetched. */
+static const char *advance(fetch *f, ptrdiff_t bytes) {
+    if (f->x < f->x_end) {
+        f->x += bytes;
+        return f->x < f->x_end ? f->x : f->dy;
+    }
+    f->dy += bytes;
+    return f->dy < f->dy_end ? f->dy : NULL;
+}
+
+/* What the tiles of a block share. */
+typedef struct block_work {
+    part p;
+    ptrdiff_t group;
+    const void *x, *dy;
+    const ptrdiff_t *line;
+    void *acc;
+    int begins, ends; /* with the first block, with the last */
+    fetch next;
+} block_work;
+
+/* Adds a block to rows first .. last - 1 of one panel. */
+static void run_tiles(const wgrad *g, block_work *work, const fc_panel *panel, ptrdiff_t first, ptrdiff_t last) {
+    const part *const p = &work->p;
+    const ptrdiff_t nr = panel->kernels->nr, mr = panel->kernels->mr, k = g->conv->k, pixels = g->flat ? p->pixels : g->conv->ow;
+    const int in_dw = ends_in_dw(g, panel) && (work->ends || !crowded_outputs(g)), from_dw = in_dw && !crowded_outputs(g);
+    void *const acc = fc_at_mut(work->acc, panel->first * g->rows, g->esize);
+    void *const dw = g->dw ? fc_at_mut(g->dw, work->group * g->k + panel->first, g->esize) : NULL;
+    fc_wgrad_args args = {
+        .x = work->x, .line = work->line, .lines = p->pixels / pixels, .pixels = pixels, .step = g->conv->stride_w / g->skip_w * g->ld,
+        .dy = fc_at(work->dy, panel->first * (g->packed ? p->pixels : 1), g->esize), .ld_dy = g->packed ? nr : k,
+        .ld_acc = from_dw ? k : nr, .ld_out = in_dw ? k : nr, .next_bytes = work->next.bytes,
+    };
+    for (ptrdiff_t l = first, tile; l < last; l += tile) {
+        tile = fc_tile_rows(last - l, mr);
+        args.offset = g->offset + l;
+        args.acc = work->begins ? NULL : fc_at(from_dw ? dw : acc, l * args.ld_acc, g->esize);
+        args.out = fc_at_mut(in_dw ? dw : acc, l * args.ld_out, g->esize);
+        args.next = advance(&work->next, 0);
+        panel->kernels->wgrad[tile](&args);
+        advance(&work->next, p->pixels * work->next.bytes);
+    }
 }
 
 /* All blocks of one chunk of one group. */
@@ -162,10 +213,13 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
         sum_bias(g, &p, group, chunk);
         if (!g->dw) continue;
         fill_lines(g, &p, line);
+        block_work work = {
+            .p = p, .group = group, .x = g->copy ? copy : input_of(g, &p, group), .dy = g->packed ? packed : gradient_of(g, &p, group),
+            .line = line, .acc = acc, .begins = block == begin, .ends = block == end - 1, .next = fetch_block(g, block, end),
+        };
         for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
             const fc_panel panel = fc_panels_get(&g->panels, i);
-            run_tiles(g, &p, &panel, 0, g->rows, g->copy ? copy : input_of(g, &p, group),
-                      g->packed ? packed : gradient_of(g, &p, group), line, acc, block > begin);
+            run_tiles(g, &work, &panel, 0, g->rows);
         }
     }
     return FC_OK;
@@ -186,35 +240,44 @@ static fc_status prepare_task(const void *context, ptrdiff_t task) {
 
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const wgrad *const g = context;
-    const part p = block_part(g, g->block);
+    block_work work = *g->shared;
     const ptrdiff_t count = fc_ceil_div(g->rows, TILE_ROWS), first = task % count * TILE_ROWS;
     if (task / count == fc_panels_count(&g->panels)) {
-        if (first == 0) sum_bias(g, &p, g->group, 0);
+        if (first == 0) sum_bias(g, &work.p, g->group, 0);
         return FC_OK;
     }
     const fc_panel panel = fc_panels_get(&g->panels, task / count);
-    void *const acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize);
-    run_tiles(g, &p, &panel, first, fc_min(first + TILE_ROWS, g->rows), g->copy ? g->shared_x : input_of(g, &p, g->group),
-              g->packed ? g->shared_dy : gradient_of(g, &p, g->group), g->shared_line, acc, g->block > 0);
+    const ptrdiff_t before = (task / count * g->rows + first) / panel.kernels->mr * work.p.pixels * work.next.bytes;
+    const ptrdiff_t of_x = fc_min(before, work.next.x_end - work.next.x);
+    advance(&work.next, of_x);
+    advance(&work.next, before - of_x);
+    run_tiles(g, &work, &panel, first, fc_min(first + TILE_ROWS, g->rows));
     return FC_OK;
 }
 
 /* Blocks one after the other, each shared by the threads. */
 static fc_status run_shared(wgrad *g, char *space, double work) {
-    g->shared_line = (ptrdiff_t *)space;
+    ptrdiff_t *const line = (ptrdiff_t *)space;
     g->shared_x = space + lines_size(g);
     g->shared_dy = fc_at_mut(g->shared_x, g->x_size, g->esize);
-    const double block_work = work / (double)(g->blocks * g->groups);
+    const double share = work / (double)(g->blocks * g->groups);
     for (g->group = 0; g->group < g->groups; g->group++)
         for (g->block = 0; g->block < g->blocks; g->block++) {
             const part p = block_part(g, g->block);
             const ptrdiff_t rows = copied_rows(g, &p);
             const ptrdiff_t lines = g->packed ? p.images * p.rows : 0;
-            fill_lines(g, &p, g->shared_line);
+            fill_lines(g, &p, line);
+            const block_work shared = {
+                .p = p, .group = g->group, .x = g->copy ? g->shared_x : input_of(g, &p, g->group),
+                .dy = g->packed ? g->shared_dy : gradient_of(g, &p, g->group), .line = line,
+                .acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize), .begins = g->block == 0, .ends = g->block == g->blocks - 1,
+                .next = fetch_block(g, g->block, g->blocks),
+            };
+            g->shared = &shared;
             fc_status status = fc_parallel_for(p.images * rows + lines, (double)(g->x_size + g->dy_size), prepare_task, g);
             if (status != FC_OK) return status;
             const ptrdiff_t tasks = (fc_panels_count(&g->panels) + 1) * fc_ceil_div(g->rows, TILE_ROWS);
-            status = fc_parallel_for(tasks, block_work, tiles_task, g);
+            status = fc_parallel_for(tasks, share, tiles_task, g);
             if (status != FC_OK) return status;
         }
     return FC_OK;
@@ -235,7 +298,7 @@ static fc_status finish_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = task % count * TILE_ROWS, rows = fc_min(TILE_ROWS, g->rows - first);
     for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
         const fc_panel panel = fc_panels_get(&g->panels, i);
-        if (written_in_place(g, &panel)) continue;
+        if (ends_in_dw(g, &panel)) continue;
         const ptrdiff_t nr = panel.kernels->nr, at = group * g->acc_size + panel.first * g->rows + first * nr;
         char *const acc = fc_at_mut(g->acc, at, g->esize);
         for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++)
@@ -261,18 +324,25 @@ static void plan(wgrad *g) {
     /* Pixels a power of two apart would fall into few cache sets: the copy spreads them. */
     const int crowded = conv->c * g->esize % 128 == 0;
     g->copy = padded || crowded;
+    g->skip_h = g->skip_w = 1;
     if (g->copy) {
-        g->ld = crowded && g->depth * g->esize % 128 == 0 ? g->depth + FC_ALIGN / g->esize : g->depth;
-        g->copy_h = (g->band - 1) * conv->stride_h + extent_h;
-        g->copy_w = (conv->ow - 1) * conv->stride_w + extent_w;
+        /* What no tap reads is left out. */
+        if (conv->kh == 1) g->skip_h = conv->stride_h;
+        if (conv->kw == 1 && conv->pad_left == 0) g->skip_w = conv->stride_w;
+        const ptrdiff_t line = FC_ALIGN / g->esize;
+        g->slab = g->ld = fc_min(g->depth, line);
+        g->copy_h = (g->band - 1) * conv->stride_h / g->skip_h + extent_h;
+        g->copy_w = (conv->ow - 1) * conv->stride_w / g->skip_w + extent_w;
         g->image_step = g->copy_h * g->copy_w * g->ld;
-        g->x_size = fc_round_up(g->images * g->image_step, FC_ALIGN / g->esize);
+        g->slab_step = fc_round_up(g->images * g->image_step, line) + line;
+        g->x_size = fc_ceil_div(g->depth, g->slab) * g->slab_step;
     } else {
+        g->slab = g->depth;
         g->ld = conv->c;
         g->copy_w = conv->w;
         g->image_step = conv->h * conv->w * conv->c;
     }
-    g->flat = conv->stride_h == 1 && conv->stride_w == 1 && g->copy_w == conv->ow &&
+    g->flat = conv->stride_h == g->skip_h && conv->stride_w == g->skip_w && g->copy_w == conv->ow &&
               (g->images == 1 || g->image_step == conv->oh * conv->ow * g->ld);
     const int one_panel = g->groups == 1 && fc_panels_count(&g->panels) == 1;
     const ptrdiff_t raw_rows = crowded_outputs(g) ? RAW_CROWDED_ROWS : RAW_MAX_ROWS;
@@ -310,7 +380,7 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
     for (ptrdiff_t a = 0, l = 0; a < conv->kh; a++)
         for (ptrdiff_t b = 0; b < conv->kw; b++)
             for (ptrdiff_t c = 0; c < g.depth; c++)
-                g.offset[l++] = (a * conv->dilation_h * g.copy_w + b * conv->dilation_w) * g.ld + c;
+                g.offset[l++] = (a * conv->dilation_h * g.copy_w + b * conv->dilation_w) * g.ld + c / g.slab * g.slab_step + c % g.slab;
     memset(bias_sums(&g, 0), 0, (size_t)(g.chunks * conv->k * g.esize));
 
     const double work = fc_macs_ns((double)conv->n * (double)(conv->oh * conv->ow) * (double)conv->k * (double)g.rows);

@@ -45,7 +45,7 @@ typedef struct {
 #define FC_GEMM_LINE 8
 
 /* One tile of a weight gradient: mr rows (taps x input channels) x nr output channels, summed over pixels,
- * acc[i * ld_acc + j] (+)= sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * ld_dy + j]. */
+ * out[i * ld_out + j] = acc[i * ld_acc + j] + sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * ld_dy + j]. */
 typedef struct {
     const void *x;
     const ptrdiff_t *offset;
@@ -53,9 +53,12 @@ typedef struct {
     ptrdiff_t lines, pixels, step;
     const void *dy;
     ptrdiff_t ld_dy;
-    void *acc;
+    const void *acc; /* or NULL: zeros */
     ptrdiff_t ld_acc;
-    int accumulate; /* 0: acc is written, 1: acc is added to */
+    void *out;
+    ptrdiff_t ld_out;
+    const void *next; /* as for fc_gemm_args, or NULL */
+    ptrdiff_t next_bytes;
 } fc_wgrad_args;
 typedef void (*fc_wgrad_fn)(const fc_wgrad_args *args);
 

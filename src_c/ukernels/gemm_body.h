@@ -175,29 +175,34 @@ FC_INLINE void NAME(dot_tile)(const int MR, const int NC, const fc_gemm_args *co
 
 FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args *const a) {
     vec acc[FC_MR_MAX][3];
-    real *const out = a->acc;
-    const ptrdiff_t ld_acc = a->ld_acc;
+    const real *const sums = a->acc;
+    real *const out = a->out;
+    const ptrdiff_t ld_acc = a->ld_acc, ld_out = a->ld_out;
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(3)
-        for (int v = 0; v < NV; v++) acc[i][v] = a->accumulate ? v_load(out + i * ld_acc + v * VL) : v_zero();
+        for (int v = 0; v < NV; v++) acc[i][v] = sums ? v_load(sums + i * ld_acc + v * VL) : v_zero();
     }
     /* The next tile's sums come from far away: they are fetched while these are made. */
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(4)
         for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64)
-            __builtin_prefetch((const char *)(out + (MR + i) * ld_acc) + byte, 1);
+            __builtin_prefetch((const char *)(out + (MR + i) * ld_out) + byte, 1);
     }
     const real *x[FC_MR_MAX], *dy = a->dy;
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) x[i] = (const real *)a->x + a->offset[i];
-    const ptrdiff_t step = a->step, ld_dy = a->ld_dy;
+    const ptrdiff_t step = a->step, ld_dy = a->ld_dy, next_bytes = a->next_bytes;
+    const char *next = a->next;
+    const int fetch = next != NULL;
     for (ptrdiff_t r = 0; r < a->lines; r++) {
         ptrdiff_t o = a->line[r];
         FC_UNROLL(4)
         for (ptrdiff_t p = 0; p < a->pixels; p++) {
             NAME(gemm_step)(MR, NV, x, o, dy, acc);
+            if (fetch) __builtin_prefetch(next, 0, 2);
+            next += next_bytes;
             dy += ld_dy;
             o += step;
         }
@@ -205,7 +210,7 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(3)
-        for (int v = 0; v < NV; v++) v_store(out + i * ld_acc + v * VL, acc[i][v]);
+        for (int v = 0; v < NV; v++) v_store(out + i * ld_out + v * VL, acc[i][v]);
     }
 }
 
