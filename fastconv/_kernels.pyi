@@ -7,12 +7,14 @@ import numpy as np
 Buffer = Any
 
 class Program:
+    moving: tuple[Buffer, ...]
     def __init__(self, moving: tuple[Buffer, ...] = ()) -> None: ...
     def __len__(self) -> int: ...
     def __enter__(self) -> Program: ...
     def __exit__(self, *error: object) -> None: ...
     def extend(self, other: Program) -> None: ...
     def run(self, *arrays: Buffer) -> None: ...
+    def repeat(self, count: int, *arrays: Buffer) -> None: ...
 
 class Conv2D:
     x_shape: tuple[int, ...]
@@ -83,7 +85,9 @@ def activate_backward(activation: int, dy: Buffer, s: Buffer, dx: Buffer) -> Non
 def dropout(rate: float, draw: Buffer, x: Buffer, y: Buffer) -> None: ...
 def sum_squares(x: Buffer) -> float: ...
 def find_outside(indices: Buffer, limit: int) -> int: ...
-def gather_rows(src: Buffer, row: int, indices: Buffer, scale: float, out: Buffer) -> None: ...
+def gather_rows(
+    src: Buffer, itemsize: int, row: int, indices: Buffer, n: int, scale: float, out: Buffer
+) -> None: ...
 def softmax(x: Buffer, y: Buffer, rows: int, cols: int) -> None: ...
 def softmax_backward(dy: Buffer, y: Buffer, dx: Buffer, rows: int, cols: int) -> None: ...
 def softmax_crossentropy(
@@ -99,41 +103,12 @@ def softmax_crossentropy(
     rows: int,
     cols: int,
 ) -> None: ...
-def sgd_update(
-    w: Buffer,
-    g: Buffer,
-    m: Buffer | None,
-    learning_rate: float,
-    momentum: float,
-    nesterov: bool,
-    decay: float,
-    scale: float,
-) -> None: ...
+def sgd_update(g: Buffer, settings: Buffer, w: Buffer, m: Buffer | None) -> None: ...
 def rmsprop_update(
-    w: Buffer,
-    g: Buffer,
-    v: Buffer,
-    m: Buffer | None,
-    mg: Buffer | None,
-    learning_rate: float,
-    rho: float,
-    momentum: float,
-    epsilon: float,
-    decay: float,
-    scale: float,
+    g: Buffer, settings: Buffer, w: Buffer, v: Buffer, m: Buffer | None, mg: Buffer | None
 ) -> None: ...
 def adam_update(
-    w: Buffer,
-    g: Buffer,
-    m: Buffer,
-    v: Buffer,
-    vhat: Buffer | None,
-    learning_rate: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    decay: float,
-    scale: float,
+    g: Buffer, settings: Buffer, w: Buffer, m: Buffer, v: Buffer, vhat: Buffer | None
 ) -> None: ...
 def batchnorm_moments(
     shape: tuple[int, int, int], x: Buffer, mean: Buffer, variance: Buffer

@@ -59,6 +59,14 @@ cdef extern from "fastconv.h":
         FC_OP_BATCHNORM_MOMENTS
         FC_OP_BATCHNORM_NORMALIZE
         FC_OP_BATCHNORM_BACKWARD
+        FC_OP_GATHER_ROWS
+        FC_OP_SGD
+        FC_OP_RMSPROP
+        FC_OP_ADAM
+    ctypedef enum fc_source:
+        FC_SOURCE_F32
+        FC_SOURCE_F64
+        FC_SOURCE_U8
     enum:
         FC_OP_ARRAYS
     ctypedef union fc_op_of:
@@ -73,6 +81,7 @@ cdef extern from "fastconv.h":
         fc_activation activation
         double rate
         int training
+        fc_source source
         fc_op_of of
     fc_status fc_run(const fc_op *ops, ptrdiff_t count) nogil
 
@@ -86,10 +95,10 @@ cdef int check(fc_status status, str call) except -1:
 
 
 # Runs a record on arrays, each of which may be None, or has the program that this thread records take note of it.
-# `dtype` and `n` of the record are those of the first input.
+# `n` of the record is that of the first input, `dtype` that of the first output, if there is any.
 cdef int submit(fc_op *op, tuple inputs, tuple outputs, str call) except -1:
     cdef Py_buffer views[FC_OP_ARRAYS]
-    cdef int count = 0, place = 0, i
+    cdef int count = 0, place = 0, first_output, i
     cdef fc_status status = FC_OK
     try:
         for array in inputs:
@@ -99,6 +108,7 @@ cdef int submit(fc_op *op, tuple inputs, tuple outputs, str call) except -1:
                 op.arrays[place] = views[count].buf
                 count += 1
             place += 1
+        first_output = count
         for array in outputs:
             op.arrays[place] = NULL
             if array is not None:
@@ -106,7 +116,7 @@ cdef int submit(fc_op *op, tuple inputs, tuple outputs, str call) except -1:
                 op.arrays[place] = views[count].buf
                 count += 1
             place += 1
-        op.dtype = FC_F64 if views[0].itemsize == 8 else FC_F32
+        op.dtype = FC_F64 if views[first_output if first_output < count else 0].itemsize == 8 else FC_F32
         op.n = views[0].len // views[0].itemsize
         if get_recorder() is not NULL:
             (<Program>get_recorder()).append(op, inputs + outputs)

@@ -37,7 +37,7 @@ cdef class Program:
     cdef ptrdiff_t count
     cdef Moving *movings
     cdef ptrdiff_t moving_count
-    cdef tuple moving
+    cdef readonly tuple moving
     cdef ptrdiff_t bytes[MOVING]
     cdef list arrays
 
@@ -70,21 +70,30 @@ cdef class Program:
         set_recorder(NULL)
 
     def extend(self, Program other):
-        """Append the calls of another program, whose `moving` are among this one's."""
+        """Append the calls of another program. What moves there stays where it is unless it moves here too."""
+        cdef Py_buffer view
+        cdef Moving *moving
         cdef ptrdiff_t i, first = self.count
-        cdef list places = [self.place_of(array) for array in other.moving]
+        cdef int place
         for i in range(other.count):
             self.add(&other.ops[i], other.arrays[i])
         for i in range(other.moving_count):
-            self.add_moving(first + other.movings[i].op, other.movings[i].place, places[other.movings[i].array],
-                            other.movings[i].offset)
+            moving = &other.movings[i]
+            place = self.place_of(other.moving[moving.array])
+            if place >= 0:
+                self.add_moving(first + moving.op, moving.place, place, moving.offset)
+            else:
+                PyObject_GetBuffer(other.moving[moving.array], &view, PyBUF_SIMPLE)
+                self.ops[first + moving.op].arrays[moving.place] = <char *>view.buf + moving.offset
+                PyBuffer_Release(&view)
 
-    cdef int place_of(self, array) except -1:
+    cdef int place_of(self, array) except -2:
+        """Where `array` is among those that move, or -1."""
         cdef int i
         for i in range(len(self.moving)):
             if self.moving[i] is array:
                 return i
-        raise ValueError("An array that moves in the other program does not move in this one.")
+        return -1
 
     cdef int append(self, const fc_op *op, tuple arrays) except -1:
         cdef int i, j
@@ -123,25 +132,35 @@ cdef class Program:
 
     def run(self, *arrays):
         """Run all calls, on `arrays` in place of `moving`: contiguous, of the same sizes in bytes."""
+        self.repeat_on(1, arrays)
+
+    def repeat(self, ptrdiff_t count, *arrays):
+        """Run all calls `count` times on arrays that hold, one after the other, what each time needs."""
+        self.repeat_on(count, arrays)
+
+    cdef int repeat_on(self, ptrdiff_t count, tuple arrays) except -1:
         cdef Py_buffer views[MOVING]
         cdef int held = 0, i
-        cdef ptrdiff_t m
+        cdef ptrdiff_t turn = 0, m
         cdef Moving *moving
-        cdef fc_status status
+        cdef fc_status status = FC_OK
         if len(arrays) != len(self.moving):
             raise ValueError(f"Expected {len(self.moving)} arrays. Received: {len(arrays)}")
         try:
             for array in arrays:
                 PyObject_GetBuffer(array, &views[held], PyBUF_SIMPLE)
                 held += 1
-                if views[held - 1].len != self.bytes[held - 1]:
-                    raise ValueError(f"Expected {self.bytes[held - 1]} bytes. Received: {views[held - 1].len}")
-            for m in range(self.moving_count):
-                moving = &self.movings[m]
-                self.ops[moving.op].arrays[moving.place] = <char *>views[moving.array].buf + moving.offset
+                if views[held - 1].len != count * self.bytes[held - 1]:
+                    raise ValueError(f"Expected {count * self.bytes[held - 1]} bytes. Received: {views[held - 1].len}")
             with nogil:
-                status = fc_run(self.ops, self.count)
+                while turn < count and status == FC_OK:
+                    for m in range(self.moving_count):
+                        moving = &self.movings[m]
+                        self.ops[moving.op].arrays[moving.place] = (
+                            <char *>views[moving.array].buf + turn * self.bytes[moving.array] + moving.offset)
+                    status = fc_run(self.ops, self.count)
+                    turn += 1
         finally:
             for i in range(held):
                 PyBuffer_Release(&views[i])
-        check(status, "run")
+        return check(status, "run")

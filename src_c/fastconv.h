@@ -128,7 +128,7 @@ fc_status fc_softmax_crossentropy(const fc_crossentropy *args);
  * m = momentum * m - learning_rate * g, w += m, or w += momentum * m - learning_rate * g; without m, w -= learning_rate * g. */
 typedef struct {
     double learning_rate, momentum, decay, scale;
-    int nesterov;
+    double nesterov; /* 0 or 1 */
 } fc_sgd;
 fc_status fc_sgd_update(const fc_sgd *p, fc_dtype dtype, void *w, const void *g, void *m, ptrdiff_t n);
 /* v and mg are the moving averages of g^2 and g; step = learning_rate * g / sqrt(v - mg^2 + epsilon); m = momentum * m + step and
@@ -160,7 +160,8 @@ fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void
                                 const void *variance, const void *gamma, void *dx, void *dgamma, void *dbeta);
 
 /* The functions above as records, so that a whole pass of a network is one call. A record holds the arrays in the order of the
- * parameters of its function, inputs first; where the function takes a size, it is `n`, or `rows` and `cols`. */
+ * parameters of its function, inputs first; where the function takes a size, it is `n`, or `rows` and `cols`. Settings of an update
+ * are read when the record runs. */
 typedef enum {
     FC_OP_CONV2D = 0,               /* x, w, bias; y */
     FC_OP_CONV2D_PACK,              /* w; packed */
@@ -180,6 +181,10 @@ typedef enum {
     FC_OP_BATCHNORM_MOMENTS,        /* x; mean, variance */
     FC_OP_BATCHNORM_NORMALIZE,      /* x, mean, variance, gamma, beta; y */
     FC_OP_BATCHNORM_BACKWARD,       /* dy, x, mean, variance, gamma; dx, dgamma, dbeta */
+    FC_OP_GATHER_ROWS,              /* src, indices; out */
+    FC_OP_SGD,                      /* g, settings; w, m */
+    FC_OP_RMSPROP,                  /* g, settings; w, v, m, mg */
+    FC_OP_ADAM,                     /* g, settings; w, m, v, vhat */
     FC_OPS
 } fc_op_kind;
 
@@ -191,8 +196,9 @@ typedef struct {
     void *arrays[FC_OP_ARRAYS]; /* NULL where the function allows it */
     ptrdiff_t n, rows, cols;
     fc_activation activation;
-    double rate;
+    double rate; /* of dropout; the scale of gathered rows */
     int training;
+    fc_source source;
     union {
         fc_conv2d conv;
         fc_pool2d pool;

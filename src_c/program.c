@@ -67,6 +67,14 @@ static fc_status run_one(const fc_op *op) {
     case FC_OP_BATCHNORM_NORMALIZE:
     case FC_OP_BATCHNORM_BACKWARD:
         return batchnorm(op);
+    case FC_OP_GATHER_ROWS:
+        return fc_gather_rows(op->source, op->dtype, a[0], op->cols, a[1], op->rows, op->rate, a[2]);
+    case FC_OP_SGD:
+        return fc_sgd_update(a[1], op->dtype, a[2], a[0], a[3], op->n);
+    case FC_OP_RMSPROP:
+        return fc_rmsprop_update(a[1], op->dtype, a[2], a[0], a[3], a[4], a[5], op->n);
+    case FC_OP_ADAM:
+        return fc_adam_update(a[1], op->dtype, a[2], a[0], a[3], a[4], a[5], op->n);
     case FC_OPS:
         break;
     }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 from fastconv import _kernels
 from fastconv.functional._arrays import Array
@@ -30,34 +29,35 @@ def bind_gather_rows(src: Array) -> Callable[[Array, Array, float], None]:
     array([[0. , 0. , 0.5]], dtype=float32)
     """
     src = check_source(src)
-    row = math.prod(src.shape[1:])
+    itemsize, row = src.itemsize, math.prod(src.shape[1:])
 
     def gather(indices: Array, out: Array, scale: float) -> None:
-        _kernels.gather_rows(src, row, indices, scale, out)
+        _kernels.gather_rows(src, itemsize, row, indices, indices.size, scale, out)
 
     return gather
 
 
-def bind_sgd_update(w: Array, g: Array, m: Array | None) -> Callable[..., None]:
-    """Return ``f(learning_rate, momentum, nesterov, decay, scale)``: `sgd_update` of these arrays.
+def record_sgd_update(w: Array, g: Array, m: Array | None, settings: Array) -> None:
+    """Call `sgd_update` with an array of learning_rate, momentum, decay, scale and nesterov.
 
-    `decay` is the share that weights lose: the weight decay times the learning rate.
+    `decay` is the share that weights lose: the weight decay times the learning rate. A program
+    reads the settings, float64, when it runs; so do those of the other updates.
     """
-    return partial(_kernels.sgd_update, w, check_update(w, g, m=m), m)
+    _kernels.sgd_update(check_update(w, g, m=m), settings, w, m)
 
 
-def bind_rmsprop_update(
-    w: Array, g: Array, v: Array, m: Array | None, mg: Array | None
-) -> Callable[..., None]:
-    """Return ``f(learning_rate, rho, momentum, epsilon, decay, scale)``: `rmsprop_update`."""
-    return partial(_kernels.rmsprop_update, w, check_update(w, g, v=v, m=m, mg=mg), v, m, mg)
+def record_rmsprop_update(
+    w: Array, g: Array, v: Array, m: Array | None, mg: Array | None, settings: Array
+) -> None:
+    """Call `rmsprop_update` with learning_rate, rho, momentum, epsilon, decay and scale."""
+    _kernels.rmsprop_update(check_update(w, g, v=v, m=m, mg=mg), settings, w, v, m, mg)
 
 
-def bind_adam_update(
-    w: Array, g: Array, m: Array, v: Array, vhat: Array | None
-) -> Callable[..., None]:
-    """Return ``f(learning_rate, beta_1, beta_2, epsilon, decay, scale)``: `adam_update`."""
-    return partial(_kernels.adam_update, w, check_update(w, g, m=m, v=v, vhat=vhat), m, v, vhat)
+def record_adam_update(
+    w: Array, g: Array, m: Array, v: Array, vhat: Array | None, settings: Array
+) -> None:
+    """Call `adam_update` with learning_rate, beta_1, beta_2, epsilon, decay and scale."""
+    _kernels.adam_update(check_update(w, g, m=m, v=v, vhat=vhat), settings, w, m, v, vhat)
 
 
 def first_outside(labels: Array, limit: int) -> int:

@@ -287,7 +287,7 @@ def gather_rows(src: Any, indices: Any, *, out: Array, scale: float = 1.0) -> Ar
             f"Argument `indices` must lie in 0 .. {len(src) - 1}. "
             f"Received: indices[{wrong}]={indices[wrong]}"
         )
-    _kernels.gather_rows(src, row, positions, scale, out)
+    _kernels.gather_rows(src, src.itemsize, row, positions, len(positions), scale, out)
     return out
 
 

@@ -58,9 +58,8 @@ def sgd_update(
     array([0.999, 2.002])
     """
     g = check_update(w, g, m=m)
-    _kernels.sgd_update(
-        w, g, m, learning_rate, momentum, nesterov, weight_decay * learning_rate, scale
-    )
+    settings = (learning_rate, momentum, weight_decay * learning_rate, scale, nesterov)
+    _kernels.sgd_update(g, np.array(settings, np.float64), w, m)
 
 
 def rmsprop_update(
@@ -125,8 +124,8 @@ def rmsprop_update(
         raise ValueError("Argument `mg` is needed if `centered`. Received: centered=True, mg=None")
     m, mg = m if momentum else None, mg if centered else None
     g = check_update(w, g, v=v, m=m, mg=mg)
-    decay = weight_decay * learning_rate
-    _kernels.rmsprop_update(w, g, v, m, mg, learning_rate, rho, momentum, epsilon, decay, scale)
+    settings = (learning_rate, rho, momentum, epsilon, weight_decay * learning_rate, scale)
+    _kernels.rmsprop_update(g, np.array(settings, np.float64), w, v, m, mg)
 
 
 def adam_update(
@@ -186,9 +185,8 @@ def adam_update(
         if slot is None:
             raise ValueError(f"Argument `{name}` must be an array. Received: {name}=None")
     g = check_update(w, g, m=m, v=v, vhat=vhat)
-    _kernels.adam_update(
-        w, g, m, v, vhat, learning_rate, beta_1, beta_2, epsilon, weight_decay, scale
-    )
+    settings = (learning_rate, beta_1, beta_2, epsilon, weight_decay, scale)
+    _kernels.adam_update(g, np.array(settings, np.float64), w, m, v, vhat)
 
 
 def check_update(w: Any, g: Any, **slots: Array | None) -> Array:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv._variable import Variable
+from fastconv.functional import Program
 
 Array = NDArray[Any]
 
@@ -32,8 +33,8 @@ class Segment:
         self.variables = variables
         self.decays = decays
         self.slots: dict[str, Array] = {}
-        #: The optimizer's update of these arrays, bound on first use.
-        self.kernel: Callable[..., None] | None = None
+        #: The optimizer's update of these arrays with its settings, recorded on first use.
+        self.recorded: tuple[Program, Array] | None = None
         self._starts = {id(v): start for v, start in zip(variables, starts, strict=True)}
 
     def view(self, slot: Array, variable: Variable) -> Array:

@@ -3,14 +3,18 @@
 import math
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fastconv import functional
+from fastconv.optimizers._recorded import RecordedOptimizer
 from fastconv.optimizers._segments import Segment
-from fastconv.optimizers.optimizer import Optimizer
 
 __all__ = ["Adam", "AdamW"]
 
+Array = NDArray[Any]
 
-class Adam(Optimizer):
+
+class Adam(RecordedOptimizer):
     """Adaptive moments (Kingma and Ba, ICLR 2015).
 
     ``m`` and ``v`` are moving averages of the gradient and its square;
@@ -39,6 +43,7 @@ class Adam(Optimizer):
     """
 
     slot_groups = (("momentum", "velocity"), ("velocity_hat",))
+    settings_count = 6
 
     def __init__(
         self,
@@ -81,28 +86,23 @@ class Adam(Optimizer):
     def active_slots(self, group: tuple[str, ...]) -> tuple[str, ...]:
         return group if self.amsgrad or group != ("velocity_hat",) else ()
 
-    def before_update(self) -> None:
-        t = self.update_number()
-        self._correction = math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-
-    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        if segment.kernel is None:
-            slots = segment.slots
-            segment.kernel = functional.bind_adam_update(
-                segment.w,
-                segment.g,
-                slots["momentum"],
-                slots["velocity"],
-                slots.get("velocity_hat"),
-            )
-        segment.kernel(
-            learning_rate * self._correction,
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
-            self.decay_of(segment) * learning_rate,
-            scale,
+    def record(self, segment: Segment, settings: Array) -> None:
+        slots = segment.slots
+        functional.record_adam_update(
+            segment.w,
+            segment.g,
+            slots["momentum"],
+            slots["velocity"],
+            slots.get("velocity_hat"),
+            settings,
         )
+
+    def settings(
+        self, segment: Segment, learning_rate: float, scale: float, number: int
+    ) -> tuple[float, ...]:
+        correction = math.sqrt(1 - self.beta_2**number) / (1 - self.beta_1**number)
+        decay = self.decay_of(segment) * learning_rate
+        return learning_rate * correction, self.beta_1, self.beta_2, self.epsilon, decay, scale
 
     def get_config(self) -> dict[str, Any]:
         return {

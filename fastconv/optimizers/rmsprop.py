@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fastconv import functional
+from fastconv.optimizers._recorded import RecordedOptimizer
 from fastconv.optimizers._segments import Segment
-from fastconv.optimizers.optimizer import Optimizer
 
 __all__ = ["RMSprop"]
 
+Array = NDArray[Any]
 
-class RMSprop(Optimizer):
+
+class RMSprop(RecordedOptimizer):
     """Divide gradients by a moving root mean square (Hinton, Neural Networks course, 2012).
 
     ``v = rho * v + (1 - rho) * g**2`` and ``w -= learning_rate * g / sqrt(v + epsilon)``.
@@ -37,6 +41,7 @@ class RMSprop(Optimizer):
     """
 
     slot_groups = (("velocity",), ("momentum",), ("average_gradient",))
+    settings_count = 6
 
     def __init__(
         self,
@@ -83,24 +88,22 @@ class RMSprop(Optimizer):
             return group if self.centered else ()
         return group
 
-    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        if segment.kernel is None:
-            slots = segment.slots
-            segment.kernel = functional.bind_rmsprop_update(
-                segment.w,
-                segment.g,
-                slots["velocity"],
-                slots.get("momentum") if self.momentum else None,
-                slots.get("average_gradient") if self.centered else None,
-            )
-        segment.kernel(
-            learning_rate,
-            self.rho,
-            self.momentum,
-            self.epsilon,
-            self.decay_of(segment) * learning_rate,
-            scale,
+    def record(self, segment: Segment, settings: Array) -> None:
+        slots = segment.slots
+        functional.record_rmsprop_update(
+            segment.w,
+            segment.g,
+            slots["velocity"],
+            slots.get("momentum") if self.momentum else None,
+            slots.get("average_gradient") if self.centered else None,
+            settings,
         )
+
+    def settings(
+        self, segment: Segment, learning_rate: float, scale: float, number: int
+    ) -> tuple[float, ...]:
+        decay = self.decay_of(segment) * learning_rate
+        return learning_rate, self.rho, self.momentum, self.epsilon, decay, scale
 
     def get_config(self) -> dict[str, Any]:
         return {

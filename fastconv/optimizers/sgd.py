@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from numpy.typing import NDArray
+
 from fastconv import functional
+from fastconv.optimizers._recorded import RecordedOptimizer
 from fastconv.optimizers._segments import Segment
-from fastconv.optimizers.optimizer import Optimizer
 
 __all__ = ["SGD"]
 
+Array = NDArray[Any]
 
-class SGD(Optimizer):
+
+class SGD(RecordedOptimizer):
     """Gradient descent, optionally with momentum (https://keras.io/api/optimizers/sgd/).
 
     ``w -= learning_rate * g``; with momentum ``m = momentum * m - learning_rate * g`` and
@@ -40,6 +44,7 @@ class SGD(Optimizer):
     """
 
     slot_groups = (("momentum",),)
+    settings_count = 5
 
     def __init__(
         self,
@@ -82,13 +87,14 @@ class SGD(Optimizer):
     def active_slots(self, group: tuple[str, ...]) -> tuple[str, ...]:
         return group if self.momentum or group != ("momentum",) else ()
 
-    def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
-        if segment.kernel is None:
-            segment.kernel = functional.bind_sgd_update(
-                segment.w, segment.g, segment.slots.get("momentum")
-            )
+    def record(self, segment: Segment, settings: Array) -> None:
+        functional.record_sgd_update(segment.w, segment.g, segment.slots.get("momentum"), settings)
+
+    def settings(
+        self, segment: Segment, learning_rate: float, scale: float, number: int
+    ) -> tuple[float, ...]:
         decay = self.decay_of(segment) * learning_rate
-        segment.kernel(learning_rate, self.momentum, self.nesterov, decay, scale)
+        return learning_rate, self.momentum, decay, scale, self.nesterov
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
