@@ -15,6 +15,7 @@ from fastconv.models._data import Batch
 from fastconv.models._head import LossHead
 from fastconv.models._plan import Plan
 from fastconv.models._plans import Plans
+from fastconv.optimizers._recorded import RecordedOptimizer
 
 Array = NDArray[Any]
 
@@ -105,6 +106,43 @@ class BatchTrainer(Compiled):
             self._loss_count += batch.size
         finally:
             self._plans.give(plan)
+
+    def _step_together(self, batch: Batch) -> bool:
+        """Train on the batches that ``batch`` holds in one call.
+
+        Return False, with nothing done, where that takes more than kernels.
+        """
+        head, metrics, optimizer = self._head, self._compiled_metrics, self.optimizer
+        if (
+            head is None
+            or metrics is None
+            or metrics.need_predictions
+            or batch.weight is not None
+            or self._plans.regularized
+            or self._plans.constrained
+            or not isinstance(optimizer, RecordedOptimizer)
+            or not optimizer.is_plain()
+        ):
+            return False
+        plan = self._plans.idle(self._fitted_shape(batch.x_shape), True, head.as_logits)
+        if plan is None:
+            return False
+        try:
+            steps = plan.join(batch, optimizer.together())
+            figures = None
+            if steps is not None:
+                figures = steps.run(batch, optimizer.settings_of_steps(batch.count))
+        finally:
+            self._plans.give(plan)
+        if figures is None:
+            return False
+        losses, correct = figures
+        optimizer.count_steps(batch.count)
+        metrics.update_counts(correct, batch.count * batch.size)
+        for loss in losses:
+            self._loss_total += loss * batch.size
+        self._loss_count += batch.count * batch.size
+        return True
 
     def _weight_penalty(self) -> float:
         total = 0.0

@@ -15,6 +15,7 @@ from fastconv.models._arrays import (
     class_weights,
     unpack_x_y_sample_weight,
 )
+from fastconv.models._pace import Pace
 
 Array = NDArray[Any]
 
@@ -24,15 +25,25 @@ _GATHERED = (np.uint8, np.float32, np.float64)
 class Batch:
     """Rows of the data: a view, a list of row numbers, or arrays of their own.
 
+    It may hold several batches of one size, one after the other.
+
     Attributes
     ----------
     size : int
+        Rows of one batch.
+    count : int
+        Number of batches.
     x_shape : tuple of int
-        Shape of the inputs.
+        Shape of the inputs of one batch.
     y, weight : ndarray or None
+        Of all batches.
+    source : ndarray
+        The data.
+    gather : callable or None
+        What copies inputs, if a kernel does: a function of row numbers, output and scale.
     """
 
-    __slots__ = ("_gather", "_rows", "_source", "size", "weight", "x_shape", "y")
+    __slots__ = ("_rows", "count", "gather", "size", "source", "weight", "x_shape", "y")
 
     def __init__(
         self,
@@ -42,12 +53,14 @@ class Batch:
         y: Any,
         weight: Any,
         gather: Callable[[Array, Array, float], None] | None = None,
+        count: int = 1,
     ) -> None:
-        self._gather = gather
-        self._source = source
+        self.gather = gather if isinstance(rows, np.ndarray) else None
+        self.source = source
         self._rows = rows
         self.x_shape = (size, *source.shape[1:])
         self.size = size
+        self.count = count
         self.y = y
         self.weight = weight
 
@@ -55,19 +68,47 @@ class Batch:
         """Return the inputs without a copy, or None if they are elsewhere or of another type."""
         if isinstance(self._rows, np.ndarray):
             return None
-        part = self._source if self._rows is None else self._source[self._rows]
+        part = self.source if self._rows is None else self.source[self._rows]
         usable = part.dtype == dtype and part.flags.c_contiguous and part.flags.aligned
         return part if usable else None
 
     def fill(self, out: Array, scale: float | None = None) -> None:
         """Write the inputs to ``out``, cast to its type and multiplied by ``scale``."""
-        source, rows = self._source, self._rows
-        if self._gather is not None and isinstance(rows, np.ndarray):
-            self._gather(rows, out, 1.0 if scale is None else scale)
+        source, rows = self.source, self._rows
+        if self.gather is not None:
+            self.gather(rows, out, 1.0 if scale is None else scale)  # type: ignore[arg-type]
             return
         out[...] = source if rows is None else source[rows]
         if scale is not None:
             out *= out.dtype.type(scale)
+
+    def places(self, dtype: np.dtype[Any], scale: float | None) -> Array | None:
+        """Return the row numbers that :attr:`gather` takes, or else the inputs as they are.
+
+        None if there is neither.
+        """
+        if isinstance(self._rows, np.ndarray):
+            return None if self.gather is None else self._rows
+        return self.view(dtype) if scale is None else None
+
+    def split(self) -> "Iterator[Batch]":
+        """Yield the batches one by one."""
+        for i in range(self.count):
+            part = slice(i * self.size, (i + 1) * self.size)
+            rows: slice | Array | None = part
+            if isinstance(self._rows, np.ndarray):
+                rows = self._rows[part]
+            elif self._rows is not None:
+                first = self._rows.start
+                rows = slice(first + part.start, first + part.stop)
+            yield Batch(
+                self.source,
+                rows,
+                self.size,
+                None if self.y is None else self.y[part],
+                None if self.weight is None else self.weight[part],
+                self.gather,
+            )
 
 
 class ArrayBatches:
@@ -111,34 +152,38 @@ class ArrayBatches:
         self.num_batches: int | None = self.total if steps is None else steps
         self._steps = steps
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, pace: Pace) -> Iterator[Batch]:
         """Yield the batches of one epoch; the order depends on ``seed`` and ``epoch`` alone.
 
-        With a number of steps, an epoch goes on where the last one ended, to the end of the data
-        at most; a short one warns.
+        As many are held together as ``pace`` says at the time. With a number of steps, an epoch
+        goes on where the last one ended, to the end of the data at most; a short one warns.
         """
         steps = self.total if self._steps is None else self._steps
         number, part = divmod(epoch, math.ceil(self.total / steps))
         first = part * steps
-        yield from self._pass(seed, number, first, steps)
+        yield from self._pass(seed, number, first, steps, pace)
         if first + steps > self.total:
             warn_short(self.total - first)
 
-    def _pass(self, seed: int, number: int, first: int, count: int) -> Iterator[Batch]:
+    def _pass(self, seed: int, number: int, first: int, count: int, pace: Pace) -> Iterator[Batch]:
         """Yield batches of the pass ``number`` over the data, from the batch ``first`` on."""
         n, size = self.x.shape[0], self.batch_size
         order = np.random.default_rng([seed, number]).permutation(n) if self.shuffle else None
-        for i in range(first, min(first + count, self.total)):
-            start, stop = i * size, min((i + 1) * size, n)
+        last = min(first + count, self.total)
+        while first < last:
+            together = max(1, min(pace.batches, last - first, n // size - first))
+            start, stop = first * size, min((first + together) * size, n)
             rows = slice(start, stop) if order is None else order[start:stop]
             yield Batch(
                 self.x,
                 rows,
-                stop - start,
+                min(size, stop - start),
                 None if self.y is None else self.y[rows],
                 None if self.weight is None else self.weight[rows],
                 self._gather,
+                together,
             )
+            first += together
 
 
 class IterableBatches:
@@ -171,8 +216,8 @@ class IterableBatches:
         if steps is None and hasattr(source, "__len__"):
             self.num_batches = len(source)
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of one epoch."""
+    def epoch(self, seed: int, epoch: int, pace: Pace) -> Iterator[Batch]:
+        """Yield the batches of one epoch, one at a time."""
         count = 0
         while self._steps is None or count < self._steps:
             if self._iterator is None:

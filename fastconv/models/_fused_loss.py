@@ -41,6 +41,8 @@ class FusedLoss:
     ----------
     target : ndarray
         Stands for the labels or the one-hot rows in :attr:`program`.
+    totals : ndarray of shape (2,)
+        Stands there for the sum of the losses and the number of correct predictions.
     program : Program
     """
 
@@ -49,21 +51,21 @@ class FusedLoss:
         self._sparse = isinstance(loss, SparseCategoricalCrossentropy)
         self._shape = (rows,) if self._sparse else logits.shape
         self._dtype = _INT64 if self._sparse else logits.dtype
-        self._totals = np.zeros(2)
+        self.totals = np.zeros(2)
         self.target = np.zeros(self._shape, self._dtype)
-        self.program = functional.Program((self.target,))
+        self.program = functional.Program((self.target, self.totals))
         with self.program:
             functional.softmax_crossentropy(
                 logits,
                 self.target,
                 dlogits=dy,
                 correct=np.empty(rows, bool),
-                totals=self._totals,
+                totals=self.totals,
                 out=np.empty(rows, logits.dtype),
             )
 
-    def prepared(self, y_true: Any) -> Array | None:
-        """Return the targets as :attr:`program` takes them.
+    def prepared(self, y_true: Any, batches: int = 1) -> Array | None:
+        """Return the targets as :attr:`program` takes them, for a number of batches.
 
         None if ``y_true`` is anything but labels in range or one-hot rows of the right shape.
         """
@@ -76,7 +78,8 @@ class FusedLoss:
             if target.dtype.kind not in "iu":
                 return None
             target = target.astype(_INT64, copy=False)
-        if target.shape != self._shape or target.dtype != self._dtype or target.size == 0:
+        shape = (batches * self._shape[0], *self._shape[1:])
+        if target.shape != shape or target.dtype != self._dtype or target.size == 0:
             return None
         if not target.flags.c_contiguous:
             target = np.ascontiguousarray(target)
@@ -86,5 +89,5 @@ class FusedLoss:
 
     def result(self) -> tuple[float, float]:
         """Return the mean loss and the number of correct predictions of the last run."""
-        loss, correct = self._totals.tolist()
+        loss, correct = self.totals.tolist()
         return loss / self._shape[0], correct

@@ -31,7 +31,7 @@ class BatchEnd:
         self, calls: CallbackList, hook: str, results: Callable[[], dict[str, Any]]
     ) -> None:
         self._call = getattr(calls, hook) if calls.has(hook) else None
-        bars = [c for c in calls if isinstance(c, ProgbarLogger)]
+        bars = _bars(calls)
         self._bar = bars[0] if bars else None
         self._eager = self._call is not None and calls.count(hook) > len(bars)
         self._results = results
@@ -43,6 +43,16 @@ class BatchEnd:
             return
         look = self._eager or (self._bar is not None and self._bar.due())
         self._call(step, self._results() if look else None)
+
+
+def _bars(calls: CallbackList) -> list[ProgbarLogger]:
+    return [c for c in calls if isinstance(c, ProgbarLogger)]
+
+
+def looks_at_batches(calls: CallbackList) -> bool:
+    """Return whether a callback other than the progress bar is called for batches of training."""
+    begins = calls.has("on_train_batch_begin")
+    return begins or calls.count("on_train_batch_end") > len(_bars(calls))
 
 
 def validation_batches(data: Any, batch_size: int | None, steps: int | None) -> Batches | None:

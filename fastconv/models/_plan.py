@@ -19,6 +19,7 @@ from fastconv.layers.layer import Layer, State, known_shape
 from fastconv.models._buffers import Workspace, aligned
 from fastconv.models._data import Batch
 from fastconv.models._fused_loss import FusedLoss
+from fastconv.models._joined import JoinedSteps
 from fastconv.models._passes import BackwardPass, ForwardPass, Node, is_own
 
 Array = NDArray[Any]
@@ -66,6 +67,7 @@ class Plan:
         self.home: list[Plan] | None = None
         self._fused: FusedLoss | None = None
         self._whole: functional.Program | None = None
+        self._joined: JoinedSteps | None = None
         self._input_dtype = np.dtype(dtype)
         self._workspace = workspace if workspace is not None else Workspace()
         self._requests = 2
@@ -224,10 +226,10 @@ class Plan:
     def fuse(self, loss: FusedLoss | None) -> None:
         """Let :meth:`run_fused` end in a loss made for :attr:`result` and :attr:`dy`."""
         self._fused = loss
-        self._whole = None
+        self._whole = self._joined = None
         forward, backward = self._forward.whole(), self._backward.whole() if self.training else None
         if loss is not None and forward is not None and backward is not None:
-            self._whole = functional.Program((self.input, loss.target))
+            self._whole = functional.Program((self.input, loss.target, loss.totals))
             for part in (forward, loss.program, backward):
                 self._whole.extend(part)
 
@@ -245,13 +247,29 @@ class Plan:
             return None
         self._begin(x)
         if self._whole is not None:
-            self._whole.run(x, target)
+            self._whole.run(x, target, self._fused.totals)
         else:
             self._forward.run(x)
-            self._fused.program.run(target)
+            self._fused.program.run(target, self._fused.totals)
             if self.training:
                 self._backward.run(x)
         return self._fused.result()
+
+    def join(self, batch: Batch, update: functional.Program) -> JoinedSteps | None:
+        """Return the training steps of ``batch`` as a program with the update at their end.
+
+        None where Python takes part in a step, or in finding the inputs.
+        """
+        if self._moves != moves():
+            self._record()
+        whole, loss = self._whole, self._fused
+        if whole is None or loss is None or self._advancing or self._penalized:
+            return None
+        if batch.places(self._input_dtype, self._scale) is None:
+            return None
+        if self._joined is None or not self._joined.serves(batch, update):
+            self._joined = JoinedSteps(batch, self.input, self._scale, whole, loss, update)
+        return self._joined
 
     @property
     def is_penalized(self) -> bool:

@@ -11,7 +11,14 @@ from fastconv.models._arrays import as_count
 from fastconv.models._batch_trainer import BatchTrainer
 from fastconv.models._data import ArrayBatches, Batch, Batches, make_batches, split_validation
 from fastconv.models._interrupt import DeferredInterrupt
-from fastconv.models._loop import BatchEnd, closing, due, validation_batches
+from fastconv.models._loop import (
+    BatchEnd,
+    closing,
+    due,
+    looks_at_batches,
+    validation_batches,
+)
+from fastconv.models._pace import Pace
 from fastconv.utils import make_seed
 
 __all__ = ["Trainer"]
@@ -123,10 +130,12 @@ class Trainer(BatchTrainer):
         with DeferredInterrupt() as interrupt, closing(calls):
             calls.on_train_begin()
             first, skipped = self._resume or (initial_epoch, 0)
+            pace = Pace(single=looks_at_batches(calls))
             for epoch in range(first, epochs):
                 calls.on_epoch_begin(epoch)
-                batches = data.epoch(self.shuffle_seed, epoch - initial_epoch)
-                steps = self._run_epoch(batches, calls, interrupt, skipped if epoch == first else 0)
+                batches = data.epoch(self.shuffle_seed, epoch - initial_epoch, pace)
+                seen_before = skipped if epoch == first else 0
+                steps = self._run_epoch(batches, calls, interrupt, pace, seen_before)
                 if data.num_batches is None:
                     data.num_batches = steps
                 logs = self.get_metrics_result()
@@ -161,6 +170,7 @@ class Trainer(BatchTrainer):
         batches: Iterator[Batch],
         calls: CallbackList,
         interrupt: DeferredInterrupt,
+        pace: Pace,
         skipped: int,
     ) -> int:
         """Train on the batches of one epoch, without the first ones if they were seen before.
@@ -170,18 +180,37 @@ class Trainer(BatchTrainer):
         self.reset_metrics()
         begin = calls.on_train_batch_begin if calls.has("on_train_batch_begin") else None
         end = BatchEnd(calls, "on_train_batch_end", self.get_metrics_result)
-        for step, batch in enumerate(batches):
-            if step < skipped:
+        step = 0
+        for batch in batches:
+            step += batch.count
+            if step <= skipped:
                 continue
             if begin is not None:
-                begin(step)
-            interrupt.enter_step()
-            self._step(batch, training=True)
-            interrupt.leave_step()
-            end(step)
+                begin(step - 1)
+            pace.begin()
+            if batch.count == 1:
+                interrupt.enter_step()
+                self._step(batch, training=True)
+                interrupt.leave_step()
+            else:
+                self._run_together(batch, interrupt, pace)
+            pace.end(batch.count)
+            end(step - 1)
             if self.stop_training:
                 break
         return end.count
+
+    def _run_together(self, batch: Batch, interrupt: DeferredInterrupt, pace: Pace) -> None:
+        """Train on several batches: in one call, or one at a time from now on."""
+        interrupt.enter_step()
+        done = self._step_together(batch)
+        interrupt.leave_step()
+        if not done:
+            pace.keep_single()
+            for single in batch.split():
+                interrupt.enter_step()
+                self._step(single, training=True)
+                interrupt.leave_step()
 
     def evaluate(
         self,
@@ -237,7 +266,7 @@ class Trainer(BatchTrainer):
         self.reset_metrics()
         begin = calls.on_test_batch_begin if calls.has("on_test_batch_begin") else None
         end = BatchEnd(calls, "on_test_batch_end", self.get_metrics_result)
-        for step, batch in enumerate(data.epoch(0, 0)):
+        for step, batch in enumerate(data.epoch(0, 0, Pace())):
             if begin is not None:
                 begin(step)
             self._step(batch, training=False)
@@ -286,7 +315,7 @@ class Trainer(BatchTrainer):
         begin = calls.on_predict_batch_begin if calls.has("on_predict_batch_begin") else None
         with closing(calls):
             calls.on_predict_begin()
-            for step, batch in enumerate(data.epoch(0, 0)):
+            for step, batch in enumerate(data.epoch(0, 0, Pace())):
                 if begin is not None:
                     begin(step)
                 shape = self._fitted_shape(batch.x_shape)
