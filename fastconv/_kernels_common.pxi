@@ -94,6 +94,15 @@ cdef int check(fc_status status, str call) except -1:
     return 0
 
 
+# The memory of an array. BufferError or ValueError if it is not C-contiguous, aligned and, for outputs, writable.
+cdef inline void *take(object array, int flags, Py_buffer *view) except? NULL:
+    PyObject_GetBuffer(array, view, flags)
+    if <size_t>view.buf & <size_t>(view.itemsize - 1):
+        PyBuffer_Release(view)
+        raise BufferError("The array is not aligned.")
+    return view.buf
+
+
 # Runs a record on arrays, each of which may be None, or has the program that this thread records take note of it.
 # `n` of the record is that of the first input, `dtype` that of the first output, if there is any.
 cdef int submit(fc_op *op, tuple inputs, tuple outputs, str call) except -1:
@@ -104,16 +113,14 @@ cdef int submit(fc_op *op, tuple inputs, tuple outputs, str call) except -1:
         for array in inputs:
             op.arrays[place] = NULL
             if array is not None:
-                PyObject_GetBuffer(array, &views[count], PyBUF_SIMPLE)
-                op.arrays[place] = views[count].buf
+                op.arrays[place] = take(array, PyBUF_SIMPLE, &views[count])
                 count += 1
             place += 1
         first_output = count
         for array in outputs:
             op.arrays[place] = NULL
             if array is not None:
-                PyObject_GetBuffer(array, &views[count], PyBUF_SIMPLE | PyBUF_WRITABLE)
-                op.arrays[place] = views[count].buf
+                op.arrays[place] = take(array, PyBUF_SIMPLE | PyBUF_WRITABLE, &views[count])
                 count += 1
             place += 1
         op.dtype = FC_F64 if views[first_output if first_output < count else 0].itemsize == 8 else FC_F32

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import _shapes
+from fastconv.config import image_data_format
 from fastconv.functional._arrays import (
     LARGE,
     Array,
@@ -18,11 +19,12 @@ from fastconv.functional._arrays import (
     same_dtype,
 )
 from fastconv.functional._packing import check_packed
-from fastconv.functional._plans import conv2d_plan, data_format_of
+from fastconv.functional._plans import conv2d_plan, data_format_of, known_plans
 
 Gradients = tuple[Array | None, Array | None, Array | None]
 _NEEDS = ("dx", "dw", "db")
 _empty = np.empty
+_ndarray = np.ndarray
 
 
 def conv2d(
@@ -90,6 +92,21 @@ def conv2d(
            [6., 9., 9., 6.],
            [4., 6., 6., 4.]], dtype=float32)
     """
+    if packed is None and out is None:
+        y = _repeated(
+            x,
+            kernel,
+            bias,
+            strides,
+            padding,
+            dilation_rate,
+            groups,
+            data_format,
+            activation,
+            algorithm,
+        )
+        if y is not None:
+            return y
     x = as_float_array(x, "x")
     kernel = same_dtype(kernel, "kernel", x, "x")
     plan = conv2d_plan(
@@ -121,6 +138,55 @@ def conv2d(
         check_packed(packed, "packed", plan)
         plan.forward_packed(x, packed, bias, out)
     return out
+
+
+def _repeated(
+    x: Any,
+    kernel: Any,
+    bias: Any,
+    strides: Any,
+    padding: Any,
+    dilation_rate: Any,
+    groups: Any,
+    data_format: str | None,
+    activation: Any,
+    algorithm: Any,
+) -> Array | None:
+    """The short way to the result of a call like an earlier one; None if it is not like one."""
+    if not (type(x) is type(kernel) is _ndarray):
+        return None
+    # True and 1.0 find what 1 left, and must not.
+    if not (type(strides) is type(dilation_rate) is type(groups) is int):
+        return None
+    dtype = x.dtype
+    if data_format is None:
+        data_format = image_data_format()
+    try:
+        plan = known_plans.get(
+            (
+                x.shape,
+                kernel.shape,
+                dtype,
+                strides,
+                padding,
+                dilation_rate,
+                groups,
+                data_format,
+                activation,
+                algorithm,
+            )
+        )
+        if plan is None or kernel.dtype is not dtype or plan.y_bytes >= LARGE:
+            return None
+        if bias is not None and not (
+            type(bias) is _ndarray and bias.dtype is dtype and bias.shape == plan.bias_shape
+        ):
+            return None
+        y = _empty(plan.y_shape, dtype)
+        plan.forward(x, kernel, bias, y)
+    except (TypeError, ValueError, BufferError):  # not hashable; not contiguous or not aligned
+        return None
+    return y
 
 
 def conv2d_backward(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,10 @@ ACTIVATIONS = {
     "relu6": 13,
 }
 _ALGORITHMS = {"auto": 0, "direct": 1, "winograd": 2}
+
+#: Plans by the arguments of `conv2d_plan` in their normal forms.
+known_plans: dict[tuple[Any, ...], _kernels.Conv2D] = {}
+_MOST_PLANS = 2048
 
 
 def activation_number(activation: object) -> int:
@@ -64,7 +67,7 @@ def conv2d_plan(
     activation: str | None,
     algorithm: str,
 ) -> _kernels.Conv2D:
-    """The description of a convolution, from a cache when it was asked for before."""
+    """The description of a convolution, from `known_plans` when it was asked for before."""
     # Normal forms are hashable and exactly integers, so that 1, True and 1.0 are not mistaken for
     # each other.
     if type(strides) is not int:
@@ -82,7 +85,7 @@ def conv2d_plan(
             f"Argument `algorithm` must be one of {list(_ALGORITHMS)}. Received: "
             f"algorithm={algorithm!r}"
         )
-    return _conv2d_plan(
+    key = (
         x_shape,
         kernel_shape,
         dtype,
@@ -94,10 +97,16 @@ def conv2d_plan(
         activation,
         algorithm,
     )
+    plan = known_plans.get(key)
+    if plan is None:
+        plan = _new_plan(*key)
+        if len(known_plans) >= _MOST_PLANS:
+            known_plans.clear()
+        known_plans[key] = plan
+    return plan
 
 
-@lru_cache(maxsize=2048)
-def _conv2d_plan(
+def _new_plan(
     x_shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
     dtype: np.dtype[Any],
