@@ -136,3 +136,25 @@ cdef int submit(fc_op *op, tuple inputs, tuple outputs, str call) except -1:
     if status != FC_OK:
         check(status, call)
     return 0
+
+
+def overlap(a, b):
+    """0 if the memory of two arrays is apart, 1 if they share some, 2 if it is the same."""
+    cdef Py_buffer one, other
+    cdef char *start
+    cdef char *begin
+    PyObject_GetBuffer(a, &one, PyBUF_SIMPLE)
+    try:
+        PyObject_GetBuffer(b, &other, PyBUF_SIMPLE)
+    except:
+        PyBuffer_Release(&one)
+        raise
+    start, begin = <char *>one.buf, <char *>other.buf
+    cdef int shared = start < begin + other.len and begin < start + one.len
+    if one.len == 0 or other.len == 0:
+        shared = 0
+    elif start == begin and one.len == other.len:
+        shared = 2
+    PyBuffer_Release(&one)
+    PyBuffer_Release(&other)
+    return shared

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv import _kernels
+
 Array = NDArray[Any]
 
 _LINE = 64
+_SAME = 2
 #: Bytes from which on `empty` aligns.
 LARGE = 1 << 20
 _ndarray = np.ndarray
@@ -116,9 +119,8 @@ def output(
     if not flags.writeable:
         raise ValueError(f"Argument `{name}` must be writable. Received: a read-only array")
     for array in inputs:
-        if may_alias and array.ctypes.data == out.ctypes.data and array.nbytes == out.nbytes:
-            continue
-        if np.may_share_memory(array, out):
+        shared = _kernels.overlap(array, out)
+        if shared and not (may_alias and shared == _SAME):
             raise ValueError(
                 f"Argument `{name}` must not share memory with an input. Received: {name} that does"
             )
