@@ -64,14 +64,13 @@ static void side_by_side(const images_call *c, ptrdiff_t task, const void *image
     c->kernels->frame.transpose(fc_at(images, task * c->block * size, c->esize), size, to, c->block, count, size);
 }
 
-/* Output pixels first .. last - 1 of row i, which all have the same taps. */
-static void convolve_run(const images_call *c, const void *x, void *y, ptrdiff_t i, ptrdiff_t first, ptrdiff_t last) {
+/* Output pixels first .. last - 1 of every row, whose taps inside of the row are the same. */
+static void convolve_run(const images_call *c, const void *x, void *y, ptrdiff_t first, ptrdiff_t last) {
     const axis *const v = &c->vertical, *const h = &c->horizontal;
     const ptrdiff_t block = c->block;
-    const fc_span r = taps_inside(v, i), s = taps_inside(h, first);
-    const ptrdiff_t row = i * v->stride + r.first * v->dilation - v->pad, col = first * h->stride + s.first * h->dilation - h->pad;
+    const fc_span s = taps_inside(h, first);
+    const ptrdiff_t col = first * h->stride + s.first * h->dilation - h->pad;
     fc_images_args args = {
-        .rows = r.end - r.first,
         .cols = s.end - s.first,
         .depth = c->c,
         .x_row = v->dilation * c->in.row * block,
@@ -86,13 +85,18 @@ static void convolve_run(const images_call *c, const void *x, void *y, ptrdiff_t
         .y_depth = c->out.channel * block,
         .relu = c->activation == FC_RELU,
     };
-    args.x = args.rows && args.cols ? fc_at(x, (row * c->in.row + col * c->in.col) * block, c->esize) : x;
-    for (ptrdiff_t k = 0; k < c->k; k += FC_IMAGES_COLUMNS) {
-        args.columns = (int)fc_min(FC_IMAGES_COLUMNS, c->k - k);
-        args.w = fc_at(c->w, (r.first * h->taps + s.first) * c->c * c->k + k, c->esize);
-        args.bias = c->bias ? fc_at(c->bias, k, c->esize) : NULL;
-        args.y = fc_at_mut(y, (i * c->out.row + first * c->out.col + k * c->out.channel) * block, c->esize);
-        c->kernels->images.convolve(&args);
+    for (ptrdiff_t i = 0; i < v->out; i++) {
+        const fc_span r = taps_inside(v, i);
+        const ptrdiff_t row = i * v->stride + r.first * v->dilation - v->pad;
+        args.rows = r.end - r.first;
+        args.x = args.rows && args.cols ? fc_at(x, (row * c->in.row + col * c->in.col) * block, c->esize) : x;
+        for (ptrdiff_t k = 0; k < c->k; k += FC_IMAGES_COLUMNS) {
+            args.columns = (int)fc_min(FC_IMAGES_COLUMNS, c->k - k);
+            args.w = fc_at(c->w, (r.first * h->taps + s.first) * c->c * c->k + k, c->esize);
+            args.bias = c->bias ? fc_at(c->bias, k, c->esize) : NULL;
+            args.y = fc_at_mut(y, (i * c->out.row + first * c->out.col + k * c->out.channel) * block, c->esize);
+            c->kernels->images.convolve(&args);
+        }
     }
 }
 
@@ -104,15 +108,13 @@ static fc_status convolve_task(const void *context, ptrdiff_t task) {
     if (!x) return FC_NO_MEMORY;
     void *const y = fc_at_mut(x, in * c->block, c->esize);
     side_by_side(c, task, c->x, in, x);
-    for (ptrdiff_t i = 0; i < c->vertical.out; i++) {
-        for (ptrdiff_t j = 0, next; j < h->out; j = next) {
-            const fc_span taps = taps_inside(h, j);
-            for (next = j + 1; next < h->out; next++) {
-                const fc_span other = taps_inside(h, next);
-                if (other.first != taps.first || other.end != taps.end) break;
-            }
-            convolve_run(c, x, y, i, j, next);
+    for (ptrdiff_t j = 0, next; j < h->out; j = next) {
+        const fc_span taps = taps_inside(h, j);
+        for (next = j + 1; next < h->out; next++) {
+            const fc_span other = taps_inside(h, next);
+            if (other.first != taps.first || other.end != taps.end) break;
         }
+        convolve_run(c, x, y, j, next);
     }
     if (c->activation != FC_LINEAR && c->activation != FC_RELU)
         c->kernels->elementwise.activation[c->activation](y, y, out * c->block);
