@@ -139,8 +139,10 @@ class BatchTrainer(Compiled):
         losses, correct = figures
         optimizer.count_steps(batch.count)
         metrics.update_counts(correct, batch.count * batch.size)
+        total = self._loss_total
         for loss in losses:
-            self._loss_total += loss * batch.size
+            total += loss * batch.size
+        self._loss_total = total
         self._loss_count += batch.count * batch.size
         return True
 

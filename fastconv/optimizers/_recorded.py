@@ -12,6 +12,7 @@ from fastconv.optimizers.optimizer import Optimizer
 from fastconv.optimizers.schedules import LearningRateSchedule
 
 Array = NDArray[Any]
+Numbers = float | Array
 
 
 class RecordedOptimizer(Optimizer):
@@ -26,10 +27,14 @@ class RecordedOptimizer(Optimizer):
         """Call the kernel on a segment; it reads ``settings`` when it runs."""
         raise TypeError(f"{type(self).__name__} must implement `record`.")
 
+    def correction(self, number: int) -> float:
+        """Return what changes in the settings with the number of the update, counted from 1."""
+        return 1.0
+
     def settings(
-        self, segment: Segment, learning_rate: float, scale: float, number: int
-    ) -> tuple[float, ...]:
-        """Return the kernel's settings in the update ``number``, counted from 1."""
+        self, segment: Segment, learning_rate: Numbers, scale: float, correction: Numbers
+    ) -> tuple[Numbers, ...]:
+        """Return the kernel's settings: numbers, or arrays for several steps."""
         raise TypeError(f"{type(self).__name__} must implement `settings`.")
 
     def update(self, segment: Segment, learning_rate: float, scale: float) -> None:
@@ -39,7 +44,8 @@ class RecordedOptimizer(Optimizer):
                 self.record(segment, settings)
             segment.recorded = program, settings
         program, settings = segment.recorded
-        settings[:] = self.settings(segment, learning_rate, scale, self.update_number())
+        correction = self.correction(self.update_number())
+        settings[:] = self.settings(segment, learning_rate, scale, correction)
         program.run()
 
     def is_plain(self) -> bool:
@@ -76,19 +82,19 @@ class RecordedOptimizer(Optimizer):
 
     def settings_of_steps(self, count: int) -> Array:
         """Return the settings of the next ``count`` steps: (steps, segments, settings)."""
-        first = int(self.iterations.value)
-        schedule = self.schedule
-        constant = self.current_learning_rate() if schedule is None else 0.0
-        return np.array(
-            [
-                self.settings(
-                    segment, constant if schedule is None else float(schedule(step)), 1.0, step + 1
-                )
-                for step in range(first, first + count)
-                for segment in self._segments
-            ],
-            np.float64,
-        )
+        first, schedule = int(self.iterations.value), self.schedule
+        rates: Numbers
+        if schedule is None:
+            rates = self.current_learning_rate()
+        else:
+            rates = np.array([float(schedule(step)) for step in range(first, first + count)])
+        numbers = range(first + 1, first + count + 1)
+        corrections = np.array([self.correction(number) for number in numbers])
+        settings = np.empty((count, len(self._segments), self.settings_count))
+        for i, segment in enumerate(self._segments):
+            for j, value in enumerate(self.settings(segment, rates, 1.0, corrections)):
+                settings[:, i, j] = value
+        return settings
 
     def count_steps(self, count: int) -> None:
         """Note that so many steps were made by :meth:`together`."""

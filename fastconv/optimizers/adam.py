@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastconv import functional
-from fastconv.optimizers._recorded import RecordedOptimizer
+from fastconv.optimizers._recorded import Numbers, RecordedOptimizer
 from fastconv.optimizers._segments import Segment
 
 __all__ = ["Adam", "AdamW"]
@@ -97,10 +97,12 @@ class Adam(RecordedOptimizer):
             settings,
         )
 
+    def correction(self, number: int) -> float:
+        return math.sqrt(1 - self.beta_2**number) / (1 - self.beta_1**number)
+
     def settings(
-        self, segment: Segment, learning_rate: float, scale: float, number: int
-    ) -> tuple[float, ...]:
-        correction = math.sqrt(1 - self.beta_2**number) / (1 - self.beta_1**number)
+        self, segment: Segment, learning_rate: Numbers, scale: float, correction: Numbers
+    ) -> tuple[Numbers, ...]:
         decay = self.decay_of(segment) * learning_rate
         return learning_rate * correction, self.beta_1, self.beta_2, self.epsilon, decay, scale
 

@@ -5,7 +5,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastconv import functional
-from fastconv.optimizers._recorded import RecordedOptimizer
+from fastconv.optimizers._recorded import Numbers, RecordedOptimizer
 from fastconv.optimizers._segments import Segment
 
 __all__ = ["RMSprop"]
@@ -100,8 +100,8 @@ class RMSprop(RecordedOptimizer):
         )
 
     def settings(
-        self, segment: Segment, learning_rate: float, scale: float, number: int
-    ) -> tuple[float, ...]:
+        self, segment: Segment, learning_rate: Numbers, scale: float, correction: Numbers
+    ) -> tuple[Numbers, ...]:
         decay = self.decay_of(segment) * learning_rate
         return learning_rate, self.rho, self.momentum, self.epsilon, decay, scale
 
