@@ -251,3 +251,37 @@ def test_what_does_not_move_in_the_longer_program_stays_in_place() -> None:
     whole.extend(part)
     whole.run()
     np.testing.assert_array_equal(y, [0, 1])
+
+
+class OfPredictions(callbacks.Callback):
+    """Looks at every batch of predictions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[int] = []
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.rows.append(len(logs["outputs"]))
+
+
+class Twice(layers.Layer):
+    """Runs in Python."""
+
+    def call(self, x: Any) -> Any:
+        return 2 * x
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize(
+    "last", [None, layers.Reshape((3, 1)), Twice()], ids=["kernels", "view", "Python"]
+)
+def test_predictions_of_many_batches_are_those_of_each(last: Any, dtype: str) -> None:
+    model = models.Sequential([*small(), *([last] if last else [])])
+    x, _ = data(dtype)
+    each = np.concatenate([model.predict_on_batch(x[i : i + 4]) for i in range(0, 203, 4)])
+    np.testing.assert_array_equal(model.predict(x, batch_size=4, verbose=0), each)
+    np.testing.assert_array_equal(model.predict(x, batch_size=4, verbose=0, steps=20), each[:80])
+    watcher = OfPredictions()
+    watched = model.predict(x, batch_size=4, verbose=0, callbacks=[watcher])
+    np.testing.assert_array_equal(watched, each)
+    assert watcher.rows == [4] * 50 + [3]

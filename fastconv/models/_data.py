@@ -93,6 +93,9 @@ class Batch:
 
     def split(self) -> "Iterator[Batch]":
         """Yield the batches one by one."""
+        if self.count == 1:
+            yield self
+            return
         for i in range(self.count):
             part = slice(i * self.size, (i + 1) * self.size)
             rows: slice | Array | None = part

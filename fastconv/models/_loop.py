@@ -49,10 +49,13 @@ def _bars(calls: CallbackList) -> list[ProgbarLogger]:
     return [c for c in calls if isinstance(c, ProgbarLogger)]
 
 
-def looks_at_batches(calls: CallbackList) -> bool:
-    """Return whether a callback other than the progress bar is called for batches of training."""
-    begins = calls.has("on_train_batch_begin")
-    return begins or calls.count("on_train_batch_end") > len(_bars(calls))
+def looks_at_batches(calls: CallbackList, kind: str) -> bool:
+    """Return whether a callback other than the progress bar is called for single batches.
+
+    ``kind`` is 'train', 'test' or 'predict'.
+    """
+    begins = calls.has(f"on_{kind}_batch_begin")
+    return begins or calls.count(f"on_{kind}_batch_end") > len(_bars(calls))
 
 
 def validation_batches(data: Any, batch_size: int | None, steps: int | None) -> Batches | None:

@@ -123,6 +123,19 @@ class ForwardPass:
                 self._run_node(step, x, out)
         return self.result if out is None else out
 
+    def repeat(self, x: Array, out: Array, count: int) -> bool:
+        """Run a number of batches that follow each other in ``x`` and ``out``.
+
+        Return False, with nothing done, where Python takes part in a pass.
+        """
+        program = _whole(self.steps)
+        if program is None or self._output is None or self._penalized_views:
+            return False
+        if self._changes != changes():
+            self._refresh()
+        program.repeat(count, x, out)
+        return True
+
     def whole(self) -> Program | None:
         """Return the pass if it is one program and needs nothing else from step to step."""
         return _whole(self.steps) if not self._penalized_views and not self._refreshing else None

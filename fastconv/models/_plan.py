@@ -215,6 +215,16 @@ class Plan:
             return out
         return y
 
+    def forward_each(self, batch: Batch, out: Array) -> None:
+        """Run all layers on every batch that ``batch`` holds; ``out`` has the rows of all."""
+        x = batch.view(self._input_dtype) if self._scale is None and batch.count > 1 else None
+        if x is not None:
+            self._begin(x)
+            if self._forward.repeat(x, out, batch.count):
+                return
+        for i, single in enumerate(batch.split()):
+            self.forward(self.take(single), out[i * batch.size : (i + 1) * batch.size])
+
     def _begin(self, x: Array) -> None:
         if self._moves != moves():
             self._record()

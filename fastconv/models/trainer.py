@@ -130,7 +130,7 @@ class Trainer(BatchTrainer):
         with DeferredInterrupt() as interrupt, closing(calls):
             calls.on_train_begin()
             first, skipped = self._resume or (initial_epoch, 0)
-            pace = Pace(single=looks_at_batches(calls))
+            pace = Pace(single=looks_at_batches(calls, "train"))
             for epoch in range(first, epochs):
                 calls.on_epoch_begin(epoch)
                 batches = data.epoch(self.shuffle_seed, epoch - initial_epoch, pace)
@@ -313,28 +313,34 @@ class Trainer(BatchTrainer):
         parts: list[Array] = []
         done = 0
         begin = calls.on_predict_batch_begin if calls.has("on_predict_batch_begin") else None
+        end = calls.on_predict_batch_end if calls.has("on_predict_batch_end") else None
+        pace = Pace(single=looks_at_batches(calls, "predict"))
+        step = 0
         with closing(calls):
             calls.on_predict_begin()
-            for step, batch in enumerate(data.epoch(0, 0, Pace())):
+            for batch in data.epoch(0, 0, pace):
                 if begin is not None:
                     begin(step)
-                shape = self._fitted_shape(batch.x_shape)
-                plan = self._plan(shape, False)
+                pace.begin()
+                rows = batch.count * batch.size
+                plan = self._plan(self._fitted_shape(batch.x_shape), False)
                 try:
                     if whole is None and isinstance(data, ArrayBatches) and steps is None:
-                        rows = data.x.shape[0]
-                        whole = np.empty((rows, *plan.output_shape[1:]), plan.dtype)
+                        shape = (data.x.shape[0], *plan.output_shape[1:])
+                        whole = np.empty(shape, plan.dtype)
                     if whole is None:
-                        out = np.empty(plan.output_shape, plan.dtype)
+                        out = np.empty((rows, *plan.output_shape[1:]), plan.dtype)
                         parts.append(out)
                     else:
-                        out = whole[done : done + batch.size]
-                    plan.forward(plan.take(batch), out)
+                        out = whole[done : done + rows]
+                    plan.forward_each(batch, out)
                 finally:
                     self._plans.give(plan)
-                done += batch.size
-                if calls.has("on_predict_batch_end"):
-                    calls.on_predict_batch_end(step, {"outputs": out})
+                pace.end(batch.count)
+                done += rows
+                step += batch.count
+                if end is not None:
+                    end(step - 1, {"outputs": out})
             calls.on_predict_end()
         if whole is not None:
             return whole
