@@ -285,3 +285,21 @@ def test_predictions_of_many_batches_are_those_of_each(last: Any, dtype: str) ->
     watched = model.predict(x, batch_size=4, verbose=0, callbacks=[watcher])
     np.testing.assert_array_equal(watched, each)
     assert watcher.rows == [4] * 50 + [3]
+
+
+def test_evaluation_of_many_batches_is_that_of_each(joined: list[int]) -> None:
+    class OfTests(callbacks.Callback):
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            assert logs
+
+    model = models.Sequential(small())
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    x, y = data()
+    model.fit(x, y, verbose=0, callbacks=[Watcher()])
+    expected = model.evaluate(x, y, batch_size=4, verbose=0, callbacks=[OfTests()])
+    assert joined == []
+    assert model.evaluate(x, y, batch_size=4, verbose=0) == expected
+    assert sum(joined) > 40
+    model.set_weights([2 * w for w in model.get_weights()])
+    expected = model.evaluate(x, y, batch_size=4, verbose=0, callbacks=[OfTests()])
+    assert model.evaluate(x, y, batch_size=4, verbose=0) == expected

@@ -107,8 +107,8 @@ class BatchTrainer(Compiled):
         finally:
             self._plans.give(plan)
 
-    def _step_together(self, batch: Batch) -> bool:
-        """Train on the batches that ``batch`` holds in one call.
+    def _step_together(self, batch: Batch, training: bool) -> bool:
+        """Run the batches that ``batch`` holds, as :meth:`_step` does, in one call.
 
         Return False, with nothing done, where that takes more than kernels.
         """
@@ -119,25 +119,27 @@ class BatchTrainer(Compiled):
             or metrics.need_predictions
             or batch.weight is not None
             or self._plans.regularized
-            or self._plans.constrained
-            or not isinstance(optimizer, RecordedOptimizer)
-            or not optimizer.is_plain()
         ):
             return False
-        plan = self._plans.idle(self._fitted_shape(batch.x_shape), True, head.as_logits)
+        update = settings = None
+        if training:
+            recorded = isinstance(optimizer, RecordedOptimizer) and optimizer.is_plain()
+            if not recorded or self._plans.constrained:
+                return False
+            update, settings = optimizer.together(), optimizer.settings_of_steps(batch.count)
+        plan = self._plans.idle(self._fitted_shape(batch.x_shape), training, head.as_logits)
         if plan is None:
             return False
         try:
-            steps = plan.join(batch, optimizer.together())
-            figures = None
-            if steps is not None:
-                figures = steps.run(batch, optimizer.settings_of_steps(batch.count))
+            steps = plan.join(batch, update)
+            figures = None if steps is None else steps.run(batch, settings)
         finally:
             self._plans.give(plan)
         if figures is None:
             return False
         losses, correct = figures
-        optimizer.count_steps(batch.count)
+        if training:
+            optimizer.count_steps(batch.count)
         metrics.update_counts(correct, batch.count * batch.size)
         total = self._loss_total
         for loss in losses:

@@ -1,4 +1,4 @@
-"""Many training steps in one call, where Python takes no part in them."""
+"""Many steps in one call, where Python takes no part in them."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 
 class JoinedSteps:
-    """A training step as one program that is repeated: inputs, passes with the loss, update.
+    """A step as one program that is repeated: inputs, passes with the loss, in training the update.
 
     Parameters
     ----------
@@ -23,7 +23,8 @@ class JoinedSteps:
         The input of ``passes``.
     scale : float or None
         What inputs are multiplied by.
-    passes, update : Program
+    passes : Program
+    update : Program or None
     loss : FusedLoss
         The one in ``passes``.
     """
@@ -35,26 +36,29 @@ class JoinedSteps:
         scale: float | None,
         passes: Program,
         loss: FusedLoss,
-        update: Program,
+        update: Program | None,
     ) -> None:
         self._source, self._gather, self._update = batch.source, batch.gather, update
         self._loss = loss
         self._dtype, self._scale = x.dtype, scale
         place = x if batch.gather is None else np.zeros(batch.size, np.int64)
-        self._program = Program((place, loss.target, loss.totals, *update.moving))
+        self._program = Program(
+            (place, loss.target, loss.totals, *(() if update is None else update.moving))
+        )
         if batch.gather is not None:
             with self._program:
                 batch.gather(place, x, 1.0 if scale is None else scale)
         self._program.extend(passes)
-        self._program.extend(update)
+        if update is not None:
+            self._program.extend(update)
 
-    def serves(self, batch: Batch, update: Program) -> bool:
+    def serves(self, batch: Batch, update: Program | None) -> bool:
         """Return whether the program is for these data and this update."""
         same = self._source is batch.source and self._gather is batch.gather
         return same and self._update is update
 
-    def run(self, batch: Batch, settings: Array) -> tuple[list[float], float] | None:
-        """Train on the batches that ``batch`` holds, with the settings of their updates.
+    def run(self, batch: Batch, settings: Array | None) -> tuple[list[float], float] | None:
+        """Run the batches that ``batch`` holds, with the settings of their updates.
 
         Returns
         -------
@@ -67,5 +71,6 @@ class JoinedSteps:
         if target is None:
             return None
         totals = np.empty((batch.count, 2))
-        self._program.repeat(batch.count, place, target, totals, settings)
+        arrays = (place, target, totals) if settings is None else (place, target, totals, settings)
+        self._program.repeat(batch.count, *arrays)
         return (totals[:, 0] / batch.size).tolist(), float(totals[:, 1].sum())

@@ -80,7 +80,8 @@ class ForwardPass:
             for node in nodes
             if type(node.layer).refresh is not Layer.refresh and not node.state.training
         ]
-        self._refresh()
+        self._changes = -1
+        self.refresh()
         #: Views of the input itself, which a penalty looks at.
         self._penalized_views: list[Node] = []
         is_input = True
@@ -108,8 +109,7 @@ class ForwardPass:
 
         ``out`` needs an `output` that it can take the place of.
         """
-        if self._changes != changes():
-            self._refresh()
+        self.refresh()
         for node in self._penalized_views:
             node.state.y = x.reshape(node.state.output_shape)
         if self._last is None:
@@ -128,23 +128,23 @@ class ForwardPass:
 
         Return False, with nothing done, where Python takes part in a pass.
         """
-        program = _whole(self.steps)
-        if program is None or self._output is None or self._penalized_views:
+        program = self.whole()
+        if program is None or self._output is None:
             return False
-        if self._changes != changes():
-            self._refresh()
+        self.refresh()
         program.repeat(count, x, out)
         return True
 
     def whole(self) -> Program | None:
-        """Return the pass if it is one program and needs nothing else from step to step."""
-        return _whole(self.steps) if not self._penalized_views and not self._refreshing else None
+        """Return the pass if it is one program; :meth:`refresh` comes before it."""
+        return None if self._penalized_views else _whole(self.steps)
 
-    def _refresh(self) -> None:
-        """Let the layers compute anew what they keep of their weights."""
-        self._changes = changes()
-        for node in self._refreshing:
-            node.layer.refresh(node.state)
+    def refresh(self) -> None:
+        """Let the layers compute anew what they keep of weights that may have changed."""
+        if self._changes != changes():
+            self._changes = changes()
+            for node in self._refreshing:
+                node.layer.refresh(node.state)
 
     def _run_node(self, node: Node, x: Array, out: Array | None) -> None:
         if node.reads_input:

@@ -167,9 +167,11 @@ class Plan:
         self._forward = ForwardPass(self._nodes, self.input, self._output)
         if self.training:
             self._backward = BackwardPass(self._nodes[self._first :], self.input)
-            self._advancing = [
-                node for node in self._nodes if type(node.layer).advance is not Layer.advance
-            ]
+        self._advancing = [
+            node
+            for node in self._nodes
+            if self.training and type(node.layer).advance is not Layer.advance
+        ]
         self.fuse(self._fused)
 
     @property
@@ -228,16 +230,16 @@ class Plan:
     def _begin(self, x: Array) -> None:
         if self._moves != moves():
             self._record()
-        if self.training:
-            for node in self._advancing:
-                node.layer.advance(node.state)
+        for node in self._advancing:
+            node.layer.advance(node.state)
         self._x = x
 
     def fuse(self, loss: FusedLoss | None) -> None:
         """Let :meth:`run_fused` end in a loss made for :attr:`result` and :attr:`dy`."""
         self._fused = loss
         self._whole = self._joined = None
-        forward, backward = self._forward.whole(), self._backward.whole() if self.training else None
+        forward = self._forward.whole()
+        backward = self._backward.whole() if self.training else functional.Program()
         if loss is not None and forward is not None and backward is not None:
             self._whole = functional.Program((self.input, loss.target, loss.totals))
             for part in (forward, loss.program, backward):
@@ -257,6 +259,7 @@ class Plan:
             return None
         self._begin(x)
         if self._whole is not None:
+            self._forward.refresh()
             self._whole.run(x, target, self._fused.totals)
         else:
             self._forward.run(x)
@@ -265,8 +268,8 @@ class Plan:
                 self._backward.run(x)
         return self._fused.result()
 
-    def join(self, batch: Batch, update: functional.Program) -> JoinedSteps | None:
-        """Return the training steps of ``batch`` as a program with the update at their end.
+    def join(self, batch: Batch, update: functional.Program | None) -> JoinedSteps | None:
+        """Return the steps of ``batch`` as a program, in training with the update at their end.
 
         None where Python takes part in a step, or in finding the inputs.
         """
@@ -275,6 +278,7 @@ class Plan:
         whole, loss = self._whole, self._fused
         if whole is None or loss is None or self._advancing or self._penalized:
             return None
+        self._forward.refresh()
         if batch.places(self._input_dtype, self._scale) is None:
             return None
         if self._joined is None or not self._joined.serves(batch, update):

@@ -203,7 +203,7 @@ class Trainer(BatchTrainer):
     def _run_together(self, batch: Batch, interrupt: DeferredInterrupt, pace: Pace) -> None:
         """Train on several batches: in one call, or one at a time from now on."""
         interrupt.enter_step()
-        done = self._step_together(batch)
+        done = self._step_together(batch, training=True)
         interrupt.leave_step()
         if not done:
             pace.keep_single()
@@ -266,11 +266,18 @@ class Trainer(BatchTrainer):
         self.reset_metrics()
         begin = calls.on_test_batch_begin if calls.has("on_test_batch_begin") else None
         end = BatchEnd(calls, "on_test_batch_end", self.get_metrics_result)
-        for step, batch in enumerate(data.epoch(0, 0, Pace())):
+        pace = Pace(single=looks_at_batches(calls, "test"))
+        step = 0
+        for batch in data.epoch(0, 0, pace):
             if begin is not None:
                 begin(step)
-            self._step(batch, training=False)
-            end(step)
+            pace.begin()
+            if batch.count == 1 or not self._step_together(batch, training=False):
+                for single in batch.split():
+                    self._step(single, training=False)
+            pace.end(batch.count)
+            step += batch.count
+            end(step - 1)
         logs = self.get_metrics_result()
         calls.on_test_end(logs)
         return logs
