@@ -17,31 +17,57 @@ static void NAME(pack)(const void *in_, ptrdiff_t ld_in, ptrdiff_t rows, ptrdiff
     }
 }
 
-/* Squares of SIDE x SIDE in 16-byte vectors, which every target has. */
+/* Blocks of SIDE columns, which 16-byte vectors hold, and SIDE or 2 * SIDE rows: in the latter, rows SIDE apart lie in the halves of
+ * a vector, where the same exchange transposes both. */
 #if defined(FC_F32)
 enum { NAME(side) = 4 };
 #else
 enum { NAME(side) = 2 };
 #endif
-typedef real NAME(row_t) __attribute__((vector_size(16)));
+typedef real NAME(half_t) __attribute__((vector_size(16)));
+typedef real NAME(both_t) __attribute__((vector_size(32)));
 
-FC_INLINE void NAME(transpose_square)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out) {
-    NAME(row_t) a[NAME(side)], b[NAME(side)];
+FC_INLINE void NAME(transpose_block)(const int rows, const real *const in, const ptrdiff_t ld_in, real *const out,
+                                     const ptrdiff_t ld_out) {
+    enum { SIDE = NAME(side) };
+    NAME(both_t) a[SIDE], b[SIDE];
     FC_UNROLL(4)
-    for (int i = 0; i < NAME(side); i++) memcpy(&a[i], in + i * ld_in, sizeof a[i]);
+    for (int i = 0; i < SIDE; i++) {
+        NAME(half_t) low, high;
+        memcpy(&low, in + i * ld_in, sizeof low);
+        memcpy(&high, in + (rows > SIDE ? i + SIDE : i) * ld_in, sizeof high);
 #if defined(FC_F32)
-    const NAME(row_t) ab_low = __builtin_shufflevector(a[0], a[1], 0, 4, 1, 5), ab_high = __builtin_shufflevector(a[0], a[1], 2, 6, 3, 7);
-    const NAME(row_t) cd_low = __builtin_shufflevector(a[2], a[3], 0, 4, 1, 5), cd_high = __builtin_shufflevector(a[2], a[3], 2, 6, 3, 7);
-    b[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
-    b[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
-    b[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-    b[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+        a[i] = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
 #else
-    b[0] = __builtin_shufflevector(a[0], a[1], 0, 2);
-    b[1] = __builtin_shufflevector(a[0], a[1], 1, 3);
+        a[i] = __builtin_shufflevector(low, high, 0, 1, 2, 3);
+#endif
+    }
+#if defined(FC_F32)
+    const NAME(both_t) ab_low = __builtin_shufflevector(a[0], a[1], 0, 8, 1, 9, 4, 12, 5, 13);
+    const NAME(both_t) ab_high = __builtin_shufflevector(a[0], a[1], 2, 10, 3, 11, 6, 14, 7, 15);
+    const NAME(both_t) cd_low = __builtin_shufflevector(a[2], a[3], 0, 8, 1, 9, 4, 12, 5, 13);
+    const NAME(both_t) cd_high = __builtin_shufflevector(a[2], a[3], 2, 10, 3, 11, 6, 14, 7, 15);
+    b[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 8, 9, 4, 5, 12, 13);
+    b[1] = __builtin_shufflevector(ab_low, cd_low, 2, 3, 10, 11, 6, 7, 14, 15);
+    b[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 8, 9, 4, 5, 12, 13);
+    b[3] = __builtin_shufflevector(ab_high, cd_high, 2, 3, 10, 11, 6, 7, 14, 15);
+#else
+    b[0] = __builtin_shufflevector(a[0], a[1], 0, 4, 2, 6);
+    b[1] = __builtin_shufflevector(a[0], a[1], 1, 5, 3, 7);
 #endif
     FC_UNROLL(4)
-    for (int i = 0; i < NAME(side); i++) memcpy(out + i * ld_out, &b[i], sizeof b[i]);
+    for (int i = 0; i < SIDE; i++) memcpy(out + i * ld_out, &b[i], (size_t)rows * sizeof(real));
+}
+
+/* Rows i .. i + height - 1 of columns j0 .. j1 - 1. */
+FC_INLINE void NAME(transpose_rows)(const int height, const real *const in, const ptrdiff_t ld_in, real *const out,
+                                    const ptrdiff_t ld_out, const ptrdiff_t i, const ptrdiff_t j0, const ptrdiff_t j1) {
+    enum { SIDE = NAME(side) };
+    ptrdiff_t j = j0;
+    if (height >= SIDE)
+        for (; j + SIDE <= j1; j += SIDE) NAME(transpose_block)(height, in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
+    for (; j < j1; j++)
+        for (ptrdiff_t k = i; k < i + height; k++) out[j * ld_out + k] = in[k * ld_in + j];
 }
 
 static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
@@ -51,14 +77,9 @@ static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdif
     for (ptrdiff_t j0 = 0; j0 < cols; j0 += BLOCK) {
         const ptrdiff_t j1 = j0 + BLOCK < cols ? j0 + BLOCK : cols;
         ptrdiff_t i = 0;
-        for (; i + SIDE <= rows; i += SIDE) {
-            ptrdiff_t j = j0;
-            for (; j + SIDE <= j1; j += SIDE) NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
-            for (; j < j1; j++)
-                for (ptrdiff_t k = i; k < i + SIDE; k++) out[j * ld_out + k] = in[k * ld_in + j];
-        }
-        for (; i < rows; i++)
-            for (ptrdiff_t j = j0; j < j1; j++) out[j * ld_out + i] = in[i * ld_in + j];
+        for (; i + 2 * SIDE <= rows; i += 2 * SIDE) NAME(transpose_rows)(2 * SIDE, in, ld_in, out, ld_out, i, j0, j1);
+        for (; i + SIDE <= rows; i += SIDE) NAME(transpose_rows)(SIDE, in, ld_in, out, ld_out, i, j0, j1);
+        for (; i < rows; i++) NAME(transpose_rows)(1, in, ld_in, out, ld_out, i, j0, j1);
     }
 }
 
