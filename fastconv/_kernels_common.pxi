@@ -53,6 +53,7 @@ cdef extern from "fastconv.h":
         FC_OP_ACTIVATE
         FC_OP_ACTIVATE_BACKWARD
         FC_OP_DROPOUT
+        FC_OP_NEXT_DRAW
         FC_OP_SOFTMAX
         FC_OP_SOFTMAX_BACKWARD
         FC_OP_SOFTMAX_CROSSENTROPY

@@ -37,6 +37,12 @@ def dropout(double rate, draw, x, y):
     submit(&op, (x, draw), (y,), "dropout")
 
 
+def next_draw(draw):
+    """Increase the counter of a draw."""
+    cdef fc_op op = new_op(FC_OP_NEXT_DRAW)
+    submit(&op, (), (draw,), "next_draw")
+
+
 def softmax(x, y, ptrdiff_t rows, ptrdiff_t cols):
     cdef fc_op op = new_op(FC_OP_SOFTMAX)
     op.rows = rows

@@ -175,6 +175,7 @@ typedef enum {
     FC_OP_ACTIVATE,                 /* x; y */
     FC_OP_ACTIVATE_BACKWARD,        /* dy, s; dx */
     FC_OP_DROPOUT,                  /* x, seed and counter as two uint64; y */
+    FC_OP_NEXT_DRAW,                /* ; seed and counter, which is increased */
     FC_OP_SOFTMAX,                  /* x; y */
     FC_OP_SOFTMAX_BACKWARD,         /* dy, y; dx */
     FC_OP_SOFTMAX_CROSSENTROPY,     /* logits, labels, targets, weights; loss, dlogits, probs, correct, totals */

@@ -57,6 +57,9 @@ static fc_status run_one(const fc_op *op) {
         const uint64_t *const draw = a[1];
         return fc_dropout(op->dtype, op->rate, draw[0], draw[1], a[0], a[2], op->n);
     }
+    case FC_OP_NEXT_DRAW:
+        ((uint64_t *)a[0])[1]++;
+        return FC_OK;
     case FC_OP_SOFTMAX:
         return fc_softmax(op->dtype, a[0], a[1], op->rows, op->cols);
     case FC_OP_SOFTMAX_BACKWARD:

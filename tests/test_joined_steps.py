@@ -54,6 +54,10 @@ def small(scaled: bool = False) -> list[layers.Layer]:
     ]
 
 
+def with_dropout() -> list[layers.Layer]:
+    return [*small()[:-1], layers.Dropout(0.5, seed=1), small()[-1]]
+
+
 def data(dtype: str = "float32", rows: int = 203) -> tuple[np.ndarray, np.ndarray]:
     draw = np.random.default_rng(0)
     x = (255 * draw.random((rows, 6, 6, 1))).astype(dtype)
@@ -110,17 +114,14 @@ def test_joined_steps_are_the_single_ones(name: str, joined: list[int]) -> None:
         {"dtype": "float64"},
         {"loss": "categorical_crossentropy"},
         {"steps_per_epoch": 13},
+        {"architecture": with_dropout},
     ],
-    ids=["in order", "scaled bytes", "bytes", "doubles", "one-hot", "parts of the data"],
+    ids=["in order", "scaled bytes", "bytes", "doubles", "one-hot", "parts of the data", "dropout"],
 )
 def test_data_of_all_kinds_are_joined(kwargs: dict[str, Any], joined: list[int]) -> None:
     expected = trained(optimizers.Adam, single=True, **kwargs)
     assert_equal(trained(optimizers.Adam, single=False, **kwargs), expected)
     assert joined
-
-
-def with_dropout() -> list[layers.Layer]:
-    return [*small()[:-1], layers.Dropout(0.5, seed=1), small()[-1]]
 
 
 def with_penalty() -> list[layers.Layer]:

@@ -4,6 +4,7 @@ from fastconv._kernels import Program as Program
 from fastconv.functional._bound import bind_gather_rows as bind_gather_rows
 from fastconv.functional._bound import first_outside as first_outside
 from fastconv.functional._bound import record_adam_update as record_adam_update
+from fastconv.functional._bound import record_next_draw as record_next_draw
 from fastconv.functional._bound import record_rmsprop_update as record_rmsprop_update
 from fastconv.functional._bound import record_sgd_update as record_sgd_update
 from fastconv.functional._conv import (

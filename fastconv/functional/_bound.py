@@ -60,6 +60,11 @@ def record_adam_update(
     _kernels.adam_update(check_update(w, g, m=m, v=v, vhat=vhat), settings, w, m, v, vhat)
 
 
+def record_next_draw(draw: Array) -> None:
+    """Increase the counter in ``draw``, as `dropout` takes it."""
+    _kernels.next_draw(draw)
+
+
 def first_outside(labels: Array, limit: int) -> int:
     """The first i with ``labels[i]``, int64, outside of 0 .. limit - 1, or -1."""
     return _kernels.find_outside(labels, limit)

@@ -81,9 +81,12 @@ class Dropout(Layer):
     def prepare(self, state: State) -> None:
         state.extra["draw"] = np.zeros(2, np.uint64)
 
-    def advance(self, state: State) -> None:
+    def advance(self, state: State, steps: int = 1) -> None:
         state.extra["draw"][:] = [number & 0xFFFFFFFFFFFFFFFF for number in self.seed_state]
-        self.seed_state[1] += 1
+        self.seed_state[1] += steps
+
+    def record_next(self, state: State) -> None:
+        functional.record_next_draw(state.extra["draw"])
 
     def is_recordable(self, state: State) -> bool:
         return self.noise_shape is None and self.rate < 1

@@ -240,8 +240,14 @@ class Layer(Weighted, Placed, _objects.Serializable):
     def refresh(self, state: State) -> None:
         """Compute anew what is kept in ``state`` and depends on weights that may have changed."""
 
-    def advance(self, state: State) -> None:
-        """Prepare for the next forward pass in training, such as by drawing random numbers."""
+    def advance(self, state: State, steps: int = 1) -> None:
+        """Prepare for the next forward pass in training, such as by drawing random numbers.
+
+        If for several, :meth:`record_next` comes between them.
+        """
+
+    def record_next(self, state: State) -> None:
+        """Record what leads from one forward pass in training to the next, if recordable."""
 
     def view(self, x: Array, state: State) -> Array:
         """Return the output of a layer that :meth:`is_view`."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fastconv.functional import Program
 from fastconv.models._data import Batch
 from fastconv.models._fused_loss import FusedLoss
+from fastconv.models._passes import Node
 
 Array = NDArray[Any]
 
@@ -27,6 +28,8 @@ class JoinedSteps:
     update : Program or None
     loss : FusedLoss
         The one in ``passes``.
+    advancing : list of Node
+        Those that differ from step to step.
     """
 
     def __init__(
@@ -37,9 +40,10 @@ class JoinedSteps:
         passes: Program,
         loss: FusedLoss,
         update: Program | None,
+        advancing: list[Node],
     ) -> None:
         self._source, self._gather, self._update = batch.source, batch.gather, update
-        self._loss = loss
+        self._loss, self._advancing = loss, advancing
         self._dtype, self._scale = x.dtype, scale
         place = x if batch.gather is None else np.zeros(batch.size, np.int64)
         self._program = Program(
@@ -51,6 +55,9 @@ class JoinedSteps:
         self._program.extend(passes)
         if update is not None:
             self._program.extend(update)
+        with self._program:
+            for node in advancing:
+                node.layer.record_next(node.state)
 
     def serves(self, batch: Batch, update: Program | None) -> bool:
         """Return whether the program is for these data and this update."""
@@ -70,6 +77,8 @@ class JoinedSteps:
         target = self._loss.prepared(batch.y, batch.count)
         if target is None:
             return None
+        for node in self._advancing:
+            node.layer.advance(node.state, batch.count)
         totals = np.empty((batch.count, 2))
         arrays = (place, target, totals) if settings is None else (place, target, totals, settings)
         self._program.repeat(batch.count, *arrays)

@@ -276,13 +276,15 @@ class Plan:
         if self._moves != moves():
             self._record()
         whole, loss = self._whole, self._fused
-        if whole is None or loss is None or self._advancing or self._penalized:
+        if whole is None or loss is None or self._penalized:
             return None
         self._forward.refresh()
         if batch.places(self._input_dtype, self._scale) is None:
             return None
         if self._joined is None or not self._joined.serves(batch, update):
-            self._joined = JoinedSteps(batch, self.input, self._scale, whole, loss, update)
+            self._joined = JoinedSteps(
+                batch, self.input, self._scale, whole, loss, update, self._advancing
+            )
         return self._joined
 
     @property
