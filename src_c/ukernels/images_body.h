@@ -18,33 +18,52 @@
     }
 #endif
 
-FC_INLINE void NAME(images_columns)(const int COLUMNS, const fc_images_args *const a) {
-    const real *const w = a->w, *const bias = a->bias;
-    for (ptrdiff_t p = 0; p < a->pixels; p++) {
-        const real *const x = (const real *)a->x + p * a->x_advance;
-        vec low[FC_IMAGES_COLUMNS], high[FC_IMAGES_COLUMNS];
-        FC_UNROLL(4)
-        for (int j = 0; j < COLUMNS; j++) low[j] = high[j] = bias ? v_set1(bias[j]) : v_zero();
-        for (ptrdiff_t r = 0; r < a->rows; r++)
-            for (ptrdiff_t s = 0; s < a->cols; s++) {
-                const real *from = x + r * a->x_row + s * a->x_col, *weight = w + r * a->w_row + s * a->w_col;
-                for (ptrdiff_t d = 0; d < a->depth; d++, from += a->x_depth, weight += a->ldw) {
-                    const vec x_low = v_load(from), x_high = v_load(from + VL);
-                    FC_UNROLL(4)
-                    for (int j = 0; j < COLUMNS; j++) {
-                        const vec one = v_set1(weight[j]);
-                        low[j] = v_fma(x_low, one, low[j]);
-                        high[j] = v_fma(x_high, one, high[j]);
+FC_INLINE void NAME(images_pixels)(const int COLUMNS, const int PIXELS, const fc_images_args *const a, const ptrdiff_t p) {
+    const real *const w = a->w, *const bias = a->bias, *const x = (const real *)a->x + p * a->x_advance;
+    real *const y = (real *)a->y + p * a->y_advance;
+    vec low[2 * FC_IMAGES_COLUMNS], high[2 * FC_IMAGES_COLUMNS];
+    FC_UNROLL(8)
+    for (int j = 0; j < PIXELS * COLUMNS; j++) low[j] = high[j] = bias ? v_set1(bias[j % COLUMNS]) : v_zero();
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t s = 0; s < a->cols; s++) {
+            const real *from = x + r * a->x_row + s * a->x_col, *weight = w + r * a->w_row + s * a->w_col;
+            for (ptrdiff_t d = 0; d < a->depth; d++, from += a->x_depth, weight += a->ldw) {
+                vec x_low[2], x_high[2];
+                FC_UNROLL(2)
+                for (int i = 0; i < PIXELS; i++) {
+                    x_low[i] = v_load(from + i * a->x_advance);
+                    x_high[i] = v_load(from + i * a->x_advance + VL);
+                }
+                FC_UNROLL(4)
+                for (int j = 0; j < COLUMNS; j++) {
+                    const vec one = v_set1(weight[j]);
+                    FC_UNROLL(2)
+                    for (int i = 0; i < PIXELS; i++) {
+                        low[i * COLUMNS + j] = v_fma(x_low[i], one, low[i * COLUMNS + j]);
+                        high[i * COLUMNS + j] = v_fma(x_high[i], one, high[i * COLUMNS + j]);
                     }
                 }
             }
-        real *const y = (real *)a->y + p * a->y_advance;
+        }
+    FC_UNROLL(2)
+    for (int i = 0; i < PIXELS; i++) {
         FC_UNROLL(4)
         for (int j = 0; j < COLUMNS; j++) {
-            v_store(y + j * a->y_depth, a->relu ? v_max(v_zero(), low[j]) : low[j]);
-            v_store(y + j * a->y_depth + VL, a->relu ? v_max(v_zero(), high[j]) : high[j]);
+            real *const to = y + i * a->y_advance + j * a->y_depth;
+            const vec first = low[i * COLUMNS + j], second = high[i * COLUMNS + j];
+            v_store(to, a->relu ? v_max(v_zero(), first) : first);
+            v_store(to + VL, a->relu ? v_max(v_zero(), second) : second);
         }
     }
+}
+
+/* Two pixels at a time where their sums fit into registers. */
+FC_INLINE void NAME(images_columns)(const int COLUMNS, const fc_images_args *const args) {
+    const fc_images_args copy = *args, *const a = &copy; /* known not to change when results are written */
+    ptrdiff_t p = 0;
+    if (COLUMNS <= 2)
+        for (; p + 2 <= a->pixels; p += 2) NAME(images_pixels)(COLUMNS, 2, a, p);
+    for (; p < a->pixels; p++) NAME(images_pixels)(COLUMNS, 1, a, p);
 }
 
 static void NAME(images_convolve)(const fc_images_args *a) {
