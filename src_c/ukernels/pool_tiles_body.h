@@ -92,28 +92,29 @@ FC_INLINE void NAME(unpool_tiles_lanes)(const int WIDTH, const fc_pool_tiles_arg
         position[k] = v_load(tap);
     }
     const ptrdiff_t end = a->rows * n, out_end = a->rows * a->pool_h * row;
-    ptrdiff_t out = 0;
+    /* The end of a row comes first where it reaches into the row that follows, which then overwrites that. */
+    const ptrdiff_t last = (n - 1) / VL * VL, first = row % VL ? last : 0, second = row % VL ? 0 : VL;
     for (ptrdiff_t r = 0; r < a->rows; r++)
-        for (ptrdiff_t i = 0; i < a->pool_h; i++, out += row)
-            for (ptrdiff_t at = 0; at < n; at += VL) {
-                const ptrdiff_t in = r * n + at, left = end - in < VL ? end - in : VL;
-                const uint8_t *index = a->index + in;
-                uint8_t few[VL] = {0};
-                if (left < VL) {
-                    for (ptrdiff_t l = 0; l < left; l++) few[l] = index[l];
-                    index = few;
-                }
-                const vec gradient = NAME(load_channels)((const real *)a->y + in, left);
-                const vec winner = v_sub(v_load_u8(index), v_set1((real)(i * pool_w)));
-                FC_UNROLL(2)
-                for (ptrdiff_t k = 0; k < pool_w; k++) {
-                    if (at * pool_w + k * VL >= row) continue;
-                    const ptrdiff_t to = out + at * pool_w + k * VL;
-                    const vmask won = v_eq(v_permute(winner, source[k]), position[k]);
-                    const vec sent = v_select(won, v_permute(gradient, source[k]), v_zero());
-                    NAME(put_channels)((real *)a->x + to, sent, out_end - to < VL ? out_end - to : VL, a->stream);
-                }
+        for (ptrdiff_t at = first, next = second; next <= last + second; at = next, next += VL) {
+            const ptrdiff_t in = r * n + at, left = end - in < VL ? end - in : VL;
+            const uint8_t *index = a->index + in;
+            uint8_t few[VL] = {0};
+            if (left < VL) {
+                for (ptrdiff_t l = 0; l < left; l++) few[l] = index[l];
+                index = few;
             }
+            const vec gradient = NAME(load_channels)((const real *)a->y + in, left), winner = v_load_u8(index);
+            FC_UNROLL(2)
+            for (ptrdiff_t k = pool_w - 1; k >= 0; k--) {
+                if (at * pool_w + k * VL >= row) continue;
+                const vec wins = v_permute(winner, source[k]), spread = v_permute(gradient, source[k]);
+                vec here = position[k];
+                ptrdiff_t to = r * a->pool_h * row + at * pool_w + k * VL;
+                for (ptrdiff_t i = 0; i < a->pool_h; i++, to += row, here = v_add(here, v_set1((real)pool_w)))
+                    NAME(put_channels)((real *)a->x + to, v_select(v_eq(wins, here), spread, v_zero()),
+                                       out_end - to < VL ? out_end - to : VL, a->stream);
+            }
+        }
 }
 
 static void NAME(unpool_tiles)(const fc_pool_tiles_args *const args) {
