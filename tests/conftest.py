@@ -1,14 +1,14 @@
 """What every test starts from: Keras's defaults, the best kernels, one setting of threads."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-_no_keras_json = tempfile.TemporaryDirectory(prefix="fastconv-no-keras-json-")
-os.environ["KERAS_HOME"] = _no_keras_json.name
+os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="fastconv-no-keras-json-")
 
 import fastconv
 from fastconv import runtime
@@ -16,6 +16,10 @@ from fastconv import runtime
 # Programs that a test starts use the package under test, not sources in the current folder.
 os.environ["PYTHONSAFEPATH"] = "1"
 os.environ["PYTHONPATH"] = str(Path(fastconv.__file__).parents[1])
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["KERAS_HOME"], ignore_errors=True)
 
 
 def pytest_report_header() -> str:

@@ -119,15 +119,18 @@ def test_deviation_sees_values_nan_and_shapes():
 def test_fastconv_and_numpy_adapters_agree(case, pass_):
     case = replace(case, batch=2)
     peers = [connect(name, 1) for name in ("fastconv", "numpy", "numpy_blas")]
-    results = []
+    results, names = [], []
     for peer in (peer for peer in peers if peer.supports(case, pass_)):
-        (variant,) = peer.prepare(case, pass_)
-        results.append(variant.to_numpy(variant.run()))
+        variants = peer.prepare(case, pass_)
+        results += [variant.to_numpy(variant.run()) for variant in variants]
+        names += [variant.name for variant in variants]
     for other in results[1:]:
         assert [a.shape for a in results[0]] == [a.shape for a in other]
         # float32 sums of at most a few hundred products
         assert deviation(results[0], other) < 1e-5
-    assert len(results) == (3 if case.op == "conv2d" else 2)
+    plain = 3 if case.op == "conv2d" else 2
+    assert names.count("") == plain
+    assert ("packed" in names) == (case.name == "lenet-conv2" and pass_ == "forward")
 
 
 def test_missing_library_names_the_extra(monkeypatch):
