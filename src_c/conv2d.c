@@ -7,8 +7,8 @@
 int fc_conv2d_winograd_applies(const fc_conv2d *conv) { return fc_winograd_applies(conv); }
 
 static int use_winograd(const fc_conv2d *conv, int transposed, int packed) {
-    if (conv->algorithm == FC_DIRECT || !fc_winograd_applies(conv)) return 0;
-    return conv->algorithm == FC_WINOGRAD || fc_winograd_pays(conv, transposed, packed);
+    if (conv->algorithm == FC_AUTO) return fc_winograd_pays(conv, transposed, packed);
+    return conv->algorithm == FC_WINOGRAD && fc_winograd_applies(conv);
 }
 
 static int use_few(const fc_conv2d *conv) { return conv->algorithm != FC_DIRECT && fc_winograd_few_applies(conv); }

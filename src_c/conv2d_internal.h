@@ -78,7 +78,7 @@ int fc_winograd_applies(const fc_conv2d *conv);
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
-/* Whether Winograd is the faster way, where it applies: for the gradient of the input (transposed) or the other two passes, and with
+/* Whether Winograd applies and is the faster way: for the gradient of the input (transposed) or the other two passes, and with
  * weights that were transformed before or not. */
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed);
 /* Weights transformed once for many forward passes, in a layout of the instruction set in use. */

@@ -62,28 +62,39 @@ static int applies_with(const fc_conv2d *conv, ptrdiff_t r) {
     return positions < conv->kh * conv->kw * tile_outputs(r) * tile_outputs(r);
 }
 
-/* The size of the pieces with which the images take the least time, 0 if there is none. Transformed weights do not depend on the
- * number of images, so this does not. */
-static ptrdiff_t piece_size(const fc_conv2d *conv, int transposed) {
-    ptrdiff_t best = 0;
-    for (ptrdiff_t r = FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++)
-        if (applies_with(conv, r) && (best == 0 || cost_of(conv, r, transposed).images < cost_of(conv, best, transposed).images)) best = r;
+/* The pieces with which the images take the least time; r is 0 if there are none. Transformed weights do not depend on the number of
+ * images, so this does not. */
+typedef struct {
+    ptrdiff_t r;
+    winograd_cost cost;
+} piece_choice;
+
+static piece_choice choose_pieces(const fc_conv2d *conv, int transposed) {
+    piece_choice best = {0};
+    for (ptrdiff_t r = FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++) {
+        if (!applies_with(conv, r)) continue;
+        const winograd_cost cost = cost_of(conv, r, transposed);
+        if (best.r == 0 || cost.images < best.cost.images) best = (piece_choice){r, cost};
+    }
     return best;
 }
 
-int fc_winograd_applies(const fc_conv2d *conv) {
+/* Whether anything but the kernel rules Winograd out. */
+static int may_apply(const fc_conv2d *conv) {
     if (conv->dtype != FC_F32 || fc_kernels(FC_F32)->winograd.mr == 0) return 0;
-    if ((conv->stride_h > 1 && conv->dilation_h > 1) || (conv->stride_w > 1 && conv->dilation_w > 1)) return 0;
-    return piece_size(conv, 0) > 0;
+    return (conv->stride_h == 1 || conv->dilation_h == 1) && (conv->stride_w == 1 || conv->dilation_w == 1);
 }
+
+int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && choose_pieces(conv, 0).r > 0; }
 
 /* The direct way runs nearer to the peak, with few channels in particular. */
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
-    const winograd_cost cost = cost_of(conv, piece_size(conv, transposed), transposed);
     const pass_sizes s = sizes_of(conv, transposed);
+    if (s.c < 6 || s.k < 6 || s.c * s.k < 64 || conv->kh * conv->kw == 1 || !may_apply(conv)) return 0;
+    const piece_choice choice = choose_pieces(conv, transposed);
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
     const double direct = (double)(conv->n * s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_round_up(s.k, lanes));
-    return s.c >= 6 && s.k >= 6 && s.c * s.k >= 64 && direct > (cost.images + (packed ? 0 : cost.weights)) * 1.3;
+    return choice.r > 0 && direct > (choice.cost.images + (packed ? 0 : choice.cost.weights)) * 1.3;
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
@@ -145,8 +156,8 @@ static void finish_plan(fc_winograd_plan *p) {
 }
 
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
-    assert(fc_winograd_applies(conv));
-    const ptrdiff_t r = piece_size(conv, 0);
+    const ptrdiff_t r = choose_pieces(conv, 0).r;
+    assert(r > 0);
     fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->c / conv->groups, .k = conv->k / conv->groups, .ldx = conv->c, .ldy = conv->k,
                           .ldw = conv->k,
                           .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
@@ -156,8 +167,8 @@ fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
 }
 
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
-    assert(fc_winograd_applies(conv));
-    const ptrdiff_t r = piece_size(conv, 1);
+    const ptrdiff_t r = choose_pieces(conv, 1).r;
+    assert(r > 0);
     fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->k / conv->groups, .k = conv->c / conv->groups, .ldx = conv->k, .ldy = conv->c,
                           .ldw = conv->k, .transposed = 1,
                           .rows = axis_backward(conv->oh, conv->h, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
