@@ -15,6 +15,7 @@ enum {
     MAX_PLANES = 6,          /* up to here planes beat a GEMM for each group, */
     MAX_TIMES = 8,           /* if the groups of the output are small as well */
     CROWDED_BYTES = 2048, NARROW = 6,
+    STREAM_PIXEL_BYTES = 1024, /* pixels of so many are slower past the caches: a vector is written to each of several, half a line */
     COPY_BYTES = 20 << 10    /* of copied rows: they stay in the first-level cache */
 };
 
@@ -276,7 +277,7 @@ static fc_status run_map(map *job) {
     job->rows = c->n * job->oh;
     job->task_rows = fc_max(1, TASK_ELEMENTS / (job->ow * job->chunk));
     const ptrdiff_t bytes = (job->rows * job->ow * job->out_c + c->n * job->h * job->w * job->in_c) * job->esize;
-    job->stream = fc_streams(job->out, job->chunk * job->esize, bytes) && job->out_c * job->esize % FC_ALIGN == 0 &&
+    job->stream = job->out_c * job->esize < STREAM_PIXEL_BYTES && fc_streams(job->out, job->chunk * job->esize, bytes) && job->out_c * job->esize % FC_ALIGN == 0 &&
                   (c->activation == FC_LINEAR || c->activation == FC_RELU);
     const double macs = (double)job->rows * (double)(job->ow * job->out_c) * (double)(c->kh * c->kw * job->planes);
     return fc_parallel_for(fc_ceil_div(job->rows, job->task_rows) * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
