@@ -88,9 +88,11 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
             args->accumulate = begin > 0;
             args->relu = g->activation == FC_RELU && begin + depth == g->depth;
             if (count == 1) {
+                const int fetch = !lines && begin + 2 * depth <= g->depth;
+                args->next = fetch ? fc_at(args->w, depth * ldw, g->esize) : NULL;
                 args->next_bytes = ldw * g->esize;
-                args->next = !lines && begin + 2 * depth <= g->depth ? fc_at(args->w, depth * ldw, g->esize) : NULL;
-                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels, (const char *)args->next + 1);
+                const void *const next_end = fetch ? fc_at(args->next, depth * ldw, g->esize) : NULL;
+                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels, next_end);
             } else {
                 args->columns = (int)(count * main_nr);
                 const fc_gemm_fn kernel[2] = {NULL, g->kernels->gemm.line};

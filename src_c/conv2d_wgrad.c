@@ -33,7 +33,7 @@ typedef struct {
     ptrdiff_t panels_width;
 
     int copy;                                 /* the input of a block is copied; otherwise read where it is */
-    ptrdiff_t skip_h, skip_w;                 /* the copy has every so-manieth row and column of the input */
+    ptrdiff_t skip_h, skip_w;                 /* the copy has every skip_h-th row and skip_w-th column */
     ptrdiff_t slab, slab_step;                /* channels that lie together in the copy, elements to the next such */
     ptrdiff_t ld, copy_h, copy_w, image_step; /* elements of a pixel, rows, pixels of a row, elements of an image */
     ptrdiff_t band, bands, images;            /* output rows of a block, bands of an image, images of a block */

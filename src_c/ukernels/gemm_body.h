@@ -81,8 +81,8 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
     vec acc[FC_MR_MAX][3];
     NAME(gemm_init)(MR, NV, acc, a);
     const char *next = a->next;
-    const ptrdiff_t next_bytes = a->next_bytes;
     const int fetch = next != NULL;
+    const ptrdiff_t next_bytes = fetch ? a->next_bytes : 0;
     /* The result is far from the last one in memory: it is fetched while the sums are made. */
     if (!a->stream) {
         FC_UNROLL(12)
@@ -193,9 +193,10 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     const real *x[FC_MR_MAX], *dy = a->dy;
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) x[i] = (const real *)a->x + a->offset[i];
-    const ptrdiff_t step = a->step, ld_dy = a->ld_dy, next_bytes = a->next_bytes;
+    const ptrdiff_t step = a->step, ld_dy = a->ld_dy;
     const char *next = a->next;
     const int fetch = next != NULL;
+    const ptrdiff_t next_bytes = fetch ? a->next_bytes : 0;
     for (ptrdiff_t r = 0; r < a->lines; r++) {
         ptrdiff_t o = a->line[r];
         FC_UNROLL(4)
