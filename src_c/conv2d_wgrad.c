@@ -97,11 +97,18 @@ static void *bias_sums(const wgrad *g, ptrdiff_t chunk) {
     return fc_at_mut(g->acc, g->chunks * g->groups * g->acc_size + chunk * g->conv->k, g->esize);
 }
 
-static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk) {
+/* From a block's packed dy where there is one: its panels are read from end to end. */
+static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk, const void *packed) {
     if (!g->db) return;
+    const fc_frame_kernels *const frame = &g->kernels->frame;
     const ptrdiff_t ld = g->conv->k, pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
-    g->kernels->frame.column_sums(fc_at(g->dy, pixel * ld + group * g->k, g->esize), ld, p->pixels, g->k,
-                                  fc_at_mut(bias_sums(g, chunk), group * g->k, g->esize));
+    void *const sums = fc_at_mut(bias_sums(g, chunk), group * g->k, g->esize);
+    if (!packed) frame->column_sums(fc_at(g->dy, pixel * ld + group * g->k, g->esize), ld, p->pixels, g->k, sums);
+    for (ptrdiff_t i = 0; packed && i < fc_panels_count(&g->panels); i++) {
+        const fc_panel panel = fc_panels_get(&g->panels, i);
+        frame->column_sums(fc_at(packed, panel.first * p->pixels, g->esize), panel.kernels->nr, p->pixels, panel.columns,
+                           fc_at_mut(sums, panel.first, g->esize));
+    }
 }
 
 /* Where the rows of a block begin, for the kernels. */
@@ -210,7 +217,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
         for (ptrdiff_t i = 0; i < p.images; i++)
             for (ptrdiff_t r = 0; r < copied_rows(g, &p); r++) copy_row(g, &p, group, i, r, copy);
         if (g->packed && g->dw) pack_dy(g, &p, group, 0, p.pixels, packed);
-        sum_bias(g, &p, group, chunk);
+        sum_bias(g, &p, group, chunk, g->packed && g->dw ? packed : NULL);
         if (!g->dw) continue;
         fill_lines(g, &p, line);
         block_work work = {
@@ -243,7 +250,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     block_work work = *g->shared;
     const ptrdiff_t count = fc_ceil_div(g->rows, TILE_ROWS), first = task % count * TILE_ROWS;
     if (task / count == fc_panels_count(&g->panels)) {
-        if (first == 0) sum_bias(g, &work.p, g->group, 0);
+        if (first == 0) sum_bias(g, &work.p, g->group, 0, g->packed ? work.dy : NULL);
         return FC_OK;
     }
     const fc_panel panel = fc_panels_get(&g->panels, task / count);
