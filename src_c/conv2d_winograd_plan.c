@@ -21,10 +21,10 @@ static ptrdiff_t axis_positions(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
     return sum;
 }
 
-/* The time of Winograd's way with pieces of r x r taps, in multiply-adds of the direct way: of the images, and of the weights, once.
+/* The time of Winograd's way with pieces of r x r taps, in multiply-adds of the direct way: of an image, and of the weights, once.
  * As measured with AVX2 and AVX-512: transforms by channel and tile, and by weight, and what it takes to begin and end a sum. */
 typedef struct {
-    double images, weights;
+    double image, weights;
 } winograd_cost;
 
 /* Channels that are read and written, and pixels of each phase of what is written, of the forward pass or the gradient of the input. */
@@ -45,7 +45,7 @@ static winograd_cost cost_of(const fc_conv2d *conv, ptrdiff_t r, int transposed)
     const double parts = (double)(axis_parts(conv->kh, conv->stride_h, r) * axis_parts(conv->kw, conv->stride_w, r));
     const double phases = (double)(conv->stride_h * conv->stride_w), pieces = transposed ? parts : parts * phases, shares = transposed ? phases : 1;
     const double positions = (double)(axis_positions(conv->kh, conv->stride_h, r) * axis_positions(conv->kw, conv->stride_w, r));
-    const double tiles = (double)(conv->n * axis_tiles(s.h, conv->dilation_h, r) * axis_tiles(s.w, conv->dilation_w, r));
+    const double tiles = (double)(axis_tiles(s.h, conv->dilation_h, r) * axis_tiles(s.w, conv->dilation_w, r));
     const double sums = FC_WINOGRAD_POSITIONS * shares * (s.c % lanes ? pieces : 1), products = (positions * (double)s.c + sums * sum) * (double)k;
     return (winograd_cost){tiles * (products + pieces * (double)c * input + shares * (double)k * output),
                            parts * phases * (double)(s.c * k) * weight};
@@ -62,7 +62,7 @@ static int applies_with(const fc_conv2d *conv, ptrdiff_t r) {
     return positions < conv->kh * conv->kw * tile_outputs(r) * tile_outputs(r);
 }
 
-/* The pieces with which the images take the least time; r is 0 if there are none. Transformed weights do not depend on the number of
+/* The pieces with which an image takes the least time; r is 0 if there are none. Transformed weights do not depend on the number of
  * images, so this does not. */
 typedef struct {
     ptrdiff_t r;
@@ -74,7 +74,7 @@ static piece_choice choose_pieces(const fc_conv2d *conv, int transposed) {
     for (ptrdiff_t r = FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++) {
         if (!applies_with(conv, r)) continue;
         const winograd_cost cost = cost_of(conv, r, transposed);
-        if (best.r == 0 || cost.images < best.cost.images) best = (piece_choice){r, cost};
+        if (best.r == 0 || cost.image < best.cost.image) best = (piece_choice){r, cost};
     }
     return best;
 }
@@ -93,8 +93,8 @@ int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
     if (s.c < 6 || s.k < 6 || s.c * s.k < 64 || conv->kh * conv->kw == 1 || !may_apply(conv)) return 0;
     const piece_choice choice = choose_pieces(conv, transposed);
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
-    const double direct = (double)(conv->n * s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_round_up(s.k, lanes));
-    return choice.r > 0 && direct > (choice.cost.images + (packed ? 0 : choice.cost.weights)) * 1.3;
+    const double images = (double)conv->n, direct = images * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_round_up(s.k, lanes));
+    return choice.r > 0 && direct > (images * choice.cost.image + (packed ? 0 : choice.cost.weights)) * 1.3;
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
