@@ -21,6 +21,7 @@ typedef struct {
     const float *packed;     /* the transformed weights, or NULL: transform them on the way */
     float *v;                /* tiles first .. first + count - 1, by panels only */
     ptrdiff_t first, count;
+    fc_winograd_order order; /* of these tiles */
     ptrdiff_t block, blocks; /* tiles of a task */
 } winograd_call;
 
@@ -31,30 +32,30 @@ static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_
     return fc_round_up(tiles, p->kernels->mr) * width + FC_WINOGRAD_SKEW;
 }
 
-static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t position, float *v) {
+static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t position, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
     const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = kernels->mr,
                                          .group_stride = kernels->mr * call->plan.lanes, .tile_stride = kernels->lanes};
-    fc_winograd_input(&call->plan, call->x, first, count, &layout, v);
+    fc_winograd_input(&call->plan, call->x, first, count, &order, &layout, v);
 }
 
-/* M (+)= V U for one position of `count` tiles, one panel, and `depth` input channels, where v and u start. */
-static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, ptrdiff_t count, const float *v, const float *u, ptrdiff_t depth,
+/* M (+)= V U for one position of the tiles in `places`, one panel, and `depth` input channels, where v and u start. */
+static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, fc_span places, const float *v, const float *u, ptrdiff_t depth,
                      float *m, ptrdiff_t m_group, int accumulate) {
     const ptrdiff_t mr = p->kernels->mr;
-    for (ptrdiff_t t = 0; t < count; t += mr, v += mr * p->lanes, m += m_group)
-        panel->kernels->gemm[fc_min(mr, count - t)](v, u, depth, p->chunk, m, accumulate);
+    for (ptrdiff_t group = places.first / mr; group * mr < places.end; group++)
+        panel->kernels->gemm[fc_min(mr, places.end - group * mr)](v + group * mr * p->lanes, u, depth, p->chunk, m + group * m_group, accumulate);
 }
 
 /* M = V U for one position and panel, all pieces at once where their channels lie side by side. */
-static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *panel, int q, ptrdiff_t count, const float *v, const float *u,
+static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *panel, int q, fc_span places, const float *v, const float *u,
                          float *m, ptrdiff_t m_group) {
     for (ptrdiff_t piece = 0, end; piece < p->pieces; piece = end) {
         end = piece + 1;
         const int vanishes = fc_winograd_vanishes(p, piece, panel->share, q);
         if (vanishes && piece > 0) continue;
         while (!vanishes && p->c == p->lanes_c && end < p->pieces && !fc_winograd_vanishes(p, end, panel->share, q)) end++;
-        products(p, panel, count, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m,
+        products(p, panel, places, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m,
                  m_group, piece > 0);
     }
 }
@@ -74,15 +75,15 @@ static float *place_output(const winograd_call *call, const fc_winograd_tile *ti
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t i = share > 0 ? share / p->cols.shares : 0;
     const ptrdiff_t y = tile->out_y + p->rows.out_offset[i], x = tile->out_x + p->cols.out_offset[share - i * p->cols.shares];
-    const fc_span rows = fc_clip(y, p->rows.out_step, p->m, p->rows.out), cols = fc_clip(x, p->cols.out_step, p->m, p->cols.out);
+    const fc_span rows = fc_clip(y, p->rows.out_step, tile->rows, p->rows.out), cols = fc_clip(x, p->cols.out_step, tile->columns, p->cols.out);
     if (rows.first == rows.end || cols.first == cols.end) return NULL;
     args->row0 = (int)rows.first, args->row1 = (int)rows.end, args->col0 = (int)cols.first, args->col1 = (int)cols.end;
     return call->y + ((tile->image * p->rows.out + y + rows.first * p->rows.out_step) * p->cols.out + x + cols.first * p->cols.out_step) * p->ldy;
 }
 
 /* y of panels begin .. end - 1. */
-static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first, ptrdiff_t count, const float *m,
-                         ptrdiff_t m_step, ptrdiff_t m_group) {
+static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,
+                         const float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t mr = p->kernels->mr, line = p->cols.out * p->ldy;
     const fc_winograd_columns start = fc_winograd_panel_at(p, begin);
@@ -90,13 +91,14 @@ static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t e
     fc_winograd_output_args args = {.position = m_step, .row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy,
                                     .relu = call->activation == FC_RELU};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        const float *group = m + t / mr * m_group;
+        const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
+        const float *group = m + place / mr * m_group;
         float *corner = NULL;
         fc_winograd_columns panel = start;
         args.ahead = tile.col + 1 < p->cols.tiles;
         for (ptrdiff_t i = begin; i < end; i++, fc_winograd_next_panel(p, &panel)) {
             if (i == begin || panel.first == 0) corner = place_output(call, &tile, panel.share, &args);
-            args.m = group + t % mr * panel.nr;
+            args.m = group + place % mr * panel.nr;
             group += mr * panel.nr;
             if (!corner) continue;
             args.columns = panel.columns;
@@ -120,20 +122,24 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * (v_step + m_step)) * sizeof(float));
     if (!v) return FC_NO_MEMORY;
     float *const m = v + FC_WINOGRAD_POSITIONS * v_step;
-    input_tiles(call, first, count, v_step, v);
+    const fc_winograd_order order = fc_winograd_order_of(p, first, count);
+    input_tiles(call, first, count, order, v_step, v);
     for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
         fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
         for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
-            all_products(p, &panel, q, count, v + q * v_step, packed_at(call, q, &panel), m + q * m_step + panel.at * mr, p->width * mr);
+            all_products(p, &panel, q, fc_winograd_present(&order, q), v + q * v_step, packed_at(call, q, &panel), m + q * m_step + panel.at * mr,
+                         p->width * mr);
     }
-    output_tiles(call, 0, p->panels, first, count, m, m_step, p->width * mr);
+    output_tiles(call, 0, p->panels, first, count, order, m, m_step, p->width * mr);
     return FC_OK;
 }
 
 static fc_status input_task(const void *context, ptrdiff_t task) {
     const winograd_call *const call = context;
     const ptrdiff_t mr = call->plan.kernels->mr, first = task * mr, count = fc_min(mr, call->count - first);
-    input_tiles(call, call->first + first, count, v_position(&call->plan, call->count), call->v + first * call->plan.lanes);
+    fc_winograd_order order = call->order;
+    fc_winograd_skip(&call->plan, call->first, first, &order);
+    input_tiles(call, call->first + first, count, order, v_position(&call->plan, call->count), call->v);
     return FC_OK;
 }
 
@@ -149,7 +155,7 @@ static void multiply_packed(const winograd_call *call, ptrdiff_t begin, ptrdiff_
     for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
         for (ptrdiff_t i = begin; i < end; i++) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-            all_products(p, &panel, q, call->count, call->v + q * v_step, packed_at(call, q, &panel),
+            all_products(p, &panel, q, fc_winograd_present(&call->order, q), call->v + q * v_step, packed_at(call, q, &panel),
                          m + q * m_step + (panel.at - at) * p->kernels->mr, m_group);
         }
 }
@@ -169,7 +175,7 @@ static void multiply_some(const winograd_call *call, ptrdiff_t begin, ptrdiff_t 
             const int vanishes = fc_winograd_vanishes(p, piece, panel.share, q), accumulate = piece > 0 || c0 > 0;
             if (vanishes && accumulate) continue;
             const ptrdiff_t at = panel.at - first;
-            products(p, &panel, call->count, call->v + q * v_step + (piece * p->lanes_c + c0) * mr, u + q * u_step + at * (c1 - c0),
+            products(p, &panel, fc_winograd_present(&call->order, q), call->v + q * v_step + (piece * p->lanes_c + c0) * mr, u + q * u_step + at * (c1 - c0),
                      vanishes ? 0 : c1 - c0, m + q * m_step + at * mr, m_group, accumulate);
         }
 }
@@ -200,7 +206,7 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
         const fc_status status = multiply(call, begin, end, m, m_step, m_group);
         if (status != FC_OK) return status;
     }
-    output_tiles(call, begin, end, call->first, call->count, m, m_step, m_group);
+    output_tiles(call, begin, end, call->first, call->count, call->order, m, m_step, m_group);
     return FC_OK;
 }
 
@@ -233,6 +239,7 @@ static fc_status by_panels(winograd_call *call) {
     if (!call->v) return FC_NO_MEMORY;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(most, p->tiles - call->first);
+        call->order = fc_winograd_order_of(p, call->first, call->count);
         const double per_tile = FC_WINOGRAD_POSITIONS * (double)p->depth;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, p->kernels->mr), (double)call->count * per_tile, input_task, call);
         if (status != FC_OK) return status;

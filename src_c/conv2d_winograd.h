@@ -23,7 +23,7 @@ typedef struct {
     ptrdiff_t in, out;             /* pixels that are read, and written */
     ptrdiff_t in_step, out_step;   /* from a pixel of a tile to the next */
     ptrdiff_t in_first, out_first; /* where the first tile starts; may be outside */
-    ptrdiff_t classes, tiles;      /* tiles of each class */
+    ptrdiff_t classes, tiles, full; /* tiles of each class; the first `full` of them have m outputs, the others m - 1 */
     ptrdiff_t in_offset[FC_WINOGRAD_PIECES], out_offset[FC_WINOGRAD_PIECES]; /* of pieces and of shares from the first */
 } fc_winograd_axis;
 
@@ -55,7 +55,16 @@ typedef struct {
 typedef struct {
     ptrdiff_t image, row_class, row, col_class, col;
     ptrdiff_t in_y, in_x, out_y, out_x;
+    ptrdiff_t rows, columns; /* outputs */
 } fc_winograd_tile;
+
+/* Only the last of m outputs along an axis depends on the position at infinity: tiles without that output need no product there. Some
+ * consecutive tiles are placed in memory by kind: short rows, none short, short columns, both short. Those that have a position are
+ * then side by side. */
+enum { FC_WINOGRAD_KINDS = 4 };
+typedef struct {
+    ptrdiff_t count[FC_WINOGRAD_KINDS], next[FC_WINOGRAD_KINDS];
+} fc_winograd_order;
 
 /* The taps of a piece along one axis: first, first + stride, ... */
 typedef struct {
@@ -76,17 +85,33 @@ static inline void fc_winograd_next_panel(const fc_winograd_plan *p, fc_winograd
 }
 fc_winograd_tile fc_winograd_tile_at(const fc_winograd_plan *plan, ptrdiff_t index);
 void fc_winograd_next_tile(const fc_winograd_plan *plan, fc_winograd_tile *tile);
+/* Tiles first .. first + count - 1, none of them placed. */
+fc_winograd_order fc_winograd_order_of(const fc_winograd_plan *plan, ptrdiff_t first, ptrdiff_t count);
+/* Places tiles first .. first + count - 1. */
+void fc_winograd_skip(const fc_winograd_plan *plan, ptrdiff_t first, ptrdiff_t count, fc_winograd_order *order);
+static inline int fc_winograd_kind(const fc_winograd_plan *p, const fc_winograd_tile *tile) {
+    return tile->columns == p->m ? tile->rows == p->m : tile->rows == p->m ? 2 : 3;
+}
+static inline ptrdiff_t fc_winograd_place(const fc_winograd_plan *p, const fc_winograd_tile *tile, fc_winograd_order *order) {
+    return order->next[fc_winograd_kind(p, tile)]++;
+}
+/* The places of the tiles that have a position. */
+static inline fc_span fc_winograd_present(const fc_winograd_order *order, int position) {
+    const ptrdiff_t *const n = order->count;
+    const int last_row = position / FC_WINOGRAD_TILE == FC_WINOGRAD_TILE - 1, last_column = position % FC_WINOGRAD_TILE == FC_WINOGRAD_TILE - 1;
+    return (fc_span){last_row ? n[0] : 0, n[0] + n[1] + (last_column ? 0 : n[2] + (last_row ? 0 : n[3]))};
+}
 fc_winograd_taps fc_winograd_piece_rows(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share);
 fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share);
 /* Whether the transformed kernel of a piece is zero at a position, because the piece has fewer than r taps. */
 int fc_winograd_vanishes(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share, int position);
 
-/* V of `count` tiles from tile `first` on: tile t to v + t / group * group_stride + t % group * tile_stride. */
+/* V of `count` tiles from tile `first` on: of place t to v + t / group * group_stride + t % group * tile_stride. */
 typedef struct {
     ptrdiff_t position, block, group, group_stride, tile_stride;
 } fc_winograd_v_layout;
 void fc_winograd_input(const fc_winograd_plan *plan, const float *x, ptrdiff_t first, ptrdiff_t count,
-                       const fc_winograd_v_layout *layout, float *v);
+                       fc_winograd_order *order, const fc_winograd_v_layout *layout, float *v);
 
 /* U of all weights, [36][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */
 ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *plan);

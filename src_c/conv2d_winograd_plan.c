@@ -8,8 +8,14 @@ static ptrdiff_t tile_outputs(ptrdiff_t r) { return FC_WINOGRAD_TILE + 1 - r; }
 
 static ptrdiff_t axis_parts(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) { return fc_ceil_div(fc_ceil_div(taps, stride), r); }
 
-static ptrdiff_t axis_tiles(ptrdiff_t outputs, ptrdiff_t classes, ptrdiff_t r) {
-    return classes * fc_ceil_div(fc_ceil_div(outputs, classes), tile_outputs(r));
+/* Tiles of one class, and how many of them are full: each of the others has one output fewer. */
+typedef struct {
+    ptrdiff_t count, full;
+} tile_counts;
+
+static tile_counts axis_tiles(ptrdiff_t outputs, ptrdiff_t classes, ptrdiff_t r) {
+    const ptrdiff_t each = fc_ceil_div(outputs, classes), m = tile_outputs(r), count = fc_ceil_div(each, m);
+    return (tile_counts){count, fc_max(0, each - count * (m - 1))};
 }
 
 /* Positions of a tile along one axis, summed over the pieces: those that lack taps have one fewer. */
@@ -19,6 +25,11 @@ static ptrdiff_t axis_positions(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
         for (ptrdiff_t part = 0; part < axis_parts(taps, stride, r); part++)
             sum += FC_WINOGRAD_TILE - (first + (part * r + r - 1) * stride >= taps);
     return sum;
+}
+
+/* The share of a tile's positions that the tiles of an axis have in the mean, times their number. */
+static double axis_work(tile_counts tiles, ptrdiff_t classes) {
+    return (double)(classes * (tiles.count * FC_WINOGRAD_TILE - (tiles.count - tiles.full))) / FC_WINOGRAD_TILE;
 }
 
 /* The time of Winograd's way with pieces of r x r taps, in multiply-adds of the direct way: of an image, and of the weights, once.
@@ -45,9 +56,11 @@ static winograd_cost cost_of(const fc_conv2d *conv, ptrdiff_t r, int transposed)
     const double parts = (double)(axis_parts(conv->kh, conv->stride_h, r) * axis_parts(conv->kw, conv->stride_w, r));
     const double phases = (double)(conv->stride_h * conv->stride_w), pieces = transposed ? parts : parts * phases, shares = transposed ? phases : 1;
     const double positions = (double)(axis_positions(conv->kh, conv->stride_h, r) * axis_positions(conv->kw, conv->stride_w, r));
-    const double tiles = (double)(axis_tiles(s.h, conv->dilation_h, r) * axis_tiles(s.w, conv->dilation_w, r));
+    const tile_counts rows = axis_tiles(s.h, conv->dilation_h, r), cols = axis_tiles(s.w, conv->dilation_w, r);
+    const double tiles = (double)(rows.count * conv->dilation_h * cols.count * conv->dilation_w);
+    const double work = axis_work(rows, conv->dilation_h) * axis_work(cols, conv->dilation_w);
     const double sums = FC_WINOGRAD_POSITIONS * shares * (s.c % lanes ? pieces : 1), products = (positions * (double)s.c + sums * sum) * (double)k;
-    return (winograd_cost){tiles * (products + pieces * (double)c * input + shares * (double)k * output),
+    return (winograd_cost){work * products + tiles * (pieces * (double)c * input + shares * (double)k * output),
                            parts * phases * (double)(s.c * k) * weight};
 }
 
@@ -98,9 +111,10 @@ int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
+    const tile_counts tiles = axis_tiles(out, dilation, r);
     fc_winograd_axis a = {.taps = taps, .stride = stride, .pieces = stride * axis_parts(taps, stride, r), .shares = 1, .in = in, .out = out,
                           .in_step = stride * dilation, .out_step = dilation, .in_first = -pad, .classes = dilation,
-                          .tiles = axis_tiles(out, dilation, r) / dilation};
+                          .tiles = tiles.count, .full = tiles.full};
     for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = i % stride + i / stride * r * a.in_step;
     return a;
 }
@@ -108,9 +122,10 @@ static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps
 /* Reads dy and writes dx: a pixel q of dy is added to pixels stride * q + tap * dilation - pad. */
 static fc_winograd_axis axis_backward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
     const ptrdiff_t first = pad / stride, out_first = stride * first - pad; /* of dy that some phase keeps inside */
+    const tile_counts tiles = axis_tiles(fc_ceil_div(out - out_first, stride), dilation, r);
     fc_winograd_axis a = {.taps = taps, .stride = stride, .pieces = axis_parts(taps, stride, r), .shares = stride, .in = in, .out = out,
                           .in_step = dilation, .out_step = stride * dilation, .in_first = first - dilation * (r - 1),
-                          .out_first = out_first, .classes = dilation, .tiles = axis_tiles(fc_ceil_div(out - out_first, stride), dilation, r) / dilation};
+                          .out_first = out_first, .classes = dilation, .tiles = tiles.count, .full = tiles.full};
     for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = -i * r * a.in_step;
     for (ptrdiff_t i = 0; i < a.shares; i++) a.out_offset[i] = i;
     return a;
@@ -183,10 +198,13 @@ fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *p, ptrdiff_t in
 }
 
 static void place_tile(const fc_winograd_plan *p, fc_winograd_tile *t) {
-    t->in_y = p->rows.in_first + t->row_class + t->row * p->m * p->rows.in_step;
-    t->in_x = p->cols.in_first + t->col_class + t->col * p->m * p->cols.in_step;
-    t->out_y = p->rows.out_first + t->row_class + t->row * p->m * p->rows.out_step;
-    t->out_x = p->cols.out_first + t->col_class + t->col * p->m * p->cols.out_step;
+    const ptrdiff_t y = t->row * p->m - fc_max(0, t->row - p->rows.full), x = t->col * p->m - fc_max(0, t->col - p->cols.full);
+    t->in_y = p->rows.in_first + t->row_class + y * p->rows.in_step;
+    t->in_x = p->cols.in_first + t->col_class + x * p->cols.in_step;
+    t->out_y = p->rows.out_first + t->row_class + y * p->rows.out_step;
+    t->out_x = p->cols.out_first + t->col_class + x * p->cols.out_step;
+    t->rows = p->m - (t->row >= p->rows.full);
+    t->columns = p->m - (t->col >= p->cols.full);
 }
 
 fc_winograd_tile fc_winograd_tile_at(const fc_winograd_plan *p, ptrdiff_t index) {
@@ -213,15 +231,36 @@ void fc_winograd_next_tile(const fc_winograd_plan *p, fc_winograd_tile *t) {
     place_tile(p, t);
 }
 
+static void count_kinds(const fc_winograd_plan *p, ptrdiff_t first, ptrdiff_t count, ptrdiff_t kinds[FC_WINOGRAD_KINDS]) {
+    if (p->rows.full == p->rows.tiles && p->cols.full == p->cols.tiles) {
+        kinds[1] += count;
+        return;
+    }
+    fc_winograd_tile tile = fc_winograd_tile_at(p, first);
+    for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) kinds[fc_winograd_kind(p, &tile)]++;
+}
+
+fc_winograd_order fc_winograd_order_of(const fc_winograd_plan *p, ptrdiff_t first, ptrdiff_t count) {
+    fc_winograd_order order = {0};
+    count_kinds(p, first, count, order.count);
+    for (int i = 1; i < FC_WINOGRAD_KINDS; i++) order.next[i] = order.next[i - 1] + order.count[i - 1];
+    return order;
+}
+
+void fc_winograd_skip(const fc_winograd_plan *p, ptrdiff_t first, ptrdiff_t count, fc_winograd_order *order) {
+    count_kinds(p, first, count, order->next);
+}
+
 void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t first, ptrdiff_t count,
-                       const fc_winograd_v_layout *layout, float *v) {
+                       fc_winograd_order *order, const fc_winograd_v_layout *layout, float *v) {
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     const ptrdiff_t line = p->cols.in * p->ldx, blocks = p->lanes_c / p->kernels->lanes;
     fc_winograd_input_args args = {.row = p->rows.in_step * line, .pixel = p->cols.in_step * p->ldx, .channels = p->c,
                                    .position = layout->position, .block = layout->block, .m = (int)p->m};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
+        const ptrdiff_t place = fc_winograd_place(p, &tile, order);
+        float *const to = v + place / layout->group * layout->group_stride + place % layout->group * layout->tile_stride;
         args.ahead = tile.col + 1 < p->cols.tiles;
-        float *const to = v + t / layout->group * layout->group_stride + t % layout->group * layout->tile_stride;
         ptrdiff_t piece = 0;
         for (ptrdiff_t i = 0; i < p->rows.pieces; i++) {
             const ptrdiff_t y = tile.in_y + p->rows.in_offset[i];

@@ -22,6 +22,7 @@ typedef struct {
     float *db_sums;                 /* [split or block][width] */
     float *v, *d;                   /* of the stage */
     ptrdiff_t first, count;         /* tiles of the stage */
+    fc_winograd_order order;
 } wgrad_call;
 
 static ptrdiff_t channels_step(const fc_winograd_plan *p) {
@@ -53,15 +54,17 @@ static chunk_channels chunk_at(const wgrad_call *call, ptrdiff_t chunk) {
     return (chunk_channels){chunk / each, c0, fc_min(c0 + call->chunk, call->plan.c)};
 }
 
-/* D of `count` tiles, placed as tiles `offset` .. of `total`; adds their sums to db_sums, tile by tile. */
-static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t total, float *d,
+/* D of `count` tiles, among `total` that `order` places; adds their sums to db_sums, tile by tile. */
+static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total, float *d,
                          float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t line = p->cols.out * p->ldy;
     fc_winograd_gradient_args args = {.row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy, .position = d_position(p, total)};
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        const fc_span rows = fc_clip(tile.out_y, p->rows.out_step, p->m, p->rows.out), cols = fc_clip(tile.out_x, p->cols.out_step, p->m, p->cols.out);
+        const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
+        const fc_span rows = fc_clip(tile.out_y, p->rows.out_step, tile.rows, p->rows.out);
+        const fc_span cols = fc_clip(tile.out_x, p->cols.out_step, tile.columns, p->cols.out);
         const int inside = rows.end > 0 && cols.end > 0;
         const float *const dy = inside ? call->dy + (tile.image * p->rows.out + tile.out_y) * line + tile.out_x * p->ldy : call->dy;
         args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
@@ -70,7 +73,7 @@ static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t coun
         for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;
             args.dy = dy + panel.first;
-            args.d = d + panel.first * total + (offset + t) * panel.nr;
+            args.d = d + panel.first * total + place * panel.nr;
             args.sum = db_sums + panel.first;
             p->transforms->gradient(&args);
         }
@@ -78,27 +81,30 @@ static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t coun
 }
 
 /* V and D of the same tiles. */
-static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t offset, ptrdiff_t total, float *v, float *d,
-                      float *db_sums) {
+static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, const fc_winograd_order *order, ptrdiff_t total, float *v,
+                      float *d, float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
-    const fc_winograd_v_layout layout = {.position = v_position(p, total), .block = v_block(p, total), .group = count,
+    const fc_winograd_v_layout layout = {.position = v_position(p, total), .block = v_block(p, total), .group = total,
                                          .group_stride = 0, .tile_stride = channels_step(p)};
-    fc_winograd_input(p, call->x, first, count, &layout, v + offset * layout.tile_stride);
-    transform_dy(call, first, count, offset, total, d, db_sums);
+    fc_winograd_order places = *order;
+    fc_winograd_input(p, call->x, first, count, &places, &layout, v);
+    transform_dy(call, first, count, *order, total, d, db_sums);
 }
 
 /* Adds the products of position q of `tiles` tiles to the sums of a chunk, or writes them. */
-static void products(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, int q, ptrdiff_t tiles, const float *v,
-                     const float *d, float *sums, int accumulate) {
+static void products(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, int q, const fc_winograd_order *order,
+                     ptrdiff_t tiles, const float *v, const float *d, float *sums, int accumulate) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(p), block = v_block(p, tiles);
     const chunk_channels at = chunk_at(call, chunk);
     if (fc_winograd_vanishes(p, at.piece, 0, q)) return; /* belongs to a tap that is not there */
-    const float *const a = v + q * v_position(p, tiles) + at.piece * (p->lanes_c / lanes) * block;
-    const float *const b = d + q * d_position(p, tiles) + panel->first * tiles;
+    const fc_span places = fc_winograd_present(order, q);
+    const float *const a = v + q * v_position(p, tiles) + at.piece * (p->lanes_c / lanes) * block + places.first * step;
+    const float *const b = d + q * d_position(p, tiles) + panel->first * tiles + places.first * panel->nr;
     float *const out = sums + q * sums_position(call, panel->nr);
     for (ptrdiff_t c = at.c0; c < at.c1; c += mr)
-        panel->kernels->wgrad[fc_min(mr, at.c1 - c)](a + c / lanes * block + c % lanes, step, b, tiles, out + (c - at.c0) * panel->nr, accumulate);
+        panel->kernels->wgrad[fc_min(mr, at.c1 - c)](a + c / lanes * block + c % lanes, step, b, places.end - places.first,
+                                                    out + (c - at.c0) * panel->nr, accumulate);
 }
 
 static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, const float *sums) {
@@ -125,12 +131,13 @@ static fc_status split_task(const void *context, ptrdiff_t task) {
     memset(db_sums, 0, (size_t)p->width * sizeof(float));
     for (ptrdiff_t first = begin; first < end; first += call->block) {
         const ptrdiff_t count = fc_min(call->block, end - first);
-        transform(call, first, count, 0, count, v, d, db_sums);
+        const fc_winograd_order order = fc_winograd_order_of(p, first, count);
+        transform(call, first, count, &order, count, v, d, db_sums);
         for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
             fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
             for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
                 for (ptrdiff_t chunk = 0; chunk < call->chunks; chunk++)
-                    products(call, &panel, chunk, q, count, v, d, sums + sums_at(call, &panel, chunk), first > begin);
+                    products(call, &panel, chunk, q, &order, count, v, d, sums + sums_at(call, &panel, chunk), first > begin);
         }
     }
     return FC_OK;
@@ -152,7 +159,9 @@ static fc_status transform_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t offset = task * call->block, index = call->first / call->block + task;
     float *const db_sums = call->db_sums + index * call->plan.width;
     memset(db_sums, 0, (size_t)call->plan.width * sizeof(float));
-    transform(call, call->first + offset, fc_min(call->block, call->count - offset), offset, call->count, call->v, call->d, db_sums);
+    fc_winograd_order order = call->order;
+    fc_winograd_skip(&call->plan, call->first, offset, &order);
+    transform(call, call->first + offset, fc_min(call->block, call->count - offset), &order, call->count, call->v, call->d, db_sums);
     return FC_OK;
 }
 
@@ -172,7 +181,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
         for (ptrdiff_t i = begin; i < end; i++) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
             float *const sums = own ? own + (i - begin) * size : call->sums + sums_at(call, &panel, chunk);
-            products(call, &panel, chunk, q, call->count, call->v, call->d, sums, call->first > 0);
+            products(call, &panel, chunk, q, &call->order, call->count, call->v, call->d, sums, call->first > 0);
         }
     if (call->first + call->count < p->tiles) return FC_OK;
     for (ptrdiff_t i = begin; i < end; i++) {
@@ -191,7 +200,7 @@ static fc_status db_task(const void *context, ptrdiff_t task) {
     float *const d = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * d_position(p, 1)) * sizeof(float));
     if (!d) return FC_NO_MEMORY;
     memset(call->db_sums + task * p->width, 0, (size_t)p->width * sizeof(float));
-    for (ptrdiff_t t = begin; t < end; t++) transform_dy(call, t, 1, 0, 1, d, call->db_sums + task * p->width);
+    for (ptrdiff_t t = begin; t < end; t++) transform_dy(call, t, 1, fc_winograd_order_of(p, t, 1), 1, d, call->db_sums + task * p->width);
     return FC_OK;
 }
 
@@ -214,6 +223,7 @@ static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
     call->d = call->v + v_size;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(stage, p->tiles - call->first);
+        call->order = fc_winograd_order_of(p, call->first, call->count);
         const double per_tile = FC_WINOGRAD_POSITIONS * (double)(p->depth + p->width) / 2;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, transform_task, call);
         if (status != FC_OK) return status;

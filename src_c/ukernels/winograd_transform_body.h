@@ -166,7 +166,7 @@ FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_arg
 
 FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args *const a) {
     const ptrdiff_t position = a->position;
-    const int row0 = a->row0, row1 = a->row1, col0 = a->col0, col1 = a->col1, full = row0 == 0 && row1 == M && col0 == 0 && col1 == M;
+    const int row0 = a->row0, row1 = a->row1, col0 = a->col0, col1 = a->col1, full = col0 == 0 && col1 == M;
     const vec zero = v_zero();
     for (ptrdiff_t k = 0; k < a->columns; k += VL) {
         const ptrdiff_t n = a->columns - k;
