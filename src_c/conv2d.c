@@ -74,6 +74,9 @@ static ptrdiff_t images_per_round(const fc_conv2d *conv) {
     return fc_max(1, fc_min(conv->n, (4 << 20) / image));
 }
 
+/* As many as no choice of an algorithm depends on. */
+enum { MANY_IMAGES = 64 };
+
 typedef fc_status (*map_fn)(const fc_conv2d *conv, const void *in, const void *w, const void *bias, void *out);
 
 static fc_status backward_input_map(const fc_conv2d *conv, const void *dy, const void *w, const void *bias, void *dx) {
@@ -120,16 +123,34 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
     return status;
 }
 
-ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
+/* What the passes with packed weights are made of. */
+typedef struct {
+    ptrdiff_t (*bytes)(const fc_conv2d *conv);
+    fc_status (*pack)(const fc_conv2d *conv, const void *w, void *packed);
+    map_fn forward;
+} packing;
+
+static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_transform_weights, fc_winograd_forward_packed};
+static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed};
+
+/* Whatever the number of images; NULL: packing has no use. */
+static const packing *packing_of(const fc_conv2d *conv) {
+    fc_conv2d many = *conv;
+    many.n = MANY_IMAGES;
     check_conv(conv);
-    const int winograd = !use_grouped(conv, fc_grouped_forward_applies(conv)) && !fc_images_pay(conv) && !use_few(conv) && use_winograd(conv, 0, 1);
-    return winograd ? (ptrdiff_t)fc_winograd_weights_bytes(conv) : 0;
+    if (use_grouped(&many, fc_grouped_forward_applies(&many)) || fc_images_pay(&many) || use_few(&many)) return NULL;
+    return use_winograd(&many, 0, 1) ? &winograd_packing : &direct_packing;
+}
+
+ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
+    const packing *const way = packing_of(conv);
+    return way ? way->bytes(conv) : 0;
 }
 
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w, void *packed) {
     assert(fc_conv2d_packed_bytes(conv) > 0);
     const unsigned saved = fc_fp_enter();
-    const fc_status status = fc_winograd_transform_weights(conv, w, packed);
+    const fc_status status = packing_of(conv)->pack(conv, w, packed);
     fc_fp_leave(saved);
     return status;
 }
@@ -137,10 +158,10 @@ fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w, void *packed) {
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     assert(fc_conv2d_packed_bytes(conv) > 0);
     const unsigned saved = fc_fp_enter();
-    const fc_status status = conv->layout == FC_NHWC
-                                 ? fc_winograd_forward_packed(conv, x, packed, bias, y)
-                                 : map_nchw(conv, fc_winograd_forward_packed, conv->h * conv->w, conv->c, conv->oh * conv->ow, conv->k,
-                                            x, packed, bias, y);
+    const map_fn forward = packing_of(conv)->forward;
+    const fc_status status = conv->layout == FC_NHWC ? forward(conv, x, packed, bias, y)
+                                                     : map_nchw(conv, forward, conv->h * conv->w, conv->c, conv->oh * conv->ow, conv->k,
+                                                                x, packed, bias, y);
     fc_fp_leave(saved);
     return status;
 }

@@ -272,16 +272,22 @@ static void plan_blocks(fc_igemm *g) {
     g->blocks = fc_ceil_div(pixels, g->block);
 }
 
-/* `g` complete but for what is derived; `tap` has room for the taps, `space` for tables and packed weights. */
+/* What packing depends on, but for `raw`. */
+static void plan_panels(fc_igemm *g) {
+    g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
+    g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
+    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
+}
+
+/* `g` complete but for what is derived. */
 static fc_status run(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w;
     if (pixels == 0 || g->k == 0) return FC_OK;
-    g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
+    plan_panels(g);
     if (g->taps) tap_range(g);
-    g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
     g->by_offset = g->taps > 0 && (g->dot || g->depth <= OFFSET_MAX_DEPTH);
     const ptrdiff_t mr = g->panels.main->mr;
-    g->raw = !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
+    g->raw = !g->prepacked && !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
     g->steps = g->raw && pixels <= RAW_TILES * mr && g->taps == 1 && !g->by_offset &&
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
@@ -291,19 +297,20 @@ static fc_status run(fc_igemm *g) {
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
-    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
     const size_t offset_bytes = (size_t)fc_round_up(offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
-    const size_t bytes = offset_bytes + (size_t)((zero + g->groups * g->packed_group) * g->esize);
+    const size_t bytes = offset_bytes + (size_t)((zero + (g->prepacked ? 0 : g->groups * g->packed_group)) * g->esize);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);
     if (!space) return FC_NO_MEMORY;
     g->offset = (ptrdiff_t *)space;
     char *const row = space + offset_bytes;
     memset(row, 0, (size_t)(zero * g->esize));
     g->zero = row;
-    g->packed = row + zero * g->esize;
-
-    const fc_status status = fc_igemm_pack(g);
-    if (status != FC_OK) return status;
+    if (!g->prepacked) {
+        char *const packed = row + zero * g->esize;
+        g->packed = packed;
+        const fc_status status = fc_igemm_pack(g, packed);
+        if (status != FC_OK) return status;
+    }
 
     const double work = fc_macs_ns((double)pixels * (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g));
     if (g->by_offset) {
@@ -314,20 +321,50 @@ static fc_status run(fc_igemm *g) {
     return fc_parallel_for(g->groups * g->blocks * g->splits, work, pointer_task, g);
 }
 
-fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    fc_igemm g = {
+static fc_igemm forward_of(const fc_conv2d *conv) {
+    return (fc_igemm){
         .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
-        .x = x, .h = conv->h, .w = conv->w, .ldx = conv->c, .depth = conv->c / conv->groups,
+        .h = conv->h, .w = conv->w, .ldx = conv->c, .depth = conv->c / conv->groups,
         .grid_h = conv->oh, .grid_w = conv->ow, .stride_h = conv->stride_h, .stride_w = conv->stride_w,
-        .y = y, .oh = conv->oh, .ow = conv->ow, .ldy = conv->k, .k = conv->k / conv->groups, .step_h = 1, .step_w = 1,
-        .weights = w, .bias = bias, .activation = conv->activation, .taps = conv->kh * conv->kw,
+        .oh = conv->oh, .ow = conv->ow, .ldy = conv->k, .k = conv->k / conv->groups, .step_h = 1, .step_w = 1,
+        .activation = conv->activation, .taps = conv->kh * conv->kw,
     };
-    g.tap = fc_scratch(FC_SLOT_CALL2, (size_t)g.taps * sizeof *g.tap);
-    if (!g.tap) return FC_NO_MEMORY;
+}
+
+static int forward_taps(const fc_conv2d *conv, fc_igemm *g) {
+    g->tap = fc_scratch(FC_SLOT_CALL2, (size_t)g->taps * sizeof *g->tap);
+    if (!g->tap) return 0;
     for (ptrdiff_t a = 0, t = 0; a < conv->kh; a++)
         for (ptrdiff_t b = 0; b < conv->kw; b++, t++)
-            g.tap[t] = (fc_tap){a * conv->dilation_h - conv->pad_top, b * conv->dilation_w - conv->pad_left, t};
-    return run(&g);
+            g->tap[t] = (fc_tap){a * conv->dilation_h - conv->pad_top, b * conv->dilation_w - conv->pad_left, t};
+    return 1;
+}
+
+static fc_status run_forward(const fc_conv2d *conv, const void *x, const void *w, const void *packed, const void *bias, void *y) {
+    fc_igemm g = forward_of(conv);
+    g.x = x, g.weights = w, g.packed = packed, g.prepacked = packed != NULL, g.bias = bias, g.y = y;
+    return forward_taps(conv, &g) ? run(&g) : FC_NO_MEMORY;
+}
+
+fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    return run_forward(conv, x, w, NULL, bias, y);
+}
+
+fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
+    return run_forward(conv, x, NULL, packed, bias, y);
+}
+
+ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv) {
+    fc_igemm g = forward_of(conv);
+    plan_panels(&g);
+    return conv->k == g.panels.main->nr ? 0 : g.groups * g.packed_group * g.esize;
+}
+
+fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed) {
+    fc_igemm g = forward_of(conv);
+    plan_panels(&g);
+    g.weights = w;
+    return forward_taps(conv, &g) ? fc_igemm_pack(&g, packed) : FC_NO_MEMORY;
 }
 
 /* dx at input pixel y is the sum over taps a with (y + pad - a * dilation) divisible by the stride of dy at the quotient. */

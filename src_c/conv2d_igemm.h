@@ -28,7 +28,8 @@ typedef struct {
     ptrdiff_t min_y, max_y, min_x, max_x;
 
     fc_panels panels;
-    void *packed;
+    int prepacked;
+    const void *packed;
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
     int steps;              /* and that in steps of the reduction */
@@ -45,6 +46,7 @@ typedef struct {
 
 static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps * g->depth; }
 
-fc_status fc_igemm_pack(const fc_igemm *g);
+/* The weights as panels, but for those that are read where they are. */
+fc_status fc_igemm_pack(const fc_igemm *g, void *packed);
 
 #endif

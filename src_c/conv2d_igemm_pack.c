@@ -5,11 +5,17 @@
 
 enum { TASK_ROWS = 64 }; /* of weights */
 
+typedef struct {
+    const fc_igemm *g;
+    void *packed;
+} packing;
+
 /* One group for the dot kernels: [tap][output channel][depth]. */
 static fc_status pack_dot(const void *context, ptrdiff_t group) {
-    const fc_igemm *const g = context;
+    const packing *const job = context;
+    const fc_igemm *const g = job->g;
     const ptrdiff_t ldw = g->groups * (g->transposed ? g->depth : g->k), rows = g->transposed ? g->k : g->depth;
-    char *out = fc_at_mut(g->packed, group * g->packed_group, g->esize);
+    char *out = fc_at_mut(job->packed, group * g->packed_group, g->esize);
     for (ptrdiff_t t = 0; t < g->taps; t++, out += g->k * g->depth * g->esize) {
         const void *in = fc_at(g->weights, g->tap[t].source * rows * ldw + group * ldw / g->groups, g->esize);
         if (g->transposed) g->kernels->frame.pack(in, ldw, g->k, g->depth, out, g->depth);
@@ -20,11 +26,12 @@ static fc_status pack_dot(const void *context, ptrdiff_t group) {
 
 /* One panel of one group: w_hwio[tap][p.first + j][group * depth + i] -> [tap][i][j] */
 static fc_status pack_transposed(const void *context, ptrdiff_t task) {
-    const fc_igemm *const g = context;
+    const packing *const job = context;
+    const fc_igemm *const g = job->g;
     const ptrdiff_t panels = fc_panels_count(&g->panels), group = task / panels;
     const fc_panel p = fc_panels_get(&g->panels, task % panels);
     const ptrdiff_t nr = p.kernels->nr, ldw = g->groups * g->depth;
-    char *out = fc_at_mut(g->packed, group * g->packed_group + p.first * fc_igemm_reduction(g), g->esize);
+    char *out = fc_at_mut(job->packed, group * g->packed_group + p.first * fc_igemm_reduction(g), g->esize);
     if (p.columns < nr) memset(out, 0, (size_t)(fc_igemm_reduction(g) * nr * g->esize));
     for (ptrdiff_t t = 0; t < g->taps; t++) {
         const void *in = fc_at(g->weights, (g->tap[t].source * g->k + p.first) * ldw + group * g->depth, g->esize);
@@ -36,19 +43,21 @@ static fc_status pack_transposed(const void *context, ptrdiff_t task) {
 
 /* Some rows of one group, but for panels that are read where they are. */
 static fc_status pack_rows(const void *context, ptrdiff_t task) {
-    const fc_igemm *const g = context;
+    const packing *const job = context;
+    const fc_igemm *const g = job->g;
     const ptrdiff_t ldw = g->groups * g->k, rows = fc_igemm_reduction(g);
     const ptrdiff_t group = task % g->groups, row = task / g->groups * TASK_ROWS, panels = fc_panels_count(&g->panels);
     const fc_panel last = fc_panels_get(&g->panels, panels - 1);
     const ptrdiff_t first = !g->raw ? 0 : last.columns == last.kernels->nr ? panels : panels - 1;
     fc_panels_pack(&g->panels, first, &g->kernels->frame, fc_at(g->weights, row * ldw + group * g->k, g->esize), ldw,
-                   fc_min(TASK_ROWS, rows - row), fc_at_mut(g->packed, group * g->packed_group, g->esize), row, rows, g->esize);
+                   fc_min(TASK_ROWS, rows - row), fc_at_mut(job->packed, group * g->packed_group, g->esize), row, rows, g->esize);
     return FC_OK;
 }
 
-fc_status fc_igemm_pack(const fc_igemm *g) {
+fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
+    const packing job = {g, packed};
     const double work = 0.5 * (double)g->groups * (double)g->packed_group;
-    if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, g);
-    if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, g);
-    return fc_parallel_for(g->groups * fc_ceil_div(fc_igemm_reduction(g), TASK_ROWS), work, pack_rows, g);
+    if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, &job);
+    if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, &job);
+    return fc_parallel_for(g->groups * fc_ceil_div(fc_igemm_reduction(g), TASK_ROWS), work, pack_rows, &job);
 }

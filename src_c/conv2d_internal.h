@@ -54,6 +54,10 @@ void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_a
                           ptrdiff_t first, void *to, ptrdiff_t pixels, ptrdiff_t esize);
 
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+/* With weights packed before; 0 bytes: they are as good where they are. */
+ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv);
+fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed);
+fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
@@ -82,7 +86,7 @@ fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, con
  * weights that were transformed before or not. */
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed);
 /* Weights transformed once for many forward passes, in a layout of the instruction set in use. */
-size_t fc_winograd_weights_bytes(const fc_conv2d *conv);
+ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv);
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed);
 fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 

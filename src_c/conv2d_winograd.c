@@ -281,9 +281,9 @@ fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, cons
     return run_groups(&call, conv->groups, call.plan.c, call.plan.c, call.plan.k);
 }
 
-size_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
+ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
     const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    return (size_t)(conv->groups * FC_WINOGRAD_POSITIONS * fc_winograd_u_position(&plan)) * sizeof(float);
+    return conv->groups * FC_WINOGRAD_POSITIONS * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
 }
 
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {

@@ -52,7 +52,8 @@ typedef struct {
 /* y = activation(x * w + bias). bias may be NULL. */
 fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w_hwio, const void *bias, void *y);
 /* The same with weights that were packed before, for many forward passes: bytes of what they are packed into (0: packing has no use
- * for this convolution), packing, and the pass. It is Winograd's wherever that is faster from there on. Valid for the instruction set in use and for any n that the same algorithm serves. */
+ * for this convolution), packing, and the pass. It is Winograd's wherever that is faster from there on. Valid for the instruction
+ * set in use and for any n. */
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv);
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w_hwio, void *packed);
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);

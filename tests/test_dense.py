@@ -40,6 +40,30 @@ def test_forward(shape: tuple[int, int, int], isa: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_packed_kernels_change_no_bit(shape: tuple[int, int, int], isa: str, dtype: str) -> None:
+    *operands, _ = arrays(shape, dtype)
+    packed = fastconv.pack_dense(operands[1])
+    if packed is None:
+        assert shape[2] <= 16
+        return
+    again = fastconv.pack_dense(operands[1], out=np.empty_like(packed))
+    for each in (packed, again):
+        assert same_bytes(fastconv.dense(*operands, packed=each), fastconv.dense(*operands))
+
+
+def test_packed_kernels_are_refused_where_they_do_not_fit() -> None:
+    x, kernel = np.ones((2, 8), "float32"), np.ones((8, 20), "float32")
+    packed = fastconv.pack_dense(kernel)
+    assert packed is not None
+    with pytest.raises(ValueError, match="`packed` must have shape"):
+        fastconv.dense(x, kernel, packed=packed[1:])
+    with pytest.raises(TypeError, match="`packed` must have dtype uint8"):
+        fastconv.dense(x, kernel, packed=packed.view("float32"))
+    with pytest.raises(ValueError, match="`kernel`"):
+        fastconv.pack_dense(kernel[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_backward(shape: tuple[int, int, int], isa: str, dtype: str) -> None:
     x, kernel, bias, dy = arrays(shape, dtype)
     exact = truth(reference.dense_backward, dy, x, kernel)

@@ -13,7 +13,7 @@ from fastconv.functional._conv import (
     depthwise_conv2d,
     depthwise_conv2d_backward,
 )
-from fastconv.functional._dense import dense, dense_backward
+from fastconv.functional._dense import dense, dense_backward, pack_dense
 from fastconv.functional._elementwise import (
     activate,
     activate_backward,
@@ -53,6 +53,7 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_backward",
     "pack_conv2d",
+    "pack_dense",
     "rmsprop_update",
     "sgd_update",
     "softmax",

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastconv.functional._arrays import Array, as_float_array, check_shape, output, same_dtype
 from fastconv.functional._conv import _NEEDS, Gradients, _backward
+from fastconv.functional._packing import check_packed, pack_conv2d
 from fastconv.functional._plans import conv2d_plan
 
 
@@ -18,6 +19,7 @@ def dense(
     bias: Any = None,
     *,
     activation: str | None = None,
+    packed: Array | None = None,
     out: Array | None = None,
 ) -> Array:
     """``activation(x @ kernel + bias)``.
@@ -32,6 +34,8 @@ def dense(
         (units,).
     activation : str, optional
         As in :func:`conv2d`.
+    packed : array of uint8, optional
+        What :func:`pack_dense` made of this kernel.
     out : array, optional
         (batch, units): receives the result.
 
@@ -57,8 +61,45 @@ def dense(
         out = np.empty(shape, x.dtype)
     else:
         out = output(out, "out", shape, x.dtype, x, kernel, *(() if bias is None else (bias,)))
-    plan.forward(x, kernel, bias, out)
+    if packed is None:
+        plan.forward(x, kernel, bias, out)
+    else:
+        check_packed(packed, "packed", plan)
+        plan.forward_packed(x, packed, bias, out)
     return out
+
+
+def pack_dense(kernel: Any, *, out: Array | None = None) -> Array | None:
+    """Rearrange a kernel once for many calls of :func:`dense` that do not change it.
+
+    Parameters
+    ----------
+    kernel : array
+        (inputs, units).
+    out : array of uint8, optional
+        Receives the result.
+
+    Returns
+    -------
+    array of uint8, or None
+        To be passed as ``packed``, in this process and with the instruction set in use. None where
+        the kernel is as good where it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, kernel = np.ones((4, 6), "float32"), np.ones((6, 10), "float32")
+    >>> bool(np.allclose(dense(x, kernel, packed=pack_dense(kernel)), dense(x, kernel)))
+    True
+    """
+    kernel = as_float_array(kernel, "kernel", 2)
+    return pack_conv2d(
+        (1, 1, 1, kernel.shape[0]),
+        kernel.reshape(1, 1, *kernel.shape),
+        data_format="channels_last",
+        algorithm="direct",
+        out=out,
+    )
 
 
 def dense_backward(

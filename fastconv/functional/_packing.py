@@ -29,7 +29,7 @@ def pack_conv2d(
     Parameters
     ----------
     x_shape : tuple of int
-        Of the images; with another batch size the result is good for the same algorithm only.
+        Of the images; the result serves any number of them.
     kernel, strides, padding, dilation_rate, groups, data_format, algorithm
         As in :func:`conv2d`.
     out : array of uint8, optional
@@ -39,7 +39,7 @@ def pack_conv2d(
     -------
     array of uint8, or None
         To be passed as ``packed``, in this process and with the instruction set in use. None where
-        Winograd's algorithm is not used: no other transforms its kernels. Where "auto" is direct
+        the kernel is as good as it is: depthwise, grouped, few channels. Where "auto" is direct
         because there is little to compute with a kernel once transformed, this may be Winograd's.
 
     Examples

@@ -4,11 +4,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fastconv import activations, constraints, functional, initializers, regularizers, runtime
+from fastconv import activations, constraints, functional, initializers, regularizers
 from fastconv._variable import Variable
 from fastconv.layers import _conv_arguments as arguments
-from fastconv.layers._activated import ActivatedLayer, wanted
+from fastconv.layers._activated import wanted
 from fastconv.layers._legacy import accepts_old_names, warns_of_three_numbers
+from fastconv.layers._packed import PackedLayer
 from fastconv.layers.layer import Shape, State
 
 __all__ = ["Conv2D"]
@@ -16,7 +17,7 @@ __all__ = ["Conv2D"]
 Array = NDArray[Any]
 
 
-class Conv2D(ActivatedLayer):
+class Conv2D(PackedLayer):
     """Convolve images with learned filters (https://keras.io/api/layers/convolution_layers/).
 
     The input has shape (batch, rows, cols, channels), or (batch, channels, rows, cols) with
@@ -167,19 +168,10 @@ class Conv2D(ActivatedLayer):
         )
         return arguments.image_shape(input_shape[0], size, self.filters, self.data_format)
 
-    def prepare(self, state: State) -> None:
-        super().prepare(state)
-        state.extra["packed"] = state.extra["packed_for"] = None
-
-    def refresh(self, state: State) -> None:
-        if state.training:
-            return
-        isa = runtime.isa()
-        kept = state.extra["packed"] if state.extra["packed_for"] == isa else None
-        state.extra["packed"] = functional.pack_conv2d(
-            state.input_shape, self.kernel.value, out=kept, **self._options
+    def pack(self, state: State, out: Array | None) -> Array | None:
+        return functional.pack_conv2d(
+            state.input_shape, self.kernel.value, out=out, **self._options
         )
-        state.extra["packed_for"] = isa
 
     def affine(self, x: Array, y: Array, activation: str, state: State) -> None:
         functional.conv2d(

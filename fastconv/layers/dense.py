@@ -7,15 +7,19 @@ from numpy.typing import NDArray
 from fastconv import activations, constraints, functional, initializers, regularizers
 from fastconv._variable import Variable
 from fastconv.layers import _conv_arguments as arguments
-from fastconv.layers._activated import ActivatedLayer, wanted
+from fastconv.layers._activated import wanted
+from fastconv.layers._packed import PackedLayer
 from fastconv.layers.layer import Shape, State
 
 __all__ = ["Dense"]
 
 Array = NDArray[Any]
 
+#: Larger kernels are read where they are: in inference a packed one takes as much memory again.
+MAX_PACKED_BYTES = 64 << 20
 
-class Dense(ActivatedLayer):
+
+class Dense(PackedLayer):
     """Multiply by a matrix and add a bias (https://keras.io/api/layers/core_layers/dense/).
 
     The input has shape (batch, ..., features), the output (batch, ..., units); the kernel has shape
@@ -111,9 +115,21 @@ class Dense(ActivatedLayer):
         self.check_input_shape(input_shape)
         return (*input_shape[:-1], self.units)
 
+    def pack(self, state: State, out: Array | None) -> Array | None:
+        if self.kernel.value.nbytes > MAX_PACKED_BYTES:
+            return None
+        return functional.pack_dense(self.kernel.value, out=out)
+
     def affine(self, x: Array, y: Array, activation: str, state: State) -> None:
         bias = self.bias.value if self.bias is not None else None
-        functional.dense(_rows(x), self.kernel.value, bias, activation=activation, out=_rows(y))
+        functional.dense(
+            _rows(x),
+            self.kernel.value,
+            bias,
+            activation=activation,
+            packed=state.extra["packed"],
+            out=_rows(y),
+        )
 
     def affine_backward(self, dz: Array, dx: Array | None, state: State) -> None:
         dw, db = self.weight_gradients(self.kernel)
