@@ -12,6 +12,8 @@
 /* Input elements of one task, enough to make handing it out cheap; and of one batch of rows, which stay in the first-level
  * cache. */
 enum { TASK_ELEMENTS = 1 << 15, BATCH_ELEMENTS = 1 << 10 };
+/* Of a pixel, at most, for windows to be read nearly in order. */
+enum { IN_ORDER_BYTES = 512 };
 /* Nanoseconds per element, roughly. */
 static const double ELEMENT_NS = 0.3;
 
@@ -53,7 +55,9 @@ pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, voi
     job.flat = p->c < lanes && (p->stride_w <= 8 || (job.inside_j.end - job.inside_j.first) * p->c >= lanes);
     job.batch = job.flat ? fc_max(1, BATCH_ELEMENTS / (fc_min(p->stride_h, p->h) * p->w * p->c)) : 1;
     const ptrdiff_t elements = p->n * p->c * (p->h * p->w + p->oh * p->ow);
-    job.fetch = !job.flat && elements * job.esize >= FC_STREAM_BYTES;
+    /* The processor fetches by itself what is read once and nearly in order, and does it better. */
+    const int in_order = p->pool_h <= p->stride_h && p->pool_w <= p->stride_w && p->c * job.esize <= IN_ORDER_BYTES;
+    job.fetch = !job.flat && !in_order && elements * job.esize >= FC_STREAM_BYTES;
     job.stream_rows = job.flat && p->stride_w > 1 && fc_streams(out, p->w * p->c * job.esize, elements * job.esize);
     job.stream = !job.flat && fc_streams(out, p->c * job.esize, elements * job.esize);
     job.task_rows = fc_max(1, TASK_ELEMENTS / row_elements);
