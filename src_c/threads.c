@@ -24,7 +24,7 @@
 #define STACK_BYTES ((size_t)1 << 20)
 /* A loop shorter than this is not worth telling another thread: the hand-over costs under a microsecond, its data more. */
 #define CUTOFF_AWAKE_NS 8000.0
-/* Nor is a loop shorter than this worth waking one, which takes 10 to 20 microseconds. */
+/* Nor are loops that take less than this together worth waking one, which takes 10 to 20 microseconds. */
 #define CUTOFF_ASLEEP_NS 25000.0
 /* Longer than the gap between two kernels of a training step, short enough not to be seen in a profile. */
 #define SPIN_NS 50000
@@ -58,6 +58,7 @@ static struct {
     OWN_LINE atomic_uint door;
     OWN_LINE atomic_uint generation;
     atomic_int awake; /* workers that are not asleep */
+    atomic_int missed_ns; /* of loops since they fell asleep that would have been shared */
 
     /* For sleeping only. */
     OWN_LINE pthread_mutex_t lock;
@@ -294,7 +295,11 @@ static fc_status run_together(ptrdiff_t tasks, fc_task_fn fn, const void *contex
 
 static bool worth_sharing(ptrdiff_t tasks, double work_ns) {
     if (tasks < 2 || work_ns < CUTOFF_AWAKE_NS || fc_get_num_threads() < 2) return false;
-    return work_ns >= CUTOFF_ASLEEP_NS || atomic_load_explicit(&pool.awake, memory_order_relaxed) > 0;
+    if (work_ns >= CUTOFF_ASLEEP_NS || atomic_load_explicit(&pool.awake, memory_order_relaxed) > 0) return true;
+    const int missed = (int)work_ns + atomic_fetch_add_explicit(&pool.missed_ns, (int)work_ns, memory_order_relaxed);
+    if (missed < CUTOFF_ASLEEP_NS) return false;
+    atomic_store_explicit(&pool.missed_ns, 0, memory_order_relaxed);
+    return true;
 }
 
 fc_status fc_parallel_for(ptrdiff_t tasks, double work_ns, fc_task_fn fn, const void *context) {
