@@ -225,7 +225,7 @@ static fc_status by_tiles(winograd_call *call) {
         if (status != FC_OK) return status;
         call->packed = u;
     }
-    call->block = block_tiles(p);
+    call->block = fc_min(block_tiles(p), fc_round_up(fc_ceil_div(p->tiles, fc_get_num_threads()), p->kernels->mr));
     call->blocks = fc_ceil_div(p->tiles, call->block);
     const double macs = (double)p->tiles * FC_WINOGRAD_POSITIONS * (double)p->depth * (double)p->width;
     return fc_parallel_for(call->blocks, fc_macs_ns(macs), tiles_task, call);

@@ -3,6 +3,7 @@
  * of these sums, which grow with their length. */
 #ifndef FC_WINOGRAD_TILES
 #define FC_WINOGRAD_TILES 32    /* of a chunk of the weight gradient */
+#define FC_WINOGRAD_AHEAD 512   /* elements of the weights that are fetched before they are needed, where few tiles use them */
 #endif
 
 FC_INLINE void NAME(winograd_zero)(const int MR, const int NV, vec acc[FC_MR_MAX][2]) {
@@ -49,7 +50,10 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
         depth -= n;
         for (; n >= VL; n -= VL, a += FC_WINOGRAD_MR * VL) {
             FC_UNROLL(8)
-            for (int c = 0; c < VL; c++, u += NV * VL) NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
+            for (int c = 0; c < VL; c++, u += NV * VL) {
+                if (MR < FC_WINOGRAD_MR) __builtin_prefetch(u + FC_WINOGRAD_AHEAD);
+                NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
+            }
         }
         FC_ROLLED
         for (ptrdiff_t c = 0; c < n; c++, u += NV * VL) NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
