@@ -7,13 +7,9 @@ from fastconv.functional._bound import record_adam_update as record_adam_update
 from fastconv.functional._bound import record_next_draw as record_next_draw
 from fastconv.functional._bound import record_rmsprop_update as record_rmsprop_update
 from fastconv.functional._bound import record_sgd_update as record_sgd_update
-from fastconv.functional._conv import (
-    conv2d,
-    conv2d_backward,
-    depthwise_conv2d,
-    depthwise_conv2d_backward,
-)
+from fastconv.functional._conv import conv2d, conv2d_backward
 from fastconv.functional._dense import dense, dense_backward, pack_dense
+from fastconv.functional._depthwise import depthwise_conv2d, depthwise_conv2d_backward
 from fastconv.functional._elementwise import (
     activate,
     activate_backward,

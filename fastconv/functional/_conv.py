@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import _shapes
 from fastconv.config import image_data_format
 from fastconv.functional._arrays import (
     LARGE,
@@ -19,10 +18,10 @@ from fastconv.functional._arrays import (
     same_dtype,
 )
 from fastconv.functional._packing import check_packed
-from fastconv.functional._plans import conv2d_plan, data_format_of, known_plans
+from fastconv.functional._plans import conv2d_plan, known_plans
 
 Gradients = tuple[Array | None, Array | None, Array | None]
-_NEEDS = ("dx", "dw", "db")
+NEEDS = ("dx", "dw", "db")
 _empty = np.empty
 _ndarray = np.ndarray
 
@@ -200,7 +199,7 @@ def conv2d_backward(
     groups: int = 1,
     data_format: str | None = None,
     algorithm: str = "auto",
-    needs: Iterable[str] = _NEEDS,
+    needs: Iterable[str] = NEEDS,
     out: tuple[Array | None, Array | None, Array | None] | None = None,
 ) -> Gradients:
     """Gradients of :func:`conv2d` (of the linear map, before any activation).
@@ -251,128 +250,10 @@ def conv2d_backward(
         algorithm,
     )
     check_shape(dy, "dy", plan.y_shape)
-    return _backward(plan, dy, x, kernel, kernel.shape, needs, out)
+    return backward(plan, dy, x, kernel, kernel.shape, needs, out)
 
 
-def depthwise_conv2d(
-    x: Any,
-    kernel: Any,
-    bias: Any = None,
-    *,
-    strides: int | tuple[int, int] = 1,
-    padding: Any = "valid",
-    dilation_rate: int | tuple[int, int] = 1,
-    data_format: str | None = None,
-    activation: str | None = None,
-    out: Array | None = None,
-) -> Array:
-    """Depthwise convolution: every channel is filtered alone, by `depth_multiplier` kernels.
-
-    Parameters
-    ----------
-    x : array of float32 or float64
-        (batch, height, width, channels) or channels first.
-    kernel : array
-        (kernel_height, kernel_width, channels, depth_multiplier).
-    bias : array, optional
-        (channels * depth_multiplier,).
-    strides, padding, dilation_rate, data_format, activation, out
-        As in :func:`conv2d`.
-
-    Returns
-    -------
-    array
-        (batch, out_height, out_width, channels * depth_multiplier) or channels first; channel c's
-        results are at ``c * depth_multiplier`` and after, as in Keras.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x = np.arange(8, dtype="float32").reshape(1, 2, 2, 2)
-    >>> depthwise_conv2d(x, np.ones((2, 2, 2, 1), "float32")).ravel()
-    array([12., 16.], dtype=float32)
-    """
-    x, kernel = _depthwise_arguments(x, kernel, data_format)
-    return conv2d(
-        x,
-        kernel,
-        bias,
-        strides=strides,
-        padding=padding,
-        dilation_rate=dilation_rate,
-        groups=kernel.shape[3] // _multiplier(x, kernel, data_format),
-        data_format=data_format,
-        activation=activation,
-        out=out,
-    )
-
-
-def depthwise_conv2d_backward(
-    dy: Any,
-    x: Any,
-    kernel: Any,
-    *,
-    strides: int | tuple[int, int] = 1,
-    padding: Any = "valid",
-    dilation_rate: int | tuple[int, int] = 1,
-    data_format: str | None = None,
-    needs: Iterable[str] = _NEEDS,
-    out: tuple[Array | None, Array | None, Array | None] | None = None,
-) -> Gradients:
-    """Gradients of :func:`depthwise_conv2d`; parameters and result as in :func:`conv2d_backward`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, kernel = np.ones((1, 3, 3, 2), "float32"), np.ones((2, 2, 2, 1), "float32")
-    >>> dx, dw, db = depthwise_conv2d_backward(np.ones((1, 2, 2, 2), "float32"), x, kernel)
-    >>> dw.shape, float(dw[0, 0, 1, 0])
-    ((2, 2, 2, 1), 4.0)
-    """
-    x, flat = _depthwise_arguments(x, kernel, data_format)
-    dy = same_dtype(dy, "dy", x, "x")
-    channels = flat.shape[3] // _multiplier(x, flat, data_format)
-    plan = conv2d_plan(
-        x.shape,
-        flat.shape,
-        x.dtype,
-        strides,
-        padding,
-        dilation_rate,
-        channels,
-        data_format,
-        None,
-        "auto",
-    )
-    check_shape(dy, "dy", plan.y_shape)
-    shape = (flat.shape[0], flat.shape[1], channels, flat.shape[3] // channels)
-    return _backward(plan, dy, x, flat, shape, needs, out)
-
-
-def _channels(x: Array, data_format: str | None) -> int:
-    return int(x.shape[1 if data_format_of(data_format) == "channels_first" else 3])
-
-
-def _multiplier(x: Array, flat: Array, data_format: str | None) -> int:
-    return int(flat.shape[3]) // _channels(x, data_format)
-
-
-def _depthwise_arguments(x: Any, kernel: Any, data_format: str | None) -> tuple[Array, Array]:
-    """x, and the kernel as that of a convolution with a group for each channel."""
-    x = as_float_array(x, "x")
-    kernel = same_dtype(kernel, "kernel", x, "x")
-    _, _, _, channels = _shapes.image_sizes(x.shape, data_format_of(data_format), "x")  # type: ignore[arg-type]
-    if kernel.ndim != 4 or kernel.shape[2] != channels or min(kernel.shape) < 1:
-        raise ValueError(
-            "Argument `kernel` must have shape (kernel_height, kernel_width, "
-            "channels, depth_multiplier) with "
-            f"channels={channels}. Received: kernel.shape={kernel.shape}"
-        )
-    kh, kw, _, multiplier = kernel.shape
-    return x, kernel.reshape(kh, kw, 1, channels * multiplier)
-
-
-def _backward(
+def backward(
     plan: Any,
     dy: Array,
     x: Array,
@@ -403,13 +284,13 @@ def _present(*arrays: Array | None) -> list[Array]:
 
 
 def _needs(needs: Iterable[str]) -> tuple[bool, bool, bool]:
-    if needs is _NEEDS:
+    if needs is NEEDS:
         return True, True, True
     names = (needs,) if isinstance(needs, str) else tuple(needs)
     for name in names:
-        if name not in _NEEDS:
+        if name not in NEEDS:
             raise ValueError(
-                f"Argument `needs` must hold names out of {_NEEDS}. Received: needs={names}"
+                f"Argument `needs` must hold names out of {NEEDS}. Received: needs={names}"
             )
     return "dx" in names, "dw" in names, "db" in names
 

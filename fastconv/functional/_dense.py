@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.functional._arrays import Array, as_float_array, check_shape, output, same_dtype
-from fastconv.functional._conv import _NEEDS, Gradients, _backward
+from fastconv.functional._conv import NEEDS, Gradients, backward
 from fastconv.functional._packing import check_packed, pack_conv2d
 from fastconv.functional._plans import conv2d_plan
 
@@ -107,7 +107,7 @@ def dense_backward(
     x: Any,
     kernel: Any,
     *,
-    needs: Iterable[str] = _NEEDS,
+    needs: Iterable[str] = NEEDS,
     out: tuple[Array | None, Array | None, Array | None] | None = None,
 ) -> Gradients:
     """Gradients of :func:`dense` (before any activation): ``dy @ kernel.T``, ``x.T @ dy``,
@@ -127,7 +127,7 @@ def dense_backward(
     dy = same_dtype(dy, "dy", x, "x", 2)
     plan = _plan(x, kernel, None)
     check_shape(dy, "dy", (x.shape[0], kernel.shape[1]))
-    dx, dw, db = _backward(
+    dx, dw, db = backward(
         plan, dy, x, kernel.reshape(1, 1, *kernel.shape), kernel.shape, needs, out
     )
     return dx, dw, db
