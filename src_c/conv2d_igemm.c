@@ -18,7 +18,7 @@ enum {
     LINE_PIXELS = 2,       /* so few take long lines of weights */
     LINE_STEP = 64,        /* rows of them in a step */
     STEP_MIN_ROWS = 64,    /* shorter steps pay for the tiles of one or two only */
-    OFFSET_MAX_DEPTH = 8   /* up to here the list of offsets beats the table of pointers */
+    OFFSET_MAX_DEPTH = 32  /* up to here the list of offsets beats the table of pointers */
 };
 
 static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
@@ -249,7 +249,8 @@ static void plan_offsets(fc_igemm *g) {
     for (ptrdiff_t t = 0; t < g->taps; t++)
         for (ptrdiff_t c = 0; c < g->depth; c++)
             g->offset[t * g->depth + c] = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
-    const ptrdiff_t rows = fc_max(1, (g->dot ? 4 * BLOCK_PIXELS : BLOCK_PIXELS) / g->grid_w);
+    const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
+    const ptrdiff_t rows = fc_max(1, fc_min((g->dot ? 4 * BLOCK_PIXELS : BLOCK_PIXELS) / g->grid_w, each));
     g->blocks = fc_ceil_div(g->grid_h, rows);
     g->band = fc_ceil_div(g->grid_h, g->blocks);
     g->blocks = fc_ceil_div(g->grid_h, g->band);
