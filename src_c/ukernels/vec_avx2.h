@@ -38,6 +38,38 @@
 static const int32_t fc_avx2_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 FC_INLINE __m256i fc_avx2_mask32(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fc_avx2_mask + 8 - n)); }
 FC_INLINE __m256i fc_avx2_mask64(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fc_avx2_mask + 8 - 2 * n)); }
+/* In halves: masked stores are microcode on some processors, many times slower. */
+FC_INLINE void fc_avx2_store_n_f32(float *p, __m256 v, ptrdiff_t n) {
+    __m128 rest = _mm256_castps256_ps128(v);
+    if (n >= 8) {
+        _mm256_storeu_ps(p, v);
+        return;
+    }
+    if (n & 4) {
+        _mm_storeu_ps(p, rest);
+        rest = _mm256_extractf128_ps(v, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(void *)p, rest);
+        rest = _mm_movehl_ps(rest, rest);
+        p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, rest);
+}
+FC_INLINE void fc_avx2_store_n_f64(double *p, __m256d v, ptrdiff_t n) {
+    __m128d rest = _mm256_castpd256_pd128(v);
+    if (n >= 4) {
+        _mm256_storeu_pd(p, v);
+        return;
+    }
+    if (n & 2) {
+        _mm_storeu_pd(p, rest);
+        rest = _mm256_extractf128_pd(v, 1);
+        p += 2;
+    }
+    if (n & 1) _mm_store_sd(p, rest);
+}
 FC_INLINE float fc_avx2_sum_f32(__m256 v) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -108,7 +140,7 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 }
 #endif
 #define v_load_n(p, n) _mm256_maskload_ps(p, fc_avx2_mask32(n))
-#define v_store_n(p, v, n) _mm256_maskstore_ps(p, fc_avx2_mask32(n), v)
+#define v_store_n(p, v, n) fc_avx2_store_n_f32(p, v, n)
 #define v_sum(v) fc_avx2_sum_f32(v)
 #define v_first(n) _mm256_castsi256_ps(fc_avx2_mask32(n))
 #define v_scale2(a, n) fc_avx2_scale2_f32(a, n)
@@ -124,7 +156,7 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define vmask __m256d
 #define FC_MM(op) FC_MM_F64(op)
 #define v_load_n(p, n) _mm256_maskload_pd(p, fc_avx2_mask64(n))
-#define v_store_n(p, v, n) _mm256_maskstore_pd(p, fc_avx2_mask64(n), v)
+#define v_store_n(p, v, n) fc_avx2_store_n_f64(p, v, n)
 #define v_sum(v) fc_avx2_sum_f64(v)
 #define v_first(n) _mm256_castsi256_pd(fc_avx2_mask64(n))
 #define v_scale2(a, n) fc_avx2_scale2_f64(a, n)
