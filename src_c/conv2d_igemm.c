@@ -127,15 +127,39 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
     }
 }
 
-static void *output_pixel(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j) {
-    const ptrdiff_t pixel = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
-    return fc_at_mut(g->y, pixel * g->ldy, g->esize);
+/* Where pixels j .. j + pixels - 1 of row i of the grid are written. */
+static void output_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j, ptrdiff_t pixels, void **out) {
+    const ptrdiff_t first = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
+    char *to = fc_at_mut(g->y, first * g->ldy, g->esize);
+    for (ptrdiff_t m = 0; m < pixels; m++, to += g->step_w * g->ldy * g->esize) out[m] = to;
 }
 
 /* Where the last tap of a pixel reads, or would without the border. */
 static const char *last_tap(const fc_igemm *g, ptrdiff_t pixel) {
     const ptrdiff_t image = g->grid_h * g->grid_w, n = pixel / image, i = pixel % image / g->grid_w, j = pixel % g->grid_w;
     return fc_at(g->x, ((n * g->h + i * g->stride_h + g->max_y) * g->w + j * g->stride_w + g->max_x) * g->ldx, g->esize);
+}
+
+/* Where the taps of pixels j .. end - 1 of row i of the grid read, to rows[0 .. taps - 1][m ..]; `stride` pointers a tap. */
+static void point_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t i, ptrdiff_t j, ptrdiff_t end, const void **rows,
+                      ptrdiff_t stride, ptrdiff_t m) {
+    const ptrdiff_t y = i * g->stride_h, step = g->stride_w * g->ldx * g->esize;
+    const int whole = y + g->min_y >= 0 && y + g->max_y < g->h;
+    const char *corner = fc_at(g->x, ((n * g->h + y) * g->w + j * g->stride_w) * g->ldx + group * g->depth, g->esize);
+    while (j < end) {
+        const ptrdiff_t x = j * g->stride_w;
+        ptrdiff_t inner = 0; /* pixels from here on that do not touch the border */
+        if (whole && x + g->min_x >= 0 && x + g->max_x < g->w) inner = fc_min(end - j, (g->w - 1 - g->max_x - x) / g->stride_w + 1);
+        for (ptrdiff_t t = 0; t < g->taps; t++) {
+            const void **const to = rows + t * stride + m;
+            const char *from = corner + g->tap[t].bytes;
+            for (ptrdiff_t k = 0; k < inner; k++, from += step) to[k] = from;
+            const ptrdiff_t ty = y + g->tap[t].y, tx = x + g->tap[t].x;
+            if (!inner) *to = ty >= 0 && ty < g->h && tx >= 0 && tx < g->w ? from : g->zero;
+        }
+        const ptrdiff_t done = fc_max(1, inner);
+        j += done, m += done, corner += done * step;
+    }
 }
 
 /* One block of pixels by pointers. */
@@ -149,24 +173,11 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
     void **const out = (void **)(rows + g->taps * stride);
 
     ptrdiff_t n = begin / image, i = begin % image / g->grid_w, j = begin % g->grid_w;
-    for (ptrdiff_t m = 0; m < pixels; m++) {
-        const ptrdiff_t y = i * g->stride_h, x = j * g->stride_w;
-        const char *const corner = fc_at(g->x, n * g->h * g->w * g->ldx + group * g->depth, g->esize);
-        if (y + g->min_y >= 0 && y + g->max_y < g->h && x + g->min_x >= 0 && x + g->max_x < g->w) {
-            for (ptrdiff_t t = 0; t < g->taps; t++)
-                rows[t * stride + m] = corner + ((y + g->tap[t].y) * g->w + x + g->tap[t].x) * g->ldx * g->esize;
-        } else {
-            for (ptrdiff_t t = 0; t < g->taps; t++) {
-                const ptrdiff_t ty = y + g->tap[t].y, tx = x + g->tap[t].x;
-                const int inside = ty >= 0 && ty < g->h && tx >= 0 && tx < g->w;
-                rows[t * stride + m] = inside ? corner + (ty * g->w + tx) * g->ldx * g->esize : g->zero;
-            }
-        }
-        out[m] = output_pixel(g, n, i, j);
-        if (++j == g->grid_w) {
-            j = 0;
-            if (++i == g->grid_h) i = 0, n++;
-        }
+    for (ptrdiff_t m = 0, run; m < pixels; m += run, j = 0) {
+        run = fc_min(g->grid_w - j, pixels - m);
+        point_row(g, n, group, i, j, j + run, rows, stride, m);
+        output_row(g, n, i, j, run, out + m);
+        if (++i == g->grid_h) i = 0, n++;
     }
     fc_gemm_args args = {.row_stride = stride, .taps = g->taps, .depth = g->depth};
     const ptrdiff_t panels = fc_panels_count(&g->panels), first = panels * split / g->splits, last = panels * (split + 1) / g->splits;
@@ -218,11 +229,11 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
         base = fc_at(g->x, ((n * g->h + top) * g->w + g->min_x) * g->ldx + group * g->depth, g->esize);
         width = g->w, ld = g->ldx;
     }
-    for (ptrdiff_t i = 0, m = 0; i < rows; i++)
-        for (ptrdiff_t j = 0; j < g->grid_w; j++, m++) {
-            in[m] = base + (i * g->stride_h * width + j * g->stride_w) * ld * g->esize;
-            out[m] = output_pixel(g, n, i0 + i, j);
-        }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const char *from = base + i * g->stride_h * width * ld * g->esize;
+        for (ptrdiff_t j = 0; j < g->grid_w; j++, from += g->stride_w * ld * g->esize) in[i * g->grid_w + j] = from;
+        output_row(g, n, i0 + i, 0, g->grid_w, out + i * g->grid_w);
+    }
     fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = g->offset};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
     run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels), NULL);
@@ -234,6 +245,7 @@ static void tap_range(fc_igemm *g) {
     g->min_y = g->min_x = PTRDIFF_MAX;
     g->max_y = g->max_x = PTRDIFF_MIN;
     for (ptrdiff_t t = 0; t < g->taps; t++) {
+        g->tap[t].bytes = (g->tap[t].y * g->w + g->tap[t].x) * g->ldx * g->esize;
         g->min_y = fc_min(g->min_y, g->tap[t].y);
         g->max_y = fc_max(g->max_y, g->tap[t].y);
         g->min_x = fc_min(g->min_x, g->tap[t].x);
@@ -337,7 +349,7 @@ static int forward_taps(const fc_conv2d *conv, fc_igemm *g) {
     if (!g->tap) return 0;
     for (ptrdiff_t a = 0, t = 0; a < conv->kh; a++)
         for (ptrdiff_t b = 0; b < conv->kw; b++, t++)
-            g->tap[t] = (fc_tap){a * conv->dilation_h - conv->pad_top, b * conv->dilation_w - conv->pad_left, t};
+            g->tap[t] = (fc_tap){a * conv->dilation_h - conv->pad_top, b * conv->dilation_w - conv->pad_left, t, 0};
     return 1;
 }
 
@@ -390,7 +402,7 @@ fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const v
                     const ptrdiff_t y = g.y0 + conv->pad_top - a * conv->dilation_h;
                     const ptrdiff_t x = g.x0 + conv->pad_left - b * conv->dilation_w;
                     if (y % conv->stride_h || x % conv->stride_w) continue;
-                    g.tap[g.taps++] = (fc_tap){y / conv->stride_h, x / conv->stride_w, a * conv->kw + b};
+                    g.tap[g.taps++] = (fc_tap){y / conv->stride_h, x / conv->stride_w, a * conv->kw + b, 0};
                 }
             const fc_status status = run(&g);
             if (status != FC_OK) return status;

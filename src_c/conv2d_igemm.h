@@ -7,6 +7,7 @@
 /* One kernel element: where it reads, relative to the pixel's corner, and its index in w_hwio. */
 typedef struct {
     ptrdiff_t y, x, source;
+    ptrdiff_t bytes; /* from the corner, in the input */
 } fc_tap;
 
 /* Output pixel (i, j) of the grid reads input pixel (i * stride_h + tap.y, j * stride_w + tap.x) and is written to output pixel
