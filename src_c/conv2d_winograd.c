@@ -1,12 +1,14 @@
-/* Winograd convolution: forward and input gradient, on tiles of 6 x 6. The input gradient is the forward pass of dy with the
+/* Winograd convolution: forward and input gradient, on tiles of 6 x 6, 1 x 6 or 6 x 1. The input gradient is the forward pass of dy with the
  * kernel rotated and transposed.
  *
  * Two ways through it:
  *   - by tiles: all weights are transformed first, then each task takes a block of tiles from x to y, and what it holds
  *     between the transforms stays in its second-level cache;
  *   - by panels: for few tiles or many weights. All tiles are transformed first, then each task takes a panel of output
- *     channels from w to y: it transforms the weights of some input channels and multiplies them before it goes on.
- * V is laid out as [36][tiles / mr][piece][c / lanes][mr][lanes], U as [36][panel][piece][c][nr], M as [36][tiles / mr][panel][mr][nr].
+ *     channels from w to y. Where one task serves all tiles, it transforms the weights of some input channels and multiplies
+ *     them before it goes on.
+ * V is laid out as [position][tiles / mr][piece][c / lanes][mr][lanes], U as [position][panel][piece][c][nr], M as
+ * [position][tiles / mr][panel][mr][nr].
  *
  * A NaN or infinity in x reaches all outputs of the tiles that read it, and no others. */
 #include "conv2d_winograd.h"
@@ -119,15 +121,15 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first);
     const ptrdiff_t v_step = v_position(p, count), m_step = m_position(p, count, p->width), mr = p->kernels->mr;
-    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * (v_step + m_step)) * sizeof(float));
+    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * (v_step + m_step)) * sizeof(float));
     if (!v) return FC_NO_MEMORY;
-    float *const m = v + FC_WINOGRAD_POSITIONS * v_step;
+    float *const m = v + p->positions * v_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
     input_tiles(call, first, count, order, v_step, v);
-    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
+    for (int q = 0; q < p->positions; q++) {
         fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
         for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
-            all_products(p, &panel, q, fc_winograd_present(&order, q), v + q * v_step, packed_at(call, q, &panel), m + q * m_step + panel.at * mr,
+            all_products(p, &panel, q, fc_winograd_present(p, &order, q), v + q * v_step, packed_at(call, q, &panel), m + q * m_step + panel.at * mr,
                          p->width * mr);
     }
     output_tiles(call, 0, p->panels, first, count, order, m, m_step, p->width * mr);
@@ -143,7 +145,8 @@ static fc_status input_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-/* Of a task by panels: input channels whose weights are transformed at once, a multiple of the lanes, and panels. */
+/* Of a task by panels: input channels whose weights are transformed at once, a multiple of the lanes (twice as many where there are
+ * few positions), and the channels of its panels. */
 enum { PANEL_CHUNK = 32, PANEL_GROUP = 32 };
 
 static ptrdiff_t group_panels(const fc_winograd_plan *p) { return PANEL_GROUP / p->kernels->panel[0].nr; }
@@ -152,10 +155,10 @@ static ptrdiff_t group_panels(const fc_winograd_plan *p) { return PANEL_GROUP / 
 static void multiply_packed(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t at = fc_winograd_panel_at(p, begin).at, v_step = v_position(p, call->count);
-    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
+    for (int q = 0; q < p->positions; q++)
         for (ptrdiff_t i = begin; i < end; i++) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-            all_products(p, &panel, q, fc_winograd_present(&call->order, q), call->v + q * v_step, packed_at(call, q, &panel),
+            all_products(p, &panel, q, fc_winograd_present(p, &call->order, q), call->v + q * v_step, packed_at(call, q, &panel),
                          m + q * m_step + (panel.at - at) * p->kernels->mr, m_group);
         }
 }
@@ -167,23 +170,25 @@ static void multiply_some(const winograd_call *call, ptrdiff_t begin, ptrdiff_t 
     const ptrdiff_t first = fc_winograd_panel_at(p, begin).at, v_step = v_position(p, call->count), mr = p->kernels->mr;
     for (ptrdiff_t i = begin; i < end; i++) {
         const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-        fc_winograd_transform_some(p, call->w, piece, &panel, c0, c1, u + FC_WINOGRAD_POSITIONS * u_step, u + (panel.at - first) * (c1 - c0), u_step);
+        fc_winograd_transform_some(p, call->w, piece, &panel, c0, c1, u + p->positions * u_step, u + (panel.at - first) * (c1 - c0), u_step);
     }
-    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
+    for (int q = 0; q < p->positions; q++)
         for (ptrdiff_t i = begin; i < end; i++) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
             const int vanishes = fc_winograd_vanishes(p, piece, panel.share, q), accumulate = piece > 0 || c0 > 0;
             if (vanishes && accumulate) continue;
             const ptrdiff_t at = panel.at - first;
-            products(p, &panel, fc_winograd_present(&call->order, q), call->v + q * v_step + (piece * p->lanes_c + c0) * mr, u + q * u_step + at * (c1 - c0),
+            const float *const v = call->v + q * v_step + (piece * p->lanes_c + c0) * mr;
+            products(p, &panel, fc_winograd_present(p, &call->order, q), v, u + q * u_step + at * (c1 - c0),
                      vanishes ? 0 : c1 - c0, m + q * m_step + at * mr, m_group, accumulate);
         }
 }
 
 static fc_status multiply(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t chunk = fc_min(PANEL_CHUNK, p->c), u_step = chunk * PANEL_GROUP + FC_WINOGRAD_SKEW;
-    float *const u = fc_scratch(FC_SLOT_TASK2, (size_t)(FC_WINOGRAD_POSITIONS * u_step + p->r * p->r * chunk * PANEL_GROUP) * sizeof(float));
+    const ptrdiff_t chunk = fc_min(PANEL_CHUNK * fc_min(p->square, 2), p->c), u_step = chunk * PANEL_GROUP + FC_WINOGRAD_SKEW;
+    const ptrdiff_t taps = p->rows.r * p->cols.r;
+    float *const u = fc_scratch(FC_SLOT_TASK2, (size_t)(p->positions * u_step + taps * chunk * PANEL_GROUP) * sizeof(float));
     if (!u) return FC_NO_MEMORY;
     for (ptrdiff_t piece = 0; piece < p->pieces; piece++)
         for (ptrdiff_t c0 = 0; c0 < p->c; c0 += chunk)
@@ -198,7 +203,7 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
     const fc_winograd_columns last = fc_winograd_panel_at(p, end - 1);
     const ptrdiff_t width = last.at + last.nr - fc_winograd_panel_at(p, begin).at;
     const ptrdiff_t m_step = m_position(p, call->count, width), m_group = width * p->kernels->mr;
-    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * m_step) * sizeof(float));
+    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * m_step) * sizeof(float));
     if (!m) return FC_NO_MEMORY;
     if (call->packed) {
         multiply_packed(call, begin, end, m, m_step, m_group);
@@ -212,22 +217,27 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
 
 /* Tiles of a task such that V and M of a block take up half of a second-level cache of 1 MB. */
 static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
-    const ptrdiff_t mr = p->kernels->mr, bytes = FC_WINOGRAD_POSITIONS * (p->lanes + p->width) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t mr = p->kernels->mr, bytes = p->positions * (p->lanes + p->width) * (ptrdiff_t)sizeof(float);
     return fc_max(fc_min(512 * 1024 / (bytes * mr), 12), 1) * mr;
+}
+
+/* Transforms all weights, unless they are. */
+static fc_status transform_weights(winograd_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    if (call->packed) return FC_OK;
+    float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(p->positions * fc_winograd_u_position(p)) * sizeof(float));
+    if (!u) return FC_NO_MEMORY;
+    call->packed = u;
+    return fc_winograd_transform_all(p, call->w, u);
 }
 
 static fc_status by_tiles(winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    if (!call->packed) {
-        float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(FC_WINOGRAD_POSITIONS * fc_winograd_u_position(p)) * sizeof(float));
-        if (!u) return FC_NO_MEMORY;
-        const fc_status status = fc_winograd_transform_all(p, call->w, u);
-        if (status != FC_OK) return status;
-        call->packed = u;
-    }
+    const fc_status status = transform_weights(call);
+    if (status != FC_OK) return status;
     call->block = fc_min(block_tiles(p), fc_round_up(fc_ceil_div(p->tiles, fc_get_num_threads()), p->kernels->mr));
     call->blocks = fc_ceil_div(p->tiles, call->block);
-    const double macs = (double)p->tiles * FC_WINOGRAD_POSITIONS * (double)p->depth * (double)p->width;
+    const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
     return fc_parallel_for(call->blocks, fc_macs_ns(macs), tiles_task, call);
 }
 
@@ -235,12 +245,16 @@ static fc_status by_panels(winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t most = 128;
     call->count = fc_min(most, p->tiles);
-    call->v = fc_scratch(FC_SLOT_CALL, (size_t)(FC_WINOGRAD_POSITIONS * v_position(p, call->count)) * sizeof(float));
+    if (p->tiles > most) {
+        const fc_status status = transform_weights(call);
+        if (status != FC_OK) return status;
+    }
+    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(p->positions * v_position(p, call->count)) * sizeof(float));
     if (!call->v) return FC_NO_MEMORY;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(most, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
-        const double per_tile = FC_WINOGRAD_POSITIONS * (double)p->depth;
+        const double per_tile = p->positions * (double)p->depth;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, p->kernels->mr), (double)call->count * per_tile, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
@@ -252,14 +266,14 @@ static fc_status by_panels(winograd_call *call) {
 
 static fc_status run(const winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    const int panels = (p->tiles <= 8 * p->kernels->mr && p->panels > 1) || p->depth * p->width > 256 * 256;
+    const int panels = (p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1) || p->depth * p->width > 256 * 256 * p->square;
     winograd_call own = *call;
     return p->tiles == 0 ? FC_OK : panels ? by_panels(&own) : by_tiles(&own);
 }
 
 /* Group after group. */
 static fc_status run_groups(winograd_call *call, ptrdiff_t groups, ptrdiff_t x_step, ptrdiff_t w_step, ptrdiff_t y_step) {
-    const ptrdiff_t packed_step = FC_WINOGRAD_POSITIONS * fc_winograd_u_position(&call->plan);
+    const ptrdiff_t packed_step = call->plan.positions * fc_winograd_u_position(&call->plan);
     fc_status status = FC_OK;
     for (ptrdiff_t g = 0; g < groups && status == FC_OK; g++) {
         status = run(call);
@@ -283,12 +297,12 @@ fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, cons
 
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
     const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    return conv->groups * FC_WINOGRAD_POSITIONS * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
+    return conv->groups * plan.positions * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
 }
 
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {
     const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    const ptrdiff_t step = FC_WINOGRAD_POSITIONS * fc_winograd_u_position(&plan);
+    const ptrdiff_t step = plan.positions * fc_winograd_u_position(&plan);
     fc_status status = FC_OK;
     for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++)
         status = fc_winograd_transform_all(&plan, (const float *)w + g * plan.k, (float *)packed + g * step);

@@ -2,15 +2,15 @@
  *
  * The kernel is cut into pieces of r x r taps, each a convolution with stride 1 of its own: along one axis the piece of phase f and
  * part s has the taps f + stride * (r * s + 0 .. r - 1), and reads pixels that lie `stride` apart. Taps that the kernel does not have
- * are zero. The forward pass sums over all pieces. The gradient of the input sums over the parts only: every phase yields the pixels
- * of its own place among `stride` pixels. Dilation cuts the pixels instead, into as many classes that have nothing to do with each
- * other. */
+ * are zero. Where no phase has more taps than one, r is 1 along that axis and a tile is one pixel. The forward pass sums over all
+ * pieces. The gradient of the input sums over the parts only: every phase yields the pixels of its own place among `stride` pixels.
+ * Dilation cuts the pixels instead, into as many classes that have nothing to do with each other. */
 #ifndef FC_CONV2D_WINOGRAD_H
 #define FC_CONV2D_WINOGRAD_H
 
 #include "conv2d_internal.h"
 
-/* Elements between the 36 positions beyond what they hold: strides that are powers of two would share few cache sets. */
+/* Elements between the positions beyond what they hold: strides that are powers of two would share few cache sets. */
 enum { FC_WINOGRAD_SKEW = 16 };
 
 /* Most pieces of a kernel along one axis. */
@@ -19,6 +19,7 @@ enum { FC_WINOGRAD_PIECES = 8 };
 /* Rows or columns of a convolution. */
 typedef struct {
     ptrdiff_t taps, stride;
+    ptrdiff_t r, tile, m;          /* taps of a piece, positions and outputs of a tile */
     ptrdiff_t pieces, shares;      /* pieces of the kernel that are summed, and phases that have outputs of their own: one of them 1 */
     ptrdiff_t in, out;             /* pixels that are read, and written */
     ptrdiff_t in_step, out_step;   /* from a pixel of a tile to the next */
@@ -27,17 +28,17 @@ typedef struct {
     ptrdiff_t in_offset[FC_WINOGRAD_PIECES], out_offset[FC_WINOGRAD_PIECES]; /* of pieces and of shares from the first */
 } fc_winograd_axis;
 
-/* A convolution of x (n, h, w, c) to y (n, oh, ow, k), cut into tiles of m x m outputs; the channels are those of one group. */
+/* A convolution of x (n, h, w, c) to y (n, oh, ow, k), cut into tiles; the channels are those of one group. */
 typedef struct {
     const fc_winograd_kernels *kernels;
     const fc_winograd_transforms *transforms;
     fc_winograd_axis rows, cols;
     int transposed;          /* the gradient of the input: the kernel is read rotated, its inputs for its outputs */
-    ptrdiff_t r, m;
     ptrdiff_t n, c, k, ldx, ldy, ldw; /* ld: channels of a pixel in memory, output channels of w in memory */
     ptrdiff_t pieces, shares; /* of rows times those of columns, numbered row by row */
     int whole;               /* no piece lacks taps */
-    ptrdiff_t tiles;
+    ptrdiff_t tiles, positions; /* positions of a tile */
+    ptrdiff_t square;           /* tiles that have the positions of one of 6 x 6 */
     ptrdiff_t lanes_c;       /* c rounded up to vectors */
     ptrdiff_t depth, lanes;  /* pieces * c, pieces * lanes_c */
     ptrdiff_t chunk;         /* terms that are summed apart, so that the error stays below that of the direct sum */
@@ -90,20 +91,20 @@ fc_winograd_order fc_winograd_order_of(const fc_winograd_plan *plan, ptrdiff_t f
 /* Places tiles first .. first + count - 1. */
 void fc_winograd_skip(const fc_winograd_plan *plan, ptrdiff_t first, ptrdiff_t count, fc_winograd_order *order);
 static inline int fc_winograd_kind(const fc_winograd_plan *p, const fc_winograd_tile *tile) {
-    return tile->columns == p->m ? tile->rows == p->m : tile->rows == p->m ? 2 : 3;
+    return tile->columns == p->cols.m ? tile->rows == p->rows.m : tile->rows == p->rows.m ? 2 : 3;
 }
 static inline ptrdiff_t fc_winograd_place(const fc_winograd_plan *p, const fc_winograd_tile *tile, fc_winograd_order *order) {
     return order->next[fc_winograd_kind(p, tile)]++;
 }
-/* The places of the tiles that have a position. */
-static inline fc_span fc_winograd_present(const fc_winograd_order *order, int position) {
+/* The places of the tiles that have a position. No tile is short along an axis where it is one pixel. */
+static inline fc_span fc_winograd_present(const fc_winograd_plan *p, const fc_winograd_order *order, int position) {
     const ptrdiff_t *const n = order->count;
-    const int last_row = position / FC_WINOGRAD_TILE == FC_WINOGRAD_TILE - 1, last_column = position % FC_WINOGRAD_TILE == FC_WINOGRAD_TILE - 1;
+    const int last_row = position / p->cols.tile == p->rows.tile - 1, last_column = position % p->cols.tile == p->cols.tile - 1;
     return (fc_span){last_row ? n[0] : 0, n[0] + n[1] + (last_column ? 0 : n[2] + (last_row ? 0 : n[3]))};
 }
 fc_winograd_taps fc_winograd_piece_rows(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share);
 fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share);
-/* Whether the transformed kernel of a piece is zero at a position, because the piece has fewer than r taps. */
+/* Whether the transformed kernel of a piece is zero at a position, because the piece has fewer taps. */
 int fc_winograd_vanishes(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share, int position);
 
 /* V of `count` tiles from tile `first` on: of place t to v + t / group * group_stride + t % group * tile_stride. */
@@ -113,10 +114,10 @@ typedef struct {
 void fc_winograd_input(const fc_winograd_plan *plan, const float *x, ptrdiff_t first, ptrdiff_t count,
                        fc_winograd_order *order, const fc_winograd_v_layout *layout, float *v);
 
-/* U of all weights, [36][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */
+/* U of all weights, [position][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */
 ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *plan);
 fc_status fc_winograd_transform_all(const fc_winograd_plan *plan, const float *w, float *u);
-/* U of input channels c0 .. c1 - 1 of one piece and panel. `space` holds r * r * (c1 - c0) * nr elements. */
+/* U of input channels c0 .. c1 - 1 of one piece and panel. `space` holds rows.r * cols.r * (c1 - c0) * nr elements. */
 void fc_winograd_transform_some(const fc_winograd_plan *plan, const float *w, ptrdiff_t piece, const fc_winograd_columns *panel,
                                 ptrdiff_t c0, ptrdiff_t c1, float *space, float *u, ptrdiff_t position);
 

@@ -26,7 +26,7 @@ static void transform_weights(const fc_conv2d *conv, const float *w, float *u) {
                                      .position = conv->c * kernels->lanes};
     for (ptrdiff_t k = 0; k < conv->k; k += kernels->lanes, u += FC_WINOGRAD_POSITIONS * args.position) {
         args.w = w + k, args.u = u, args.columns = fc_min(kernels->lanes, conv->k - k);
-        kernels->transforms[3 - FC_WINOGRAD_R_MIN].weights(&args);
+        kernels->transforms[FC_WINOGRAD_SQUARE][3 - FC_WINOGRAD_R_MIN].weights(&args);
     }
 }
 

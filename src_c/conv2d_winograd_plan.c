@@ -3,10 +3,17 @@
 
 #include <assert.h>
 
-/* Outputs of a tile along one axis for pieces of r taps. */
-static ptrdiff_t tile_outputs(ptrdiff_t r) { return FC_WINOGRAD_TILE + 1 - r; }
+/* Positions and outputs of a tile along one axis for pieces of r taps. */
+static ptrdiff_t tile_positions(ptrdiff_t r) { return r == 1 ? 1 : FC_WINOGRAD_TILE; }
+static ptrdiff_t tile_outputs(ptrdiff_t r) { return tile_positions(r) + 1 - r; }
 
 static ptrdiff_t axis_parts(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) { return fc_ceil_div(fc_ceil_div(taps, stride), r); }
+
+/* Those of all phases that have taps: they come first. */
+static ptrdiff_t axis_pieces(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
+    const ptrdiff_t before = (axis_parts(taps, stride, r) - 1) * stride;
+    return before + fc_min(stride, taps - before * r);
+}
 
 /* Tiles of one class, and how many of them are full: each of the others has one output fewer. */
 typedef struct {
@@ -23,16 +30,26 @@ static ptrdiff_t axis_positions(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
     ptrdiff_t sum = 0;
     for (ptrdiff_t first = 0; first < stride; first++)
         for (ptrdiff_t part = 0; part < axis_parts(taps, stride, r); part++)
-            sum += FC_WINOGRAD_TILE - (first + (part * r + r - 1) * stride >= taps);
+            sum += tile_positions(r) - (first + (part * r + r - 1) * stride >= taps);
     return sum;
 }
 
 /* The share of a tile's positions that the tiles of an axis have in the mean, times their number. */
-static double axis_work(tile_counts tiles, ptrdiff_t classes) {
-    return (double)(classes * (tiles.count * FC_WINOGRAD_TILE - (tiles.count - tiles.full))) / FC_WINOGRAD_TILE;
+static double axis_work(tile_counts tiles, ptrdiff_t classes, ptrdiff_t r) {
+    return (double)(classes * (tiles.count * tile_positions(r) - (tiles.count - tiles.full))) / (double)tile_positions(r);
 }
 
-/* The time of Winograd's way with pieces of r x r taps, in multiply-adds of the direct way: of an image, and of the weights, once.
+/* The taps of a piece. */
+typedef struct {
+    ptrdiff_t rows, cols;
+} piece_taps;
+
+/* r along both axes, but 1 where no phase has more taps than one. */
+static piece_taps pieces_of(const fc_conv2d *conv, ptrdiff_t r) {
+    return (piece_taps){conv->kh <= conv->stride_h ? 1 : r, conv->kw <= conv->stride_w ? 1 : r};
+}
+
+/* The time of Winograd's way with pieces of some taps, in multiply-adds of the direct way: of an image, and of the weights, once.
  * As measured with AVX2 and AVX-512: transforms by channel and tile, and by weight, and what it takes to begin and end a sum. */
 typedef struct {
     double image, weights;
@@ -49,19 +66,22 @@ static pass_sizes sizes_of(const fc_conv2d *conv, int transposed) {
                       : (pass_sizes){c, k, conv->oh, conv->ow};
 }
 
-static winograd_cost cost_of(const fc_conv2d *conv, ptrdiff_t r, int transposed) {
-    const double input = 180, output = 160, weight = 150, sum = 4;
+static winograd_cost cost_of(const fc_conv2d *conv, piece_taps r, int transposed) {
+    const int line = r.rows == 1 || r.cols == 1;
+    const double input = line ? 30 : 180, output = line ? 27 : 160, weight = line ? 25 : 150, sum = 4;
     const pass_sizes s = sizes_of(conv, transposed);
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes, c = fc_round_up(s.c, lanes), k = fc_round_up(s.k, lanes);
-    const double parts = (double)(axis_parts(conv->kh, conv->stride_h, r) * axis_parts(conv->kw, conv->stride_w, r));
-    const double phases = (double)(conv->stride_h * conv->stride_w), pieces = transposed ? parts : parts * phases, shares = transposed ? phases : 1;
-    const double positions = (double)(axis_positions(conv->kh, conv->stride_h, r) * axis_positions(conv->kw, conv->stride_w, r));
-    const tile_counts rows = axis_tiles(s.h, conv->dilation_h, r), cols = axis_tiles(s.w, conv->dilation_w, r);
+    const double parts = (double)(axis_parts(conv->kh, conv->stride_h, r.rows) * axis_parts(conv->kw, conv->stride_w, r.cols));
+    const double all = (double)(axis_pieces(conv->kh, conv->stride_h, r.rows) * axis_pieces(conv->kw, conv->stride_w, r.cols));
+    const double pieces = transposed ? parts : all, shares = transposed ? (double)(conv->stride_h * conv->stride_w) : 1;
+    const double positions = (double)(axis_positions(conv->kh, conv->stride_h, r.rows) * axis_positions(conv->kw, conv->stride_w, r.cols));
+    const tile_counts rows = axis_tiles(s.h, conv->dilation_h, r.rows), cols = axis_tiles(s.w, conv->dilation_w, r.cols);
     const double tiles = (double)(rows.count * conv->dilation_h * cols.count * conv->dilation_w);
-    const double work = axis_work(rows, conv->dilation_h) * axis_work(cols, conv->dilation_w);
-    const double sums = FC_WINOGRAD_POSITIONS * shares * (s.c % lanes ? pieces : 1), products = (positions * (double)s.c + sums * sum) * (double)k;
+    const double work = axis_work(rows, conv->dilation_h, r.rows) * axis_work(cols, conv->dilation_w, r.cols);
+    const double sums = (double)(tile_positions(r.rows) * tile_positions(r.cols)) * shares * (s.c % lanes ? pieces : 1);
+    const double products = (positions * (double)s.c + sums * sum) * (double)k;
     return (winograd_cost){work * products + tiles * (pieces * (double)c * input + shares * (double)k * output),
-                           parts * phases * (double)(s.c * k) * weight};
+                           pieces * shares * (double)(s.c * k) * weight};
 }
 
 /* Whether one axis makes few enough pieces. */
@@ -69,25 +89,27 @@ static int axis_applies(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
     return stride <= FC_WINOGRAD_PIECES && axis_parts(taps, stride, r) * stride <= FC_WINOGRAD_PIECES;
 }
 
-static int applies_with(const fc_conv2d *conv, ptrdiff_t r) {
-    if (!axis_applies(conv->kh, conv->stride_h, r) || !axis_applies(conv->kw, conv->stride_w, r)) return 0;
-    const ptrdiff_t positions = axis_positions(conv->kh, conv->stride_h, r) * axis_positions(conv->kw, conv->stride_w, r);
-    return positions < conv->kh * conv->kw * tile_outputs(r) * tile_outputs(r);
+static int applies_with(const fc_conv2d *conv, piece_taps r) {
+    if (!axis_applies(conv->kh, conv->stride_h, r.rows) || !axis_applies(conv->kw, conv->stride_w, r.cols)) return 0;
+    const ptrdiff_t positions = axis_positions(conv->kh, conv->stride_h, r.rows) * axis_positions(conv->kw, conv->stride_w, r.cols);
+    return positions < conv->kh * conv->kw * tile_outputs(r.rows) * tile_outputs(r.cols);
 }
 
-/* The pieces with which an image takes the least time; r is 0 if there are none. Transformed weights do not depend on the number of
+/* The pieces with which an image takes the least time; there may be none. Transformed weights do not depend on the number of
  * images, so this does not. */
 typedef struct {
-    ptrdiff_t r;
+    int found;
+    piece_taps r;
     winograd_cost cost;
 } piece_choice;
 
 static piece_choice choose_pieces(const fc_conv2d *conv, int transposed) {
     piece_choice best = {0};
-    for (ptrdiff_t r = FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++) {
+    for (ptrdiff_t taps = FC_WINOGRAD_R_MIN; taps <= FC_WINOGRAD_R_MAX; taps++) {
+        const piece_taps r = pieces_of(conv, taps);
         if (!applies_with(conv, r)) continue;
         const winograd_cost cost = cost_of(conv, r, transposed);
-        if (best.r == 0 || cost.image < best.cost.image) best = (piece_choice){r, cost};
+        if (!best.found || cost.image < best.cost.image) best = (piece_choice){1, r, cost};
     }
     return best;
 }
@@ -98,7 +120,7 @@ static int may_apply(const fc_conv2d *conv) {
     return (conv->stride_h == 1 || conv->dilation_h == 1) && (conv->stride_w == 1 || conv->dilation_w == 1);
 }
 
-int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && choose_pieces(conv, 0).r > 0; }
+int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && choose_pieces(conv, 0).found; }
 
 /* The direct way runs nearer to the peak, with few channels in particular. */
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
@@ -107,12 +129,13 @@ int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
     const piece_choice choice = choose_pieces(conv, transposed);
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
     const double images = (double)conv->n, direct = images * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_round_up(s.k, lanes));
-    return choice.r > 0 && direct > (images * choice.cost.image + (packed ? 0 : choice.cost.weights)) * 1.3;
+    return choice.found && direct > (images * choice.cost.image + (packed ? 0 : choice.cost.weights)) * 1.3;
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
     const tile_counts tiles = axis_tiles(out, dilation, r);
-    fc_winograd_axis a = {.taps = taps, .stride = stride, .pieces = stride * axis_parts(taps, stride, r), .shares = 1, .in = in, .out = out,
+    fc_winograd_axis a = {.taps = taps, .stride = stride, .r = r, .tile = tile_positions(r), .m = tile_outputs(r),
+                          .pieces = axis_pieces(taps, stride, r), .shares = 1, .in = in, .out = out,
                           .in_step = stride * dilation, .out_step = dilation, .in_first = -pad, .classes = dilation,
                           .tiles = tiles.count, .full = tiles.full};
     for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = i % stride + i / stride * r * a.in_step;
@@ -123,7 +146,8 @@ static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps
 static fc_winograd_axis axis_backward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
     const ptrdiff_t first = pad / stride, out_first = stride * first - pad; /* of dy that some phase keeps inside */
     const tile_counts tiles = axis_tiles(fc_ceil_div(out - out_first, stride), dilation, r);
-    fc_winograd_axis a = {.taps = taps, .stride = stride, .pieces = axis_parts(taps, stride, r), .shares = stride, .in = in, .out = out,
+    fc_winograd_axis a = {.taps = taps, .stride = stride, .r = r, .tile = tile_positions(r), .m = tile_outputs(r),
+                          .pieces = axis_parts(taps, stride, r), .shares = stride, .in = in, .out = out,
                           .in_step = dilation, .out_step = stride * dilation, .in_first = first - dilation * (r - 1),
                           .out_first = out_first, .classes = dilation, .tiles = tiles.count, .full = tiles.full};
     for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = -i * r * a.in_step;
@@ -131,35 +155,37 @@ static fc_winograd_axis axis_backward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t tap
     return a;
 }
 
-static fc_winograd_taps axis_taps(const fc_winograd_axis *a, ptrdiff_t r, ptrdiff_t piece, ptrdiff_t share) {
-    const ptrdiff_t first = a->shares > 1 ? share + piece * r * a->stride : piece % a->stride + piece / a->stride * r * a->stride;
-    return (fc_winograd_taps){first, fc_max(0, fc_min(fc_ceil_div(a->taps - first, a->stride), r))};
+static fc_winograd_taps axis_taps(const fc_winograd_axis *a, ptrdiff_t piece, ptrdiff_t share) {
+    const ptrdiff_t first = a->shares > 1 ? share + piece * a->r * a->stride : piece % a->stride + piece / a->stride * a->r * a->stride;
+    return (fc_winograd_taps){first, fc_max(0, fc_min(fc_ceil_div(a->taps - first, a->stride), a->r))};
 }
 
 fc_winograd_taps fc_winograd_piece_rows(const fc_winograd_plan *p, ptrdiff_t piece, ptrdiff_t share) {
-    return axis_taps(&p->rows, p->r, piece / p->cols.pieces, share / p->cols.shares);
+    return axis_taps(&p->rows, piece / p->cols.pieces, share / p->cols.shares);
 }
 
 fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *p, ptrdiff_t piece, ptrdiff_t share) {
-    return axis_taps(&p->cols, p->r, piece % p->cols.pieces, share % p->cols.shares);
+    return axis_taps(&p->cols, piece % p->cols.pieces, share % p->cols.shares);
 }
 
 /* The value at infinity is the last tap, at zero the first; rotated, what is missing comes first. */
 int fc_winograd_vanishes(const fc_winograd_plan *p, ptrdiff_t piece, ptrdiff_t share, int position) {
     if (p->whole) return 0;
-    const int zero = p->transposed ? 0 : FC_WINOGRAD_TILE - 1;
-    return (position / FC_WINOGRAD_TILE == zero && fc_winograd_piece_rows(p, piece, share).count < p->r) ||
-           (position % FC_WINOGRAD_TILE == zero && fc_winograd_piece_cols(p, piece, share).count < p->r);
+    const ptrdiff_t row = p->transposed ? 0 : p->rows.tile - 1, col = p->transposed ? 0 : p->cols.tile - 1;
+    return (position / p->cols.tile == row && fc_winograd_piece_rows(p, piece, share).count < p->rows.r) ||
+           (position % p->cols.tile == col && fc_winograd_piece_cols(p, piece, share).count < p->cols.r);
 }
 
 static void finish_plan(fc_winograd_plan *p) {
     p->kernels = &fc_kernels(FC_F32)->winograd;
-    p->transforms = &p->kernels->transforms[p->r - FC_WINOGRAD_R_MIN];
-    p->m = tile_outputs(p->r);
+    const int shape = p->rows.r == 1 ? FC_WINOGRAD_ROW : p->cols.r == 1 ? FC_WINOGRAD_COLUMN : FC_WINOGRAD_SQUARE;
+    p->transforms = &p->kernels->transforms[shape][fc_max(p->rows.r, p->cols.r) - FC_WINOGRAD_R_MIN];
+    p->positions = p->rows.tile * p->cols.tile;
+    p->square = FC_WINOGRAD_POSITIONS / p->positions;
     p->tiles = p->n * p->rows.classes * p->rows.tiles * p->cols.classes * p->cols.tiles;
     p->pieces = p->rows.pieces * p->cols.pieces;
     p->shares = p->rows.shares * p->cols.shares;
-    p->whole = p->rows.taps % (p->rows.stride * p->r) == 0 && p->cols.taps % (p->cols.stride * p->r) == 0;
+    p->whole = p->rows.taps % (p->rows.stride * p->rows.r) == 0 && p->cols.taps % (p->cols.stride * p->cols.r) == 0;
     p->lanes_c = fc_round_up(p->c, p->kernels->lanes);
     p->depth = p->pieces * p->c;
     p->lanes = p->pieces * p->lanes_c;
@@ -171,23 +197,23 @@ static void finish_plan(fc_winograd_plan *p) {
 }
 
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
-    const ptrdiff_t r = choose_pieces(conv, 0).r;
-    assert(r > 0);
-    fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->c / conv->groups, .k = conv->k / conv->groups, .ldx = conv->c, .ldy = conv->k,
+    const piece_choice choice = choose_pieces(conv, 0);
+    assert(choice.found);
+    fc_winograd_plan p = {.n = conv->n, .c = conv->c / conv->groups, .k = conv->k / conv->groups, .ldx = conv->c, .ldy = conv->k,
                           .ldw = conv->k,
-                          .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
-                          .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, r)};
+                          .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
+                          .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
     finish_plan(&p);
     return p;
 }
 
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
-    const ptrdiff_t r = choose_pieces(conv, 1).r;
-    assert(r > 0);
-    fc_winograd_plan p = {.r = r, .n = conv->n, .c = conv->k / conv->groups, .k = conv->c / conv->groups, .ldx = conv->k, .ldy = conv->c,
+    const piece_choice choice = choose_pieces(conv, 1);
+    assert(choice.found);
+    fc_winograd_plan p = {.n = conv->n, .c = conv->k / conv->groups, .k = conv->c / conv->groups, .ldx = conv->k, .ldy = conv->c,
                           .ldw = conv->k, .transposed = 1,
-                          .rows = axis_backward(conv->oh, conv->h, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r),
-                          .cols = axis_backward(conv->ow, conv->w, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, r)};
+                          .rows = axis_backward(conv->oh, conv->h, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
+                          .cols = axis_backward(conv->ow, conv->w, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
     finish_plan(&p);
     return p;
 }
@@ -198,13 +224,13 @@ fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *p, ptrdiff_t in
 }
 
 static void place_tile(const fc_winograd_plan *p, fc_winograd_tile *t) {
-    const ptrdiff_t y = t->row * p->m - fc_max(0, t->row - p->rows.full), x = t->col * p->m - fc_max(0, t->col - p->cols.full);
+    const ptrdiff_t y = t->row * p->rows.m - fc_max(0, t->row - p->rows.full), x = t->col * p->cols.m - fc_max(0, t->col - p->cols.full);
     t->in_y = p->rows.in_first + t->row_class + y * p->rows.in_step;
     t->in_x = p->cols.in_first + t->col_class + x * p->cols.in_step;
     t->out_y = p->rows.out_first + t->row_class + y * p->rows.out_step;
     t->out_x = p->cols.out_first + t->col_class + x * p->cols.out_step;
-    t->rows = p->m - (t->row >= p->rows.full);
-    t->columns = p->m - (t->col >= p->cols.full);
+    t->rows = p->rows.m - (t->row >= p->rows.full);
+    t->columns = p->cols.m - (t->col >= p->cols.full);
 }
 
 fc_winograd_tile fc_winograd_tile_at(const fc_winograd_plan *p, ptrdiff_t index) {
@@ -256,7 +282,7 @@ void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t firs
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     const ptrdiff_t line = p->cols.in * p->ldx, blocks = p->lanes_c / p->kernels->lanes;
     fc_winograd_input_args args = {.row = p->rows.in_step * line, .pixel = p->cols.in_step * p->ldx, .channels = p->c,
-                                   .position = layout->position, .block = layout->block, .m = (int)p->m};
+                                   .position = layout->position, .block = layout->block, .m = (int)p->cols.m};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, order);
         float *const to = v + place / layout->group * layout->group_stride + place % layout->group * layout->tile_stride;
@@ -264,10 +290,10 @@ void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t firs
         ptrdiff_t piece = 0;
         for (ptrdiff_t i = 0; i < p->rows.pieces; i++) {
             const ptrdiff_t y = tile.in_y + p->rows.in_offset[i];
-            const fc_span rows = fc_clip(y, p->rows.in_step, FC_WINOGRAD_TILE, p->rows.in);
+            const fc_span rows = fc_clip(y, p->rows.in_step, p->rows.tile, p->rows.in);
             for (ptrdiff_t j = 0; j < p->cols.pieces; j++, piece++) {
                 const ptrdiff_t x0 = tile.in_x + p->cols.in_offset[j];
-                const fc_span cols = fc_clip(x0, p->cols.in_step, FC_WINOGRAD_TILE, p->cols.in);
+                const fc_span cols = fc_clip(x0, p->cols.in_step, p->cols.tile, p->cols.in);
                 const int inside = rows.first < rows.end && cols.first < cols.end;
                 args.row0 = args.row1 = args.col0 = args.col1 = 0;
                 args.x = x;
@@ -276,7 +302,7 @@ void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t firs
                     args.x = x + (tile.image * p->rows.in + y + rows.first * p->rows.in_step) * line + (x0 + cols.first * p->cols.in_step) * p->ldx;
                 }
                 args.v = to + piece * blocks * layout->block;
-                p->kernels->input(&args);
+                p->transforms->input(&args);
             }
         }
     }

@@ -36,9 +36,9 @@ void fc_winograd_transform_some(const fc_winograd_plan *p, const float *w, ptrdi
                                 ptrdiff_t c1, float *space, float *u, ptrdiff_t position) {
     const fc_winograd_taps rows = fc_winograd_piece_rows(p, piece, panel->share), cols = fc_winograd_piece_cols(p, piece, panel->share);
     const ptrdiff_t tap_size = (c1 - c0) * panel->nr, tap = (p->transposed ? p->k : p->c) * p->ldw;
-    for (ptrdiff_t i = 0; i < p->r; i++)
-        for (ptrdiff_t j = 0; j < p->r; j++) {
-            const ptrdiff_t to = p->transposed ? (p->r - 1 - i) * p->r + p->r - 1 - j : i * p->r + j;
+    for (ptrdiff_t i = 0; i < p->rows.r; i++)
+        for (ptrdiff_t j = 0; j < p->cols.r; j++) {
+            const ptrdiff_t index = i * p->cols.r + j, to = p->transposed ? p->rows.r * p->cols.r - 1 - index : index;
             const ptrdiff_t row = rows.first + i * p->rows.stride, col = cols.first + j * p->cols.stride;
             if (i < rows.count && j < cols.count) copy_tap(p, w + (row * p->cols.taps + col) * tap, panel, c0, c1, space + to * tap_size);
             else memset(space + to * tap_size, 0, (size_t)tap_size * sizeof(float));
@@ -63,7 +63,7 @@ static fc_status weights_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t chunks = fc_ceil_div(p->c, WEIGHTS_CHUNK), c0 = task % chunks * WEIGHTS_CHUNK, c1 = fc_min(c0 + WEIGHTS_CHUNK, p->c);
     const ptrdiff_t piece = task / chunks % p->pieces;
     const fc_winograd_columns panel = fc_winograd_panel_at(p, task / chunks / p->pieces);
-    float *const space = fc_scratch(FC_SLOT_TASK, (size_t)(p->r * p->r * WEIGHTS_CHUNK * panel.nr) * sizeof(float));
+    float *const space = fc_scratch(FC_SLOT_TASK, (size_t)(p->rows.r * p->cols.r * WEIGHTS_CHUNK * panel.nr) * sizeof(float));
     if (!space) return FC_NO_MEMORY;
     float *const u = call->u + panel.at * p->depth + (piece * p->c + c0) * panel.nr;
     fc_winograd_transform_some(p, call->w, piece, &panel, c0, c1, space, u, fc_winograd_u_position(p));

@@ -1,11 +1,11 @@
-/* Winograd's weight gradient, the adjoint of the forward pass: 36 matrix products that reduce over the tiles.
+/* Winograd's weight gradient, the adjoint of the forward pass: a matrix product for each position of a tile, which reduce over the tiles.
  *
  * Two ways through it, chosen by shape alone, as results must not depend on the number of threads:
  *   - by splits: many tiles, few weights. The tiles are split into ranges, each task goes through one of them in blocks
  *     and adds to sums of its own, which are added up in the end;
  *   - by chunks: the tiles of a stage are transformed once for all, then each task takes some weights, all positions of them.
- * V is laid out as [36][piece][c / lanes][tiles][lanes], or as [36][tiles][piece][c] where rows of the product cross the lanes; D as
- * [36][panel][tiles][nr], sums as [36][c][nr] for each chunk of weights. */
+ * V is laid out as [position][piece][c / lanes][tiles][lanes], or as [position][tiles][piece][c] where rows of the product cross the lanes; D as
+ * [position][panel][tiles][nr], sums as [position][c][nr] for each chunk of weights. */
 #include "conv2d_winograd.h"
 
 #include <assert.h>
@@ -39,10 +39,10 @@ static ptrdiff_t sums_position(const wgrad_call *call, ptrdiff_t nr) { return ca
 /* Where the sums of a chunk start, and the size of all. */
 static ptrdiff_t sums_at(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk) {
     const ptrdiff_t skews = panel->first / call->plan.kernels->panel[0].nr * FC_WINOGRAD_SKEW;
-    return FC_WINOGRAD_POSITIONS * (call->chunks * (panel->first * call->chunk + skews) + chunk * sums_position(call, panel->nr));
+    return call->plan.positions * (call->chunks * (panel->first * call->chunk + skews) + chunk * sums_position(call, panel->nr));
 }
 static ptrdiff_t sums_size(const wgrad_call *call) {
-    return FC_WINOGRAD_POSITIONS * call->chunks * (call->plan.width * call->chunk + call->plan.panels * FC_WINOGRAD_SKEW);
+    return call->plan.positions * call->chunks * (call->plan.width * call->chunk + call->plan.panels * FC_WINOGRAD_SKEW);
 }
 
 /* Input channels c0 .. c1 - 1 of a piece. */
@@ -98,7 +98,7 @@ static void products(const wgrad_call *call, const fc_winograd_columns *panel, p
     const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(p), block = v_block(p, tiles);
     const chunk_channels at = chunk_at(call, chunk);
     if (fc_winograd_vanishes(p, at.piece, 0, q)) return; /* belongs to a tap that is not there */
-    const fc_span places = fc_winograd_present(order, q);
+    const fc_span places = fc_winograd_present(p, order, q);
     const float *const a = v + q * v_position(p, tiles) + at.piece * (p->lanes_c / lanes) * block + places.first * step;
     const float *const b = d + q * d_position(p, tiles) + panel->first * tiles + places.first * panel->nr;
     float *const out = sums + q * sums_position(call, panel->nr);
@@ -124,8 +124,8 @@ static fc_status split_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t begin = p->tiles * task / call->splits, end = p->tiles * (task + 1) / call->splits;
-    const ptrdiff_t v_size = FC_WINOGRAD_POSITIONS * v_position(p, call->block);
-    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(v_size + FC_WINOGRAD_POSITIONS * d_position(p, call->block)) * sizeof(float));
+    const ptrdiff_t v_size = p->positions * v_position(p, call->block);
+    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(v_size + p->positions * d_position(p, call->block)) * sizeof(float));
     if (!v) return FC_NO_MEMORY;
     float *const d = v + v_size, *const sums = call->sums + task * sums_size(call), *const db_sums = call->db_sums + task * p->width;
     memset(db_sums, 0, (size_t)p->width * sizeof(float));
@@ -133,7 +133,7 @@ static fc_status split_task(const void *context, ptrdiff_t task) {
         const ptrdiff_t count = fc_min(call->block, end - first);
         const fc_winograd_order order = fc_winograd_order_of(p, first, count);
         transform(call, first, count, &order, count, v, d, db_sums);
-        for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++) {
+        for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
             for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
                 for (ptrdiff_t chunk = 0; chunk < call->chunks; chunk++)
@@ -149,7 +149,7 @@ static fc_status add_splits_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t chunk = task % call->chunks, size = sums_size(call);
     float *const sums = call->sums + sums_at(call, &panel, chunk);
     for (ptrdiff_t s = 1; s < call->splits; s++)
-        fc_kernels(FC_F32)->frame.add_into(sums + s * size, sums, FC_WINOGRAD_POSITIONS * sums_position(call, panel.nr));
+        fc_kernels(FC_F32)->frame.add_into(sums + s * size, sums, call->plan.positions * sums_position(call, panel.nr));
     finish(call, &panel, chunk, sums);
     return FC_OK;
 }
@@ -174,10 +174,10 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t chunk = task % call->chunks, begin = task / call->chunks * group_panels(p), end = fc_min(begin + group_panels(p), p->panels);
-    const ptrdiff_t size = FC_WINOGRAD_POSITIONS * sums_position(call, p->kernels->panel[0].nr);
+    const ptrdiff_t size = p->positions * sums_position(call, p->kernels->panel[0].nr);
     float *const own = call->sums ? NULL : fc_scratch(FC_SLOT_TASK, (size_t)((end - begin) * size) * sizeof(float));
     if (!call->sums && !own) return FC_NO_MEMORY;
-    for (int q = 0; q < FC_WINOGRAD_POSITIONS; q++)
+    for (int q = 0; q < p->positions; q++)
         for (ptrdiff_t i = begin; i < end; i++) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
             float *const sums = own ? own + (i - begin) * size : call->sums + sums_at(call, &panel, chunk);
@@ -197,7 +197,7 @@ static fc_status db_task(const void *context, ptrdiff_t task) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t begin = call->splits > 1 ? p->tiles * task / call->splits : task * call->block;
     const ptrdiff_t end = call->splits > 1 ? p->tiles * (task + 1) / call->splits : fc_min(begin + call->block, p->tiles);
-    float *const d = fc_scratch(FC_SLOT_TASK, (size_t)(FC_WINOGRAD_POSITIONS * d_position(p, 1)) * sizeof(float));
+    float *const d = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * d_position(p, 1)) * sizeof(float));
     if (!d) return FC_NO_MEMORY;
     memset(call->db_sums + task * p->width, 0, (size_t)p->width * sizeof(float));
     for (ptrdiff_t t = begin; t < end; t++) transform_dy(call, t, 1, fc_winograd_order_of(p, t, 1), 1, d, call->db_sums + task * p->width);
@@ -205,7 +205,7 @@ static fc_status db_task(const void *context, ptrdiff_t task) {
 }
 
 static double products_ns(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return fc_macs_ns(FC_WINOGRAD_POSITIONS * (double)tiles * (double)p->depth * (double)p->width);
+    return fc_macs_ns(p->positions * (double)tiles * (double)p->depth * (double)p->width);
 }
 
 static fc_status by_splits(wgrad_call *call) {
@@ -217,14 +217,14 @@ static fc_status by_splits(wgrad_call *call) {
 
 static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t v_size = FC_WINOGRAD_POSITIONS * v_position(p, stage);
-    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(v_size + FC_WINOGRAD_POSITIONS * d_position(p, stage)) * sizeof(float));
+    const ptrdiff_t v_size = p->positions * v_position(p, stage);
+    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(v_size + p->positions * d_position(p, stage)) * sizeof(float));
     if (!call->v) return FC_NO_MEMORY;
     call->d = call->v + v_size;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(stage, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
-        const double per_tile = FC_WINOGRAD_POSITIONS * (double)(p->depth + p->width) / 2;
+        const double per_tile = p->positions * (double)(p->depth + p->width) / 2;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, transform_task, call);
         if (status != FC_OK) return status;
         status = fc_parallel_for(fc_ceil_div(p->panels, group_panels(p)) * call->chunks,

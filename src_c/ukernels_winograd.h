@@ -1,15 +1,18 @@
 /* Winograd kernels: part of the table in ukernels.h.
  *
- * A tile is 6 x 6 pixels of the input; it yields m x m outputs of an r x r kernel, m + r = 7, 2 <= r <= 5. Between the
- * transforms a tile is 36 positions, and each position is a matrix product of its own:
+ * A tile is 6 x 6 pixels of the input; it yields m x m outputs of an r x r kernel, m + r = 7, 2 <= r <= 5. For kernels of one row or
+ * one column it is 1 x 6 or 6 x 1 pixels, 1 x m or m x 1 outputs. Between the transforms a tile is 36 positions, or 6, and each
+ * position is a matrix product of its own:
  *   forward          M[p] (tiles, k)     = V[p] (tiles, c) U[p] (c, k)
  *   weight gradient  U'[p] (c, k)        = V[p]^T (c, tiles) D[p] (tiles, k)
- * V = B^T x B, U = G w G^T, y = A^T M A, D = A dy A^T, dw = G^T U' G. The transforms read and write positions that lie
+ * V = B^T x B, U = G w G^T, y = A^T M A, D = A dy A^T, dw = G^T U' G; of a row or column, V = B^T x and so on. The transforms read and write positions that lie
  * `position` elements apart. */
 #ifndef FC_UKERNELS_WINOGRAD_H
 #define FC_UKERNELS_WINOGRAD_H
 
 enum { FC_WINOGRAD_TILE = 6, FC_WINOGRAD_POSITIONS = 36, FC_WINOGRAD_R_MIN = 2, FC_WINOGRAD_R_MAX = 5 };
+/* Tiles of 6 x 6, of 1 x 6 and of 6 x 1. */
+enum { FC_WINOGRAD_SQUARE, FC_WINOGRAD_ROW, FC_WINOGRAD_COLUMN, FC_WINOGRAD_SHAPES };
 
 /* V of one tile, all channels: lane l of vector b goes to v[p * position + b * block + l]; lanes past the channels are zero.
  * Pixels outside rows row0 .. row1 - 1 and columns col0 .. col1 - 1 of the tile are zero; x is pixel (row0, col0). */
@@ -24,8 +27,8 @@ typedef struct {
     int ahead; /* whether to prefetch the next tile of the row */
 } fc_winograd_input_args;
 
-/* U of one panel, u[p * position + c * nr + k] for c < rows, k < nr; zero for k >= columns. Tap (i, j) of the kernel is
- * w[(i * r + j) * tap + c * ld + k]; tap is negative for a rotated kernel. */
+/* U of one panel, u[p * position + c * nr + k] for c < rows, k < nr; zero for k >= columns. Tap t of the kernel, row by
+ * row, is w[t * tap + c * ld + k]; tap is negative for a rotated kernel. */
 typedef struct {
     const void *w;
     ptrdiff_t tap, ld, rows, columns, nr;
@@ -33,7 +36,7 @@ typedef struct {
     ptrdiff_t position;
 } fc_winograd_weights_args;
 
-/* m x m outputs of one tile for one panel, of which rows row0 .. row1 - 1 and columns col0 .. col1 - 1 are stored, k < columns:
+/* The outputs of one tile for one panel, of which rows row0 .. row1 - 1 and columns col0 .. col1 - 1 are stored, k < columns:
  * y[(i - row0) * row + (j - col0) * pixel + k] = act(bias[k] + ...). */
 typedef struct {
     const void *m;
@@ -70,6 +73,7 @@ typedef struct {
 } fc_winograd_dw_args;
 
 typedef struct {
+    void (*input)(const fc_winograd_input_args *args);
     void (*weights)(const fc_winograd_weights_args *args);
     void (*output)(const fc_winograd_output_args *args);
     void (*gradient)(const fc_winograd_gradient_args *args);
@@ -111,11 +115,10 @@ typedef struct {
 typedef struct {
     int lanes, mr; /* mr 0: no Winograd for this element type */
     fc_winograd_panel panel[2]; /* the wide one, and half of it */
-    void (*input)(const fc_winograd_input_args *args);
     void (*few_input)(const fc_winograd_few_input_args *args);
     void (*few)(const fc_winograd_few_args *args);
     int few_tiles;
-    fc_winograd_transforms transforms[FC_WINOGRAD_R_MAX - FC_WINOGRAD_R_MIN + 1]; /* by r */
+    fc_winograd_transforms transforms[FC_WINOGRAD_SHAPES][FC_WINOGRAD_R_MAX - FC_WINOGRAD_R_MIN + 1]; /* by shape of the tile, and r */
 } fc_winograd_kernels;
 
 #endif

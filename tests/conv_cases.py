@@ -55,18 +55,22 @@ class Conv:
             return False
         return any(self._winograd_saves(taps) for taps in range(2, 6))
 
-    def _winograd_saves(self, taps: int) -> bool:
-        """Whether tiles of 6x6 and pieces of ``taps`` x ``taps`` take fewer multiplications."""
-        positions = 1
+    def _winograd_saves(self, most: int) -> bool:
+        """Whether pieces of ``most`` taps along each axis take fewer multiplications.
+
+        Along an axis with one tap for each stride tiles are one pixel, else six.
+        """
+        positions = outputs = 1
         for size, stride in zip(self.kernel, self.strides, strict=True):
+            taps, tile = (1, 1) if size <= stride else (most, 6)
             parts = math.ceil(math.ceil(size / stride) / taps)
             if parts * stride > 8:
                 return False
             lasts = [
                 f + (p * taps + taps - 1) * stride for f in range(stride) for p in range(parts)
             ]
-            positions *= sum(6 if last < size else 5 for last in lasts)
-        outputs = (7 - taps) ** 2
+            positions *= sum(tile if last < size else tile - 1 for last in lasts)
+            outputs *= tile + 1 - taps
         return positions < self.kernel[0] * self.kernel[1] * outputs
 
 
@@ -205,6 +209,34 @@ _PIECES += [
     Conv("pieces-classes-empty", 1, 3, 4, 8, 8, dilation=(4, 5)),
 ]
 
+# Kernels of one row or one column: every size of piece, edges of the vectors, strides, dilation.
+_THIN = [
+    Conv(f"thin{kh}x{kw}-{padding}", 2, 8, 13, 8, 9, (kh, kw), padding=padding)
+    for length in (2, 3, 4, 5, 7)
+    for kh, kw in [(1, length), (length, 1)]
+    for padding in ("valid", "same")
+]
+_THIN += [
+    Conv(f"thin{kh}x{kw}-c{c}k{k}", 1, 6, 7, c, k, (kh, kw))
+    for c, k in [(3, 4), (4, 5), (7, 8), (8, 9), (9, 15), (15, 16), (16, 17), (17, 7), (33, 40)]
+    for kh, kw in [(1, 3), (7, 1)]
+]
+_THIN += [
+    Conv("thin1x9-stride12", 2, 6, 21, 8, 9, (1, 9), (1, 2)),
+    Conv("thin7x1-stride21", 1, 19, 6, 9, 17, (7, 1), (2, 1), "valid"),
+    Conv("thin1x7-stride2", 2, 7, 15, 8, 10, (1, 7), (2, 2)),
+    Conv("thin7x1-stride2", 2, 16, 8, 10, 8, (7, 1), (2, 2)),
+    Conv("thin2x7-stride2", 1, 9, 18, 8, 8, (2, 7), (2, 1)),
+    Conv("thin11x1-stride41", 1, 31, 5, 7, 9, (11, 1), (4, 1), "valid"),
+    Conv("thin1x13", 1, 4, 30, 8, 12, (1, 13)),
+    Conv("thin3x1-dilation3", 2, 17, 5, 8, 8, (3, 1), dilation=(3, 1)),
+    Conv("thin1x5-dilation2", 1, 6, 23, 9, 8, (1, 5), dilation=(2, 2)),
+    Conv("thin1x3-groups", 2, 7, 9, 18, 34, (1, 3), groups=2),
+    Conv("thin5x1-groups", 1, 14, 6, 48, 32, (5, 1), groups=2),
+    Conv("thin1x7-padding-uneven", 1, 5, 8, 8, 16, (1, 7), padding=((1, 2), (4, 1))),
+    Conv("thin3x1-padding-wider-than-kernel", 1, 4, 5, 8, 8, (3, 1), padding=((5, 4), (0, 3))),
+]
+
 # Few channels and one below, on and above a vector of images (2 to 16), or two of them.
 _IMAGES = [
     Conv(f"images{n}c{c}k{k}", n, 5, 4, c, k, padding=padding)
@@ -233,6 +265,10 @@ _LARGE = [
     Conv("large-weights-stride2", 1, 14, 14, 160, 136, strides=(2, 2)),
     Conv("large-dilation2", 2, 26, 27, 24, 40, dilation=(2, 2)),
     Conv("large-7x7", 1, 20, 20, 24, 32, (7, 7)),
+    Conv("large-1x7", 2, 17, 17, 40, 48, (1, 7)),
+    Conv("large-7x1", 2, 17, 18, 48, 40, (7, 1)),
+    Conv("large-3x1-small-image", 4, 8, 8, 136, 160, (3, 1)),
+    Conv("large-1x3", 3, 30, 45, 24, 32, (1, 3)),
     Conv("large-groups-wide", 2, 20, 20, 64, 64, groups=2),
     Conv("large-groups", 2, 20, 20, 32, 32, groups=4),
     Conv("large-groups-few", 3, 28, 28, 48, 48, groups=12),
@@ -250,6 +286,7 @@ SMALL = (
     + _PADDINGS
     + _EXTREMES
     + _PIECES
+    + _THIN
     + _IMAGES
 )
 ALL = SMALL + _LARGE

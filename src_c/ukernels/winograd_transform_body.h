@@ -276,8 +276,6 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
         }
     }
 }
-#undef C_
-#undef FC_PREFETCH
 
 /* The transforms for r x r kernels, and their entry in the table. */
 #ifndef FC_WINOGRAD_TRANSFORM_FNS
@@ -287,7 +285,9 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
     static void NAME(winograd_gradient_##r)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(7 - r, a); } \
     static void NAME(winograd_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(r, a); }
 #define FC_WINOGRAD_TRANSFORMS(r)                                                                                      \
-    {NAME(winograd_weights_##r), NAME(winograd_output_##r), NAME(winograd_gradient_##r), NAME(winograd_dw_##r)}
+    {NAME(winograd_input), NAME(winograd_weights_##r), NAME(winograd_output_##r), NAME(winograd_gradient_##r),         \
+     NAME(winograd_dw_##r)}
+#define FC_WINOGRAD_BY_R(X) {X(2), X(3), X(4), X(5)}
 #endif
 FC_WINOGRAD_TRANSFORM_FNS(2)
 FC_WINOGRAD_TRANSFORM_FNS(3)
