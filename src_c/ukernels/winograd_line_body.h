@@ -52,6 +52,7 @@ FC_INLINE void NAME(winograd_line_output)(const int M, const fc_winograd_output_
         const real *const m = (const real *)a->m + k;
         real *const y = (real *)a->y + k;
         const vec bias = !a->bias ? zero : n >= VL ? v_load((const real *)a->bias + k) : v_load_n((const real *)a->bias + k, n);
+        const int full = first == 0 && end == M && n >= VL;
         vec t[6], out[5];
         FC_UNROLL(6)
         for (int i = 0; i < 6; i++) t[i] = v_load(m + i * a->position);
@@ -60,9 +61,12 @@ FC_INLINE void NAME(winograd_line_output)(const int M, const fc_winograd_output_
         for (int i = 0; i < M; i++) {
             out[i] = v_add(out[i], bias);
             if (a->relu) out[i] = v_max(zero, out[i]);
-            if (i < first || i >= end) continue;
-            if (n >= VL) v_store(y + (i - first) * step, out[i]);
-            else v_store_n(y + (i - first) * step, out[i], n);
+            if (full) {
+                v_store(y + i * step, out[i]);
+            } else if (i >= first && i < end) {
+                if (n >= VL) v_store(y + (i - first) * step, out[i]);
+                else v_store_n(y + (i - first) * step, out[i], n);
+            }
         }
     }
 }
