@@ -1,6 +1,7 @@
-/* The weight gradient of many groups of few channels: bands of output rows are summed in registers, one vector of channels at a time.
- * The rows of x that a band reads are spread to planes, as in conv2d_grouped.c, and copied with their padding. Tasks are chunks of
- * channels times parts of the bands; the parts are added up in order at the end. */
+/* The weight gradient of many groups of few channels: rows of dy are summed in registers, one vector of channels at a time. Where
+ * groups are larger than one channel, the rows of x that a band of dy sees are spread to planes, as in conv2d_grouped.c, and copied with
+ * their padding; else they are read where they are. Tasks are chunks of channels times parts of the bands; the parts are added up in
+ * order at the end. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
@@ -8,10 +9,13 @@
 
 enum {
     COPY_BYTES = 128 << 10, /* of x: a band and its dy stay in the second-level cache */
+    CROWDED_BYTES = 2048,  /* pixels so far apart fall into few sets of the cache */
     MAX_PLANES = 4,        /* up to here planes beat a GEMM for each group, */
     MAX_TIMES = 8,         /* if the groups of dy are small as well */
-    CHUNK = 64,            /* channels of a task, about */
-    TASKS = 8              /* to aim at; like the chunks the parts depend on the shape alone */
+    CHUNK = 64,            /* channels of a task, about, if x is copied */
+    WIDE_CHUNK = 256,      /* and if it is not: long runs of memory */
+    TASKS = 8,             /* to aim at; like the chunks the parts depend on the shape alone */
+    TILE_BYTES = 16 << 10  /* of pixels of x and dy, a line of each */
 };
 
 typedef struct {
@@ -20,14 +24,17 @@ typedef struct {
     ptrdiff_t esize;
     const void *x, *dy;
     ptrdiff_t planes, times; /* channels of a group of x and of dy */
-    ptrdiff_t chunk, chunks, parts;
-    ptrdiff_t copy_w, band, bands; /* columns of a copied row, output rows of a band, bands of an image */
-    char *acc;                     /* [parts][kh * kw * planes + 1][k], the sums of dy last; part 0 receives the total */
+    int copies;
+    ptrdiff_t chunk, chunks, parts, slots; /* slots: elements of a chunk in acc */
+    ptrdiff_t copy_w, band, bands;         /* columns of a copied row, output rows of a band, bands of an image */
+    char *acc;                             /* [parts][kh * kw * planes + 1][chunks][slots], the sums of dy last; part 0 receives the total */
 } wgrad;
 
 static ptrdiff_t weight_rows(const wgrad *g) { return g->conv->kh * g->conv->kw * g->planes; }
 
-static ptrdiff_t part_elements(const wgrad *g) { return (weight_rows(g) + 1) * g->conv->k; }
+static ptrdiff_t acc_row(const wgrad *g) { return g->chunks * g->slots; }
+
+static ptrdiff_t part_elements(const wgrad *g) { return (weight_rows(g) + 1) * acc_row(g); }
 
 /* Rows of x that `rows` rows of dy see. */
 static ptrdiff_t rows_seen(const wgrad *g, ptrdiff_t rows) {
@@ -46,44 +53,78 @@ static void copy_band(const wgrad *g, ptrdiff_t image, ptrdiff_t top, ptrdiff_t 
     }
 }
 
+/* Rows of dy from `row` on, whose kernel rows `taps` see the rows of x from `x` on. acc is that of the channels. */
+static void add_rows(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t row, ptrdiff_t first, const void *x, fc_span taps,
+                     char *acc, ptrdiff_t plane) {
+    const fc_conv2d *const c = g->conv;
+    args->dy = fc_at(g->dy, row * c->ow * c->k + first, g->esize);
+    args->x = x;
+    args->rows = fc_max(0, taps.end - taps.first);
+    args->acc = acc + (taps.first * c->kw * g->planes + plane) * acc_row(g) * g->esize;
+    args->bias = plane ? NULL : acc + weight_rows(g) * acc_row(g) * g->esize;
+    g->kernels->depthwise.wgrad(args);
+}
+
+static void add_copied(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first,
+                       char *acc, void *copy) {
+    const fc_conv2d *const c = g->conv;
+    const fc_span taps = {0, c->kh};
+    const ptrdiff_t copied = rows_seen(g, rows), line = g->copy_w * args->x_step;
+    args->lines = rows;
+    copy_band(g, image, i0 * c->stride_h - c->pad_top, copied, first, args->channels, args->x_step, copy);
+    for (ptrdiff_t j = 0; j < g->planes; j++)
+        add_rows(g, args, image * c->oh + i0, first, fc_at(copy, j * copied * line, g->esize), taps, acc, j);
+}
+
+static void add_in_place(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first,
+                         char *acc) {
+    const fc_conv2d *const c = g->conv;
+    for (ptrdiff_t i = i0; i < i0 + rows; i++) {
+        const ptrdiff_t top = i * c->stride_h - c->pad_top;
+        const fc_span taps = fc_clip(top, c->dilation_h, c->kh, c->h);
+        const ptrdiff_t row = image * c->h + top + taps.first * c->dilation_h;
+        const ptrdiff_t next = image * c->h + top + (taps.end - 1) * c->dilation_h + 1, dy_next = image * c->oh + i + 1;
+        args->x_next = taps.end > taps.first && next < c->n * c->h ? fc_at(g->x, next * c->w * c->c + first, g->esize) : NULL;
+        args->dy_next = dy_next < c->n * c->oh ? fc_at(g->dy, dy_next * c->ow * c->k + first, g->esize) : NULL;
+        add_rows(g, args, image * c->oh + i, first, fc_at(g->x, row * c->w * c->c + first, g->esize), taps, acc, 0);
+    }
+}
+
 static fc_status band_task(const void *context, ptrdiff_t task) {
     const wgrad *const g = context;
     const fc_conv2d *const c = g->conv;
     const ptrdiff_t chunk = task / g->parts, part = task % g->parts, all = c->n * g->bands;
     const ptrdiff_t first = chunk * g->chunk, channels = fc_min(g->chunk, c->k - first);
-    const ptrdiff_t step = fc_round_up(channels, g->kernels->gemm.lanes);
-    void *const copy = fc_scratch(FC_SLOT_TASK, (size_t)(rows_seen(g, g->band) * g->copy_w * step * g->planes * g->esize));
-    if (!copy) return FC_NO_MEMORY;
-    char *const acc = g->acc + (part * part_elements(g) + first) * g->esize;
-    for (ptrdiff_t r = 0; r <= weight_rows(g); r++) memset(acc + r * c->k * g->esize, 0, (size_t)(channels * g->esize));
+    const ptrdiff_t step = g->copies ? fc_round_up(channels, g->kernels->gemm.lanes) : c->c;
+    void *copy = NULL;
+    if (g->copies) {
+        copy = fc_scratch(FC_SLOT_TASK, (size_t)(rows_seen(g, g->band) * g->copy_w * step * g->planes * g->esize));
+        if (!copy) return FC_NO_MEMORY;
+    }
+    char *const acc = g->acc + (part * part_elements(g) + chunk * g->slots) * g->esize;
+    for (ptrdiff_t r = 0; r <= weight_rows(g); r++) memset(acc + r * acc_row(g) * g->esize, 0, (size_t)(g->slots * g->esize));
     fc_depthwise_wgrad_args args = {
         .x_step = step,
-        .x_line = g->copy_w * step,
+        .x_advance = g->copies ? c->stride_h * g->copy_w * step : 0,
+        .x_line = c->dilation_h * step * (g->copies ? g->copy_w : c->w),
         .dy_step = c->k,
         .dy_line = c->ow * c->k,
-        .row_advance = c->stride_h,
-        .row_spread = c->dilation_h,
+        .lines = 1,
+        .column = g->copies ? 0 : -c->pad_left,
+        .width = g->copies ? g->copy_w : c->w,
         .advance = c->stride_w,
         .spread = c->dilation_w,
         .pixels = c->ow,
-        .rows = c->kh,
         .taps = c->kw,
         .channels = channels,
-        .ldw = g->planes * c->k,
+        .tile = g->copies ? c->ow : TILE_BYTES / FC_ALIGN / (1 + c->kh * c->stride_w),
+        .ldw = g->planes * acc_row(g),
     };
     const ptrdiff_t last = all * (part + 1) / g->parts;
     for (ptrdiff_t b = all * part / g->parts; b < last; b++) {
         const ptrdiff_t image = b / g->bands, i0 = b % g->bands * g->band, rows = fc_min(g->band, c->oh - i0);
-        const ptrdiff_t copied = rows_seen(g, rows);
-        copy_band(g, image, i0 * c->stride_h - c->pad_top, copied, first, channels, step, copy);
-        args.dy = fc_at(g->dy, (image * c->oh + i0) * c->ow * c->k + first, g->esize);
-        args.lines = rows;
-        for (ptrdiff_t j = 0; j < g->planes; j++) {
-            args.x = fc_at(copy, j * copied * args.x_line, g->esize);
-            args.acc = acc + j * c->k * g->esize;
-            args.bias = j ? NULL : acc + weight_rows(g) * c->k * g->esize;
-            g->kernels->depthwise.wgrad(&args);
-        }
+        if (copy) add_copied(g, &args, image, i0, rows, first, acc, copy);
+        else add_in_place(g, &args, image, i0, rows, first, acc);
     }
     return FC_OK;
 }
@@ -91,18 +132,34 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
 static void plan(wgrad *g) {
     const fc_conv2d *const c = g->conv;
     const ptrdiff_t k = c->k;
+    g->copies = g->planes > 1 || g->times > 1 || c->c * g->esize % CROWDED_BYTES == 0;
     /* Whole groups, and whole lines of the cache if it can be. */
-    const ptrdiff_t about = fc_max(1, CHUNK / g->planes);
+    const ptrdiff_t about = g->copies ? fc_max(1, CHUNK / g->planes) : WIDE_CHUNK;
     g->chunk = fc_min(k, fc_round_up(fc_ceil_div(k, fc_ceil_div(k, about)), FC_ALIGN / g->esize));
     if (g->times > 1) g->chunk = fc_min(k, fc_round_up(g->chunk, g->times));
     g->chunks = fc_ceil_div(k, g->chunk);
+    g->slots = fc_round_up(g->chunk, g->kernels->gemm.lanes);
     g->copy_w = (c->ow - 1) * c->stride_w + (c->kw - 1) * c->dilation_w + 1;
     const ptrdiff_t row_bytes = g->copy_w * g->chunk * g->planes * g->esize, fits = COPY_BYTES / row_bytes - rows_seen(g, 1);
-    g->band = fc_max(1, fc_min(c->oh, fits / c->stride_h + 1));
+    g->band = g->copies ? fc_max(1, fc_min(c->oh, fits / c->stride_h + 1)) : 1;
     g->bands = fc_ceil_div(c->oh, g->band);
     g->band = fc_ceil_div(c->oh, g->bands);
     g->bands = fc_ceil_div(c->oh, g->band);
     g->parts = fc_max(1, fc_min(c->n * g->bands, TASKS / g->chunks));
+}
+
+/* Rows of acc -> rows of dw or db. */
+static void unpack(const wgrad *g, ptrdiff_t row, ptrdiff_t rows, void *to) {
+    const ptrdiff_t lanes = g->kernels->gemm.lanes, k = g->conv->k;
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t chunk = 0; chunk < g->chunks; chunk++) {
+            const ptrdiff_t first = chunk * g->chunk, channels = fc_min(g->chunk, k - first);
+            const ptrdiff_t rest = channels < lanes ? 0 : channels % lanes, whole = channels - rest;
+            const char *const from = g->acc + ((row + r) * acc_row(g) + chunk * g->slots) * g->esize;
+            char *const out = (char *)to + (r * k + first) * g->esize;
+            memcpy(out, from, (size_t)(whole * g->esize));
+            memcpy(out + whole * g->esize, from + (whole + lanes - rest) * g->esize, (size_t)(rest * g->esize));
+        }
 }
 
 int fc_grouped_backward_weights_applies(const fc_conv2d *conv) {
@@ -121,7 +178,7 @@ fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, cons
     if (status != FC_OK) return status;
     for (ptrdiff_t p = 1; p < g.parts; p++)
         g.kernels->frame.add_into(g.acc + p * part_elements(&g) * g.esize, g.acc, part_elements(&g));
-    if (dw) memcpy(dw, g.acc, (size_t)(weight_rows(&g) * conv->k * g.esize));
-    if (db) memcpy(db, g.acc + weight_rows(&g) * conv->k * g.esize, (size_t)(conv->k * g.esize));
+    if (dw) unpack(&g, 0, weight_rows(&g), dw);
+    if (db) unpack(&g, weight_rows(&g), 1, db);
     return FC_OK;
 }

@@ -100,17 +100,23 @@ typedef struct {
     ptrdiff_t next_elements;
 } fc_depthwise_args;
 
-/* Its weight gradient, from `lines` rows of dy: acc[(r * taps + t) * ldw + c] += sum over l < lines, i < pixels of
- * x[(l * row_advance + r * row_spread) * x_line + (i * advance + t * spread) * x_step + c] * dy[l * dy_line + i * dy_step + c].
- * bias[c] += the sum of dy. */
+/* Its weight gradient, from `lines` rows of dy: acc[(r * taps + t) * ldw + slot(c)] += sum over l < lines, i < pixels of
+ * x[l * x_advance + r * x_line + (column + i * advance + t * spread) * x_step + c] * dy[l * dy_line + i * dy_step + c],
+ * r < rows, t < taps, c < channels.
+ * Columns outside of 0 .. width - 1 are left out. bias[slot(c)] += the sum of dy. slot(c) is c; but where channels are at least a
+ * vector and not a multiple of it, those of the vector that ends with them begin at the multiple of the vector that is next: the last
+ * of its elements are theirs. acc and bias have whole vectors. */
 typedef struct {
     const void *x, *dy;
-    ptrdiff_t x_line, x_step, dy_line, dy_step;
-    ptrdiff_t row_advance, row_spread, advance, spread;
-    ptrdiff_t lines, pixels, rows, taps, channels;
+    ptrdiff_t x_advance, x_line, x_step, dy_line, dy_step;
+    ptrdiff_t lines;
+    ptrdiff_t column, width, advance, spread;
+    ptrdiff_t pixels, rows, taps, channels;
+    ptrdiff_t tile; /* pixels that are taken at a time, about: with their rows of x they stay in the first-level cache */
     void *acc;
     ptrdiff_t ldw;
     void *bias; /* or NULL */
+    const void *x_next, *dy_next; /* rows that will be read soon, or NULL: fetched along with these */
 } fc_depthwise_wgrad_args;
 
 /* Pixels of `groups` groups of `planes` channels become planes: plane j has, in the place of each group, its channel j, repeated.

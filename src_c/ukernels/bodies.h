@@ -4,6 +4,7 @@
 #include "line_body.h"
 #include "channels_body.h"
 #include "frame_body.h"
+#include "depthwise_wgrad_body.h"
 #include "depthwise_body.h"
 #include "pool_body.h"
 #include "pool_tiles_body.h"

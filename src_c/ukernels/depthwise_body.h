@@ -1,6 +1,5 @@
-/* Depthwise convolution, forward and weight gradient: see fc_depthwise_args and fc_depthwise_wgrad_args in ukernels.h for what is
- * computed. Vectors run along the channels; where these are not a multiple of the vector, the last vector overlaps the one before
- * it: those results are computed and written twice, equal both times.
+/* Depthwise convolution: see fc_depthwise_args in ukernels.h for what is computed. Vectors run along the channels; where these are not
+ * a multiple of the vector, the last vector overlaps the one before it: those results are computed and written twice, equal both times.
  *
  * SHIFT says how far neighbouring pixels are apart, in taps: with 1 or 2 the columns of x that they share are loaded once. With
  * SHIFT 0 nothing is known. Every sum has the same order of terms whichever tile computes it. */
@@ -119,99 +118,6 @@ static void NAME(depthwise)(const fc_depthwise_args *const args) {
     case 16 + 5: NAME(depthwise_pixels)(5, 2, a); break;
     default: NAME(depthwise_pixels)(0, 0, a);
     }
-}
-
-/* Adds the products of PX pixels to ROWS x TAPS sums, and dy to *bias if BIAS. x and dy are those of the first row, tap and pixel. */
-FC_INLINE void NAME(depthwise_wgrad_tile)(const int PX, const int ROWS, const int TAPS, const int SHIFT, const int BIAS,
-                                          const fc_depthwise_wgrad_args *const a, const real *x, const real *const dy,
-                                          vec acc[3][7], vec *const bias, const ptrdiff_t n) {
-    vec grad[4];
-    FC_UNROLL(4)
-    for (int p = 0; p < PX; p++) grad[p] = NAME(load_channels)(dy + p * a->dy_step, n);
-    if (BIAS) {
-        FC_UNROLL(4)
-        for (int p = 0; p < PX; p++) *bias = v_add(*bias, grad[p]);
-    }
-    FC_UNROLL(3)
-    for (int r = 0; r < ROWS; r++, x += a->row_spread * a->x_line) {
-        const real *at = x;
-        FC_UNROLL(11)
-        for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++, at += a->spread * a->x_step) {
-            vec column = NAME(load_channels)(at, n);
-            v_keep(column);
-            FC_UNROLL(4)
-            for (int p = 0; p < PX; p++)
-                if (q >= p * SHIFT && q < p * SHIFT + TAPS)
-                    acc[r][q - p * SHIFT] = v_fma(column, grad[p], acc[r][q - p * SHIFT]);
-        }
-    }
-}
-
-/* ROWS kernel rows from `row` on, TAPS taps from `tap` on, 0 < n <= VL channels from channel c on. */
-FC_INLINE void NAME(depthwise_wgrad_block)(const int ROWS, const int TAPS, const int SHIFT, const int BIAS,
-                                           const fc_depthwise_wgrad_args *const a, const ptrdiff_t row, const ptrdiff_t tap,
-                                           const ptrdiff_t c, const ptrdiff_t n) {
-    real *const out = (real *)a->acc + (row * a->taps + tap) * a->ldw + c;
-    vec acc[3][7], bias = v_zero();
-    FC_UNROLL(3)
-    for (int r = 0; r < ROWS; r++) {
-        FC_UNROLL(7)
-        for (int t = 0; t < TAPS; t++) acc[r][t] = NAME(load_channels)(out + (r * a->taps + t) * a->ldw, n);
-    }
-    if (BIAS) bias = NAME(load_channels)((real *)a->bias + c, n);
-    for (ptrdiff_t l = 0; l < a->lines; l++) {
-        const real *x = (const real *)a->x + (l * a->row_advance + row * a->row_spread) * a->x_line + tap * a->spread * a->x_step + c;
-        const real *dy = (const real *)a->dy + l * a->dy_line + c;
-        ptrdiff_t i = 0;
-        if (SHIFT)
-            for (; i + 4 <= a->pixels; i += 4, x += 4 * a->advance * a->x_step, dy += 4 * a->dy_step)
-                NAME(depthwise_wgrad_tile)(4, ROWS, TAPS, SHIFT, BIAS, a, x, dy, acc, &bias, n);
-        for (; i < a->pixels; i++, x += a->advance * a->x_step, dy += a->dy_step)
-            NAME(depthwise_wgrad_tile)(1, ROWS, TAPS, 1, BIAS, a, x, dy, acc, &bias, n);
-    }
-    FC_UNROLL(3)
-    for (int r = 0; r < ROWS; r++) {
-        FC_UNROLL(7)
-        for (int t = 0; t < TAPS; t++) NAME(store_channels)(out + (r * a->taps + t) * a->ldw, acc[r][t], n);
-    }
-    if (BIAS) NAME(store_channels)((real *)a->bias + c, bias, n);
-}
-
-/* Kernel rows in blocks of at most ROWS, all of TAPS taps. */
-FC_INLINE void NAME(depthwise_wgrad_rows)(const int ROWS, const int TAPS, const int SHIFT, const fc_depthwise_wgrad_args *const a,
-                                          const ptrdiff_t c) {
-    ptrdiff_t r = 0;
-    if (a->bias) NAME(depthwise_wgrad_block)(ROWS, TAPS, SHIFT, 1, a, 0, 0, c, VL), r = ROWS;
-    for (; r + ROWS <= a->rows; r += ROWS) NAME(depthwise_wgrad_block)(ROWS, TAPS, SHIFT, 0, a, r, 0, c, VL);
-    for (; r < a->rows; r++) NAME(depthwise_wgrad_block)(1, TAPS, SHIFT, 0, a, r, 0, c, VL);
-}
-
-/* Any number of taps, n <= VL channels. */
-static void NAME(depthwise_wgrad_any)(const fc_depthwise_wgrad_args *const a, const ptrdiff_t c, const ptrdiff_t n) {
-    for (ptrdiff_t r = 0; r < a->rows; r++) {
-        ptrdiff_t t = 0;
-        if (r == 0 && a->bias) NAME(depthwise_wgrad_block)(1, 1, 0, 1, a, r, t++, c, n);
-        for (; t + 4 <= a->taps; t += 4) NAME(depthwise_wgrad_block)(1, 4, 0, 0, a, r, t, c, n);
-        for (; t < a->taps; t++) NAME(depthwise_wgrad_block)(1, 1, 0, 0, a, r, t, c, n);
-    }
-}
-
-static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
-    const fc_depthwise_wgrad_args copy = *args, *const a = &copy;
-    assert(a->rows > 0 && a->taps > 0 && a->pixels > 0 && a->channels > 0);
-    const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0;
-    ptrdiff_t c = 0;
-    for (; c + VL <= a->channels; c += VL) {
-        switch (a->rows >= 3 ? shift * 8 + a->taps : 0) {
-        case 8 + 3: NAME(depthwise_wgrad_rows)(3, 3, 1, a, c); break;
-        case 8 + 5: NAME(depthwise_wgrad_rows)(2, 5, 1, a, c); break;
-        case 8 + 7: NAME(depthwise_wgrad_rows)(1, 7, 1, a, c); break;
-        case 16 + 3: NAME(depthwise_wgrad_rows)(3, 3, 2, a, c); break;
-        case 16 + 5: NAME(depthwise_wgrad_rows)(2, 5, 2, a, c); break;
-        default: NAME(depthwise_wgrad_any)(a, c, VL);
-        }
-    }
-    if (c < a->channels) NAME(depthwise_wgrad_any)(a, c, a->channels - c);
 }
 
 /* Elements of a pixel that the planes' vectors from channel c on are made of: the first, and how many. */
