@@ -65,7 +65,7 @@ def conv2d(
         Applied to the result as it leaves the registers: "relu", "sigmoid", "tanh", ...
     algorithm : "auto", "direct" or "winograd"
         Winograd (Lavin and Gray, 2015) takes float32 where it saves multiplications: kernels of
-        2x2 and up, with strides or dilation.
+        2x2 and up, and of one row or column, with strides or dilation.
     packed : array, optional
         What :func:`pack_conv2d` made of this kernel for this convolution.
     out : array, optional

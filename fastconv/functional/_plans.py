@@ -156,7 +156,7 @@ def _new_plan(
     if algorithm == "winograd" and not plan.winograd_applies():
         raise ValueError(
             "Argument `algorithm`: 'winograd' computes float32 convolutions where it saves "
-            "multiplications: kernels of 2x2 and up to 8 times the strides, with strides or "
+            "multiplications: kernels of two taps and more along some axis, with strides or "
             "dilation but not both. Received: algorithm='winograd' with "
             f"kernel.shape={kernel_shape}, dtype={dtype}, "
             f"strides={strides}, dilation_rate={dilation}, groups={groups}"
