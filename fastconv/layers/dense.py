@@ -1,5 +1,6 @@
 """Densely connected layer."""
 
+import math
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ __all__ = ["Dense"]
 
 Array = NDArray[Any]
 
+#: A single row reads the kernel once, wherever it is.
+MIN_PACKED_ROWS = 2
 #: Larger kernels are read where they are: in inference a packed one takes as much memory again.
 MAX_PACKED_BYTES = 64 << 20
 
@@ -116,7 +119,8 @@ class Dense(PackedLayer):
         return (*input_shape[:-1], self.units)
 
     def pack(self, state: State, out: Array | None) -> Array | None:
-        if self.kernel.value.nbytes > MAX_PACKED_BYTES:
+        rows = math.prod(state.input_shape[:-1])
+        if rows < MIN_PACKED_ROWS or self.kernel.value.nbytes > MAX_PACKED_BYTES:
             return None
         return functional.pack_dense(self.kernel.value, out=out)
 
