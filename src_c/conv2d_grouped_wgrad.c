@@ -117,7 +117,7 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
         .pixels = c->ow,
         .taps = c->kw,
         .channels = channels,
-        .tile = g->copies ? c->ow : TILE_BYTES / FC_ALIGN / (1 + c->kh * c->stride_w),
+        .tile = g->copies ? c->ow : fc_max(1, TILE_BYTES / FC_ALIGN / (1 + c->kh * c->stride_w)),
         .ldw = g->planes * acc_row(g),
     };
     const ptrdiff_t last = all * (part + 1) / g->parts;
