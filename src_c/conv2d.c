@@ -74,9 +74,6 @@ static ptrdiff_t images_per_round(const fc_conv2d *conv) {
     return fc_max(1, fc_min(conv->n, (4 << 20) / image));
 }
 
-/* As many as no choice of an algorithm depends on. */
-enum { MANY_IMAGES = 64 };
-
 typedef fc_status (*map_fn)(const fc_conv2d *conv, const void *in, const void *w, const void *bias, void *out);
 
 static fc_status backward_input_map(const fc_conv2d *conv, const void *dy, const void *w, const void *bias, void *dx) {
@@ -132,6 +129,9 @@ typedef struct {
 
 static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_transform_weights, fc_winograd_forward_packed};
 static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed};
+
+/* So many that no choice depends on how many. */
+enum { MANY_IMAGES = 64 };
 
 /* Whatever the number of images; NULL: packing has no use. */
 static const packing *packing_of(const fc_conv2d *conv) {

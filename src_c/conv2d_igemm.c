@@ -285,22 +285,16 @@ static void plan_blocks(fc_igemm *g) {
     g->blocks = fc_ceil_div(pixels, g->block);
 }
 
-/* What packing depends on, but for `raw`. */
-static void plan_panels(fc_igemm *g) {
-    g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
-    g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
-    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
-}
-
 /* `g` complete but for what is derived. */
 static fc_status run(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w;
     if (pixels == 0 || g->k == 0) return FC_OK;
-    plan_panels(g);
+    fc_igemm_plan_panels(g);
     if (g->taps) tap_range(g);
     g->by_offset = g->taps > 0 && (g->dot || g->depth <= OFFSET_MAX_DEPTH);
     const ptrdiff_t mr = g->panels.main->mr;
-    g->raw = !g->prepacked && !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
+    const int prepacked = !g->weights;
+    g->raw = !prepacked && !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
     g->steps = g->raw && pixels <= RAW_TILES * mr && g->taps == 1 && !g->by_offset &&
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
@@ -311,14 +305,14 @@ static fc_status run(fc_igemm *g) {
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
     const size_t offset_bytes = (size_t)fc_round_up(offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
-    const size_t bytes = offset_bytes + (size_t)((zero + (g->prepacked ? 0 : g->groups * g->packed_group)) * g->esize);
+    const size_t bytes = offset_bytes + (size_t)((zero + (prepacked ? 0 : g->groups * g->packed_group)) * g->esize);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);
     if (!space) return FC_NO_MEMORY;
     g->offset = (ptrdiff_t *)space;
     char *const row = space + offset_bytes;
     memset(row, 0, (size_t)(zero * g->esize));
     g->zero = row;
-    if (!g->prepacked) {
+    if (!prepacked) {
         char *const packed = row + zero * g->esize;
         g->packed = packed;
         const fc_status status = fc_igemm_pack(g, packed);
@@ -334,7 +328,7 @@ static fc_status run(fc_igemm *g) {
     return fc_parallel_for(g->groups * g->blocks * g->splits, work, pointer_task, g);
 }
 
-static fc_igemm forward_of(const fc_conv2d *conv) {
+fc_igemm fc_igemm_of(const fc_conv2d *conv) {
     return (fc_igemm){
         .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
         .h = conv->h, .w = conv->w, .ldx = conv->c, .depth = conv->c / conv->groups,
@@ -344,7 +338,7 @@ static fc_igemm forward_of(const fc_conv2d *conv) {
     };
 }
 
-static int forward_taps(const fc_conv2d *conv, fc_igemm *g) {
+int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g) {
     g->tap = fc_scratch(FC_SLOT_CALL2, (size_t)g->taps * sizeof *g->tap);
     if (!g->tap) return 0;
     for (ptrdiff_t a = 0, t = 0; a < conv->kh; a++)
@@ -354,9 +348,9 @@ static int forward_taps(const fc_conv2d *conv, fc_igemm *g) {
 }
 
 static fc_status run_forward(const fc_conv2d *conv, const void *x, const void *w, const void *packed, const void *bias, void *y) {
-    fc_igemm g = forward_of(conv);
-    g.x = x, g.weights = w, g.packed = packed, g.prepacked = packed != NULL, g.bias = bias, g.y = y;
-    return forward_taps(conv, &g) ? run(&g) : FC_NO_MEMORY;
+    fc_igemm g = fc_igemm_of(conv);
+    g.x = x, g.weights = w, g.packed = packed, g.bias = bias, g.y = y;
+    return fc_igemm_find_taps(conv, &g) ? run(&g) : FC_NO_MEMORY;
 }
 
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
@@ -365,19 +359,6 @@ fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, 
 
 fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     return run_forward(conv, x, NULL, packed, bias, y);
-}
-
-ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv) {
-    fc_igemm g = forward_of(conv);
-    plan_panels(&g);
-    return conv->k == g.panels.main->nr ? 0 : g.groups * g.packed_group * g.esize;
-}
-
-fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed) {
-    fc_igemm g = forward_of(conv);
-    plan_panels(&g);
-    g.weights = w;
-    return forward_taps(conv, &g) ? fc_igemm_pack(&g, packed) : FC_NO_MEMORY;
 }
 
 /* dx at input pixel y is the sum over taps a with (y + pad - a * dilation) divisible by the stride of dy at the quotient. */

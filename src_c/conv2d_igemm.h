@@ -29,8 +29,7 @@ typedef struct {
     ptrdiff_t min_y, max_y, min_x, max_x;
 
     fc_panels panels;
-    int prepacked;
-    const void *packed;
+    const void *packed;     /* given where `weights` is NULL */
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
     int steps;              /* and that in steps of the reduction */
@@ -47,6 +46,11 @@ typedef struct {
 
 static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps * g->depth; }
 
+/* The forward pass but for its arrays and taps; the taps, or 0 if there is no memory. */
+fc_igemm fc_igemm_of(const fc_conv2d *conv);
+int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g);
+/* What packing depends on, but for `raw`. */
+void fc_igemm_plan_panels(fc_igemm *g);
 /* The weights as panels, but for those that are read where they are. */
 fc_status fc_igemm_pack(const fc_igemm *g, void *packed);
 

@@ -10,6 +10,12 @@ typedef struct {
     void *packed;
 } packing;
 
+void fc_igemm_plan_panels(fc_igemm *g) {
+    g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
+    g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
+    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
+}
+
 /* One group for the dot kernels: [tap][output channel][depth]. */
 static fc_status pack_dot(const void *context, ptrdiff_t group) {
     const packing *const job = context;
@@ -60,4 +66,17 @@ fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
     if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, &job);
     if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, &job);
     return fc_parallel_for(g->groups * fc_ceil_div(fc_igemm_reduction(g), TASK_ROWS), work, pack_rows, &job);
+}
+
+ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv) {
+    fc_igemm g = fc_igemm_of(conv);
+    fc_igemm_plan_panels(&g);
+    return conv->k == g.panels.main->nr ? 0 : g.groups * g.packed_group * g.esize;
+}
+
+fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed) {
+    fc_igemm g = fc_igemm_of(conv);
+    fc_igemm_plan_panels(&g);
+    g.weights = w;
+    return fc_igemm_find_taps(conv, &g) ? fc_igemm_pack(&g, packed) : FC_NO_MEMORY;
 }

@@ -1,5 +1,5 @@
-/* Winograd convolution: forward and input gradient, on tiles of 6 x 6, 1 x 6 or 6 x 1. The input gradient is the forward pass of dy with the
- * kernel rotated and transposed.
+/* Winograd convolution: forward and input gradient, on tiles of 6 x 6, 1 x 6 or 6 x 1. The input gradient is the forward pass of dy
+ * with the kernel rotated and transposed.
  *
  * Two ways through it:
  *   - by tiles: all weights are transformed first, then each task takes a block of tiles from x to y, and what it holds
@@ -38,7 +38,7 @@ static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t co
     const fc_winograd_kernels *const kernels = call->plan.kernels;
     const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = kernels->mr,
                                          .group_stride = kernels->mr * call->plan.lanes, .tile_stride = kernels->lanes};
-    fc_winograd_input(&call->plan, call->x, first, count, &order, &layout, v);
+    fc_winograd_input(&call->plan, call->x, first, count, order, &layout, v);
 }
 
 /* M (+)= V U for one position of the tiles in `places`, one panel, and `depth` input channels, where v and u start. */

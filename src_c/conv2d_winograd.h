@@ -112,7 +112,7 @@ typedef struct {
     ptrdiff_t position, block, group, group_stride, tile_stride;
 } fc_winograd_v_layout;
 void fc_winograd_input(const fc_winograd_plan *plan, const float *x, ptrdiff_t first, ptrdiff_t count,
-                       fc_winograd_order *order, const fc_winograd_v_layout *layout, float *v);
+                       fc_winograd_order order, const fc_winograd_v_layout *layout, float *v);
 
 /* U of all weights, [position][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */
 ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *plan);

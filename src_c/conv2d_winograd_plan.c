@@ -278,13 +278,13 @@ void fc_winograd_skip(const fc_winograd_plan *p, ptrdiff_t first, ptrdiff_t coun
 }
 
 void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t first, ptrdiff_t count,
-                       fc_winograd_order *order, const fc_winograd_v_layout *layout, float *v) {
+                       fc_winograd_order order, const fc_winograd_v_layout *layout, float *v) {
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     const ptrdiff_t line = p->cols.in * p->ldx, blocks = p->lanes_c / p->kernels->lanes;
     fc_winograd_input_args args = {.row = p->rows.in_step * line, .pixel = p->cols.in_step * p->ldx, .channels = p->c,
                                    .position = layout->position, .block = layout->block, .m = (int)p->cols.m};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        const ptrdiff_t place = fc_winograd_place(p, &tile, order);
+        const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
         float *const to = v + place / layout->group * layout->group_stride + place % layout->group * layout->tile_stride;
         args.ahead = tile.col + 1 < p->cols.tiles;
         ptrdiff_t piece = 0;

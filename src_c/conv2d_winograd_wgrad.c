@@ -81,14 +81,13 @@ static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t coun
 }
 
 /* V and D of the same tiles. */
-static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, const fc_winograd_order *order, ptrdiff_t total, float *v,
+static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total, float *v,
                       float *d, float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
     const fc_winograd_v_layout layout = {.position = v_position(p, total), .block = v_block(p, total), .group = total,
                                          .group_stride = 0, .tile_stride = channels_step(p)};
-    fc_winograd_order places = *order;
-    fc_winograd_input(p, call->x, first, count, &places, &layout, v);
-    transform_dy(call, first, count, *order, total, d, db_sums);
+    fc_winograd_input(p, call->x, first, count, order, &layout, v);
+    transform_dy(call, first, count, order, total, d, db_sums);
 }
 
 /* Adds the products of position q of `tiles` tiles to the sums of a chunk, or writes them. */
@@ -132,7 +131,7 @@ static fc_status split_task(const void *context, ptrdiff_t task) {
     for (ptrdiff_t first = begin; first < end; first += call->block) {
         const ptrdiff_t count = fc_min(call->block, end - first);
         const fc_winograd_order order = fc_winograd_order_of(p, first, count);
-        transform(call, first, count, &order, count, v, d, db_sums);
+        transform(call, first, count, order, count, v, d, db_sums);
         for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
             for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
@@ -161,7 +160,7 @@ static fc_status transform_task(const void *context, ptrdiff_t task) {
     memset(db_sums, 0, (size_t)call->plan.width * sizeof(float));
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, offset, &order);
-    transform(call, call->first + offset, fc_min(call->block, call->count - offset), &order, call->count, call->v, call->d, db_sums);
+    transform(call, call->first + offset, fc_min(call->block, call->count - offset), order, call->count, call->v, call->d, db_sums);
     return FC_OK;
 }
 
