@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 /* Under AddressSanitizer the bytes beyond what was asked for are forbidden. */
@@ -32,9 +33,9 @@ typedef struct {
     size_t size; /* of the pages */
 } buffer;
 
-static _Thread_local buffer buffers[FC_SLOTS];
-
-static pthread_key_t at_thread_end;
+/* Each thread's buffers are kept under a key. A thread-local variable would not do: that of a library loaded at run time is
+ * allocated at a thread's first use of it, and glibc aborts the process when there is no memory. */
+static pthread_key_t of_thread;
 static int key_status;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -46,16 +47,29 @@ static void release(buffer *b) {
     b->size = 0;
 }
 
-static void release_all(void *of_thread) {
-    for (int slot = 0; slot < FC_SLOTS; slot++) release((buffer *)of_thread + slot);
+static void release_all(void *buffers) {
+    for (int slot = 0; slot < FC_SLOTS; slot++) release((buffer *)buffers + slot);
+    free(buffers);
 }
 
-static void make_key(void) { key_status = pthread_key_create(&at_thread_end, release_all); }
+static void make_key(void) { key_status = pthread_key_create(&of_thread, release_all); }
 
 /* Before the library is unloaded: threads that end later must not call into it. */
 __attribute__((destructor)) static void forget_key(void) {
     pthread_once(&once, make_key);
-    if (!key_status) pthread_key_delete(at_thread_end);
+    if (!key_status) pthread_key_delete(of_thread);
+}
+
+/* NULL: no memory. */
+static buffer *my_buffers(void) {
+    pthread_once(&once, make_key);
+    if (key_status) return NULL;
+    buffer *buffers = pthread_getspecific(of_thread);
+    if (buffers) return buffers;
+    buffers = calloc(FC_SLOTS, sizeof *buffers);
+    if (!buffers || !pthread_setspecific(of_thread, buffers)) return buffers;
+    free(buffers);
+    return NULL;
 }
 
 static void *map(size_t size) {
@@ -79,8 +93,6 @@ static void *map_huge(size_t size) {
 static void grow(buffer *b, size_t bytes) {
     release(b);
     if (bytes > PTRDIFF_MAX / 2) return;
-    pthread_once(&once, make_key);
-    if (key_status || pthread_setspecific(at_thread_end, buffers)) return;
     /* A quarter more than asked for, so that sizes that creep up do not map again each time; a page for the stagger. */
     const size_t least = bytes + bytes / 4 + PAGE;
     const size_t unit = least < HUGE_PAGE / 2 ? PAGE : HUGE_PAGE;
@@ -91,6 +103,8 @@ static void grow(buffer *b, size_t bytes) {
 
 void *fc_scratch(fc_slot slot, size_t bytes) {
     assert(slot >= 0 && slot < FC_SLOTS);
+    buffer *const buffers = my_buffers();
+    if (!buffers) return NULL;
     buffer *const b = &buffers[slot];
     if (!b->pages || bytes > b->size - PAGE) grow(b, bytes);
     if (!b->pages) return NULL;

@@ -162,7 +162,7 @@ def test_subinterpreter_leaves_the_pool_alone() -> None:
 
 
 FEW_THREADS = """
-import os, resource
+import os, resource, sys
 import numpy as np
 from fastconv import runtime
 from fastconv.functional import conv2d
@@ -175,7 +175,8 @@ def workers():
     return len(os.listdir("/proc/self/task")) - others
 size = 1024 * int(open("/proc/self/status").read().split("VmSize:")[1].split()[0])
 hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-resource.setrlimit(resource.RLIMIT_AS, (size + (40 << 20), hard))
+room = int(float(sys.argv[1]) * (1 << 20))
+resource.setrlimit(resource.RLIMIT_AS, (size + room, hard))
 runtime.set_num_threads(256)
 try:
     conv2d(x, kernel)
@@ -196,9 +197,10 @@ print("end")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
-def test_fewer_threads_than_asked_for() -> None:
-    """The system refuses to make all of them: the pool runs with those that it got."""
-    run = run_python(FEW_THREADS)
+@pytest.mark.parametrize("megabytes", [8, 14.3, 20.6, 26.9, 33.2, 40])
+def test_fewer_threads_than_asked_for(megabytes: float) -> None:
+    """The system refuses to make all of them: the pool runs with those that it got, whatever memory is left for each."""
+    run = run_python(f"import sys; sys.argv.append({str(megabytes)!r})\n{FEW_THREADS}")
     assert (run.returncode, run.stdout) == (0, "end\n"), run.stderr
 
 
