@@ -12,7 +12,8 @@
 #include <string.h>
 
 enum {
-    BLOCK_PIXELS = 96,   /* of one task: the input of a block stays in the second-level cache */
+    BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
+    BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     STEP_BYTES = 64 << 10, /* of weights in a step of the reduction */
     LINE_PIXELS = 2,       /* so few take long lines of weights */
@@ -51,17 +52,16 @@ static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
     }
 }
 
-/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. What lies from args->next to `next_end` is fetched. */
+/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. What lies from args->next to args->next_end is fetched. */
 static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out,
-                      ptrdiff_t pixels, const char *next_end) {
-    for (ptrdiff_t m = 0, tile; m < pixels; m += tile) {
+                      ptrdiff_t pixels) {
+    for (ptrdiff_t m = 0, tile; m < pixels; m += args->tiles * tile) {
         tile = fc_tile_rows(pixels - m, mr);
+        args->tiles = tile == mr ? fc_whole_tiles(pixels - m, mr) : 1;
         args->rows = rows + m;
         args->out = out + m;
         kernel[tile](args);
-        if (!args->next) continue;
-        args->next = (const char *)args->next + args->taps * args->depth * args->next_bytes;
-        if ((const char *)args->next >= next_end) args->next = NULL;
+        if (args->next) args->next = (const char *)args->next + args->tiles * args->taps * args->depth * args->next_bytes;
     }
 }
 
@@ -91,12 +91,12 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
                 const int fetch = !lines && begin + 2 * depth <= g->depth;
                 args->next = fetch ? fc_at(args->w, depth * ldw, g->esize) : NULL;
                 args->next_bytes = ldw * g->esize;
-                const void *const next_end = fetch ? fc_at(args->next, depth * ldw, g->esize) : NULL;
-                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels, next_end);
+                args->next_end = fetch ? fc_at(args->next, depth * ldw, g->esize) : NULL;
+                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);
             } else {
                 args->columns = (int)(count * main_nr);
                 const fc_gemm_fn kernel[2] = {NULL, g->kernels->gemm.line};
-                run_tiles(kernel, 1, args, from, out, pixels, NULL);
+                run_tiles(kernel, 1, args, from, out, pixels);
             }
         }
     }
@@ -106,7 +106,7 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
 
 /* All tiles of `pixels` pixels for panels first <= i < last. */
 static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
-                       ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last, const char *next_end) {
+                       ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
@@ -114,7 +114,7 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
         const fc_panel p = fc_panels_get(&g->panels, i);
         if (g->steps && p.columns == p.kernels->nr) continue;
         panel_weights(g, group, &p, args);
-        run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels, next_end);
+        run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
     }
     if (g->activation != FC_LINEAR && g->activation != FC_RELU && first < last) {
         const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;
@@ -184,15 +184,14 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
     /* This task's share of what the thread's next block reads and this one has not. */
     const ptrdiff_t shares = g->groups * g->splits, next = begin + fc_get_num_threads() * g->block;
     const ptrdiff_t tiles = fc_ceil_div(pixels, g->panels.main->mr) * (last - first);
-    const char *next_end = NULL;
     if (tiles > 0 && g->taps > 0 && next < g->n * image) {
         const char *const from = last_tap(g, next), *const to = last_tap(g, fc_min(next + g->block, g->n * image));
         const ptrdiff_t share = (to - from) / shares;
         args.next = from + task % shares * share;
-        next_end = (const char *)args.next + share;
+        args.next_end = (const char *)args.next + share;
         args.next_bytes = fc_ceil_div(share, tiles * fc_igemm_reduction(g));
     }
-    run_panels(g, group, &args, rows, out, pixels, first, last, next_end);
+    run_panels(g, group, &args, rows, out, pixels, first, last);
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
@@ -236,7 +235,7 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     }
     fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = g->offset};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
-    run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels), NULL);
+    run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels));
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
@@ -262,7 +261,7 @@ static void plan_offsets(fc_igemm *g) {
         for (ptrdiff_t c = 0; c < g->depth; c++)
             g->offset[t * g->depth + c] = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
     const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
-    const ptrdiff_t rows = fc_max(1, fc_min((g->dot ? 4 * BLOCK_PIXELS : BLOCK_PIXELS) / g->grid_w, each));
+    const ptrdiff_t rows = fc_max(1, fc_min(BAND_PIXELS / g->grid_w, each));
     g->blocks = fc_ceil_div(g->grid_h, rows);
     g->band = fc_ceil_div(g->grid_h, g->blocks);
     g->blocks = fc_ceil_div(g->grid_h, g->band);

@@ -43,6 +43,11 @@ static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
     return left >= mr ? mr : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
+/* How many tiles of `mr` rows begin `left` rows. */
+static inline ptrdiff_t fc_whole_tiles(ptrdiff_t left, ptrdiff_t mr) {
+    return left / mr - (mr < 8 && left % mr + mr >= 8 && left % mr + mr <= 9);
+}
+
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
 static inline double fc_macs_ns(double macs) { return macs / 24.0; }
 

@@ -12,7 +12,7 @@
 /* Alignment of packed buffers, bytes. */
 #define FC_ALIGN 64
 
-/* One tile of an implicit GEMM: mr pixels x nr output channels,
+/* Tiles of an implicit GEMM, mr pixels x nr output channels each: for the rows of each tile, i < tiles * mr,
  * out[i][column + j] = act(bias[j] + sum over t < taps, c < depth of rows[t * row_stride + i][c] * w[(t * depth + c) * ldw + j]).
  * With `offset` given, taps is 1 and rows[i][offset[c]] takes the place of rows[i][c].
  * Columns j < columns are loaded from bias and stored; w has nr readable columns in every row. */
@@ -23,7 +23,8 @@ typedef struct {
     const ptrdiff_t *offset;
     const void *w;
     ptrdiff_t ldw;
-    const void *next; /* what will be read soon, or NULL: fetched by so many bytes a step of the reduction */
+    ptrdiff_t tiles;
+    const void *next, *next_end; /* what will be read soon, or NULL: fetched by so many bytes a step of the reduction */
     ptrdiff_t next_bytes;
     int accumulate;       /* the sums go on from what is in out: all columns of it */
     const void *bias; /* or NULL */

@@ -2,7 +2,10 @@
  * in ukernels.h for what they compute. One multiply-add per product, in the order of the reduction: an output does not
  * depend on the tile that computed it. */
 
-FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a) {
+FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a, void *const *out) {
+    real *to[FC_MR_MAX];
+    FC_UNROLL(12)
+    for (int i = 0; i < MR; i++) to[i] = (real *)out[i] + a->column;
     if (a->relu) {
         const vec zero = v_zero();
         FC_UNROLL(12)
@@ -14,37 +17,35 @@ FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3
     if (a->columns == NV * VL && a->stream) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            real *const out = (real *)a->out[i] + a->column;
             FC_UNROLL(3)
-            for (int v = 0; v < NV; v++) v_stream(out + v * VL, acc[i][v]);
+            for (int v = 0; v < NV; v++) v_stream(to[i] + v * VL, acc[i][v]);
         }
     } else if (a->columns == NV * VL) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            real *const out = (real *)a->out[i] + a->column;
             FC_UNROLL(3)
-            for (int v = 0; v < NV; v++) v_store(out + v * VL, acc[i][v]);
+            for (int v = 0; v < NV; v++) v_store(to[i] + v * VL, acc[i][v]);
         }
     } else {
+        const ptrdiff_t columns = a->columns;
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            real *const out = (real *)a->out[i] + a->column;
             FC_UNROLL(3)
             for (int v = 0; v < NV; v++) {
-                const ptrdiff_t n = a->columns - v * VL;
-                if (n >= VL) v_store(out + v * VL, acc[i][v]);
-                else if (n > 0) v_store_n(out + v * VL, acc[i][v], n);
+                const ptrdiff_t n = columns - v * VL;
+                if (n >= VL) v_store(to[i] + v * VL, acc[i][v]);
+                else if (n > 0) v_store_n(to[i] + v * VL, acc[i][v], n);
             }
         }
     }
 }
 
-FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a) {
+FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a, void *const *out) {
     if (a->accumulate) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
             FC_UNROLL(3)
-            for (int v = 0; v < NV; v++) acc[i][v] = v_load((const real *)a->out[i] + a->column + v * VL);
+            for (int v = 0; v < NV; v++) acc[i][v] = v_load((const real *)out[i] + a->column + v * VL);
         }
         return;
     }
@@ -76,25 +77,23 @@ FC_INLINE void NAME(gemm_step)(const int MR, const int NV, const real *const x[F
     }
 }
 
-FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a) {
-    assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
+FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a, const void *const *rows, void *const *out,
+                               const char *next) {
     vec acc[FC_MR_MAX][3];
-    NAME(gemm_init)(MR, NV, acc, a);
-    const char *next = a->next;
+    NAME(gemm_init)(MR, NV, acc, a, out);
     const int fetch = next != NULL;
     const ptrdiff_t next_bytes = fetch ? a->next_bytes : 0;
     /* The result is far from the last one in memory: it is fetched while the sums are made. */
     if (!a->stream) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            const char *const out = (const char *)((real *)a->out[i] + a->column);
+            const char *const to = (const char *)((real *)out[i] + a->column);
             FC_UNROLL(4)
-            for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(out + byte, 1);
+            for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(to + byte, 1);
         }
     }
     const real *w = a->w;
     const ptrdiff_t ldw = a->ldw, depth = a->depth;
-    const void *const *rows = a->rows;
     for (ptrdiff_t t = 0; t < a->taps; t++, rows += a->row_stride) {
         const real *x[FC_MR_MAX];
         FC_UNROLL(12)
@@ -107,24 +106,36 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
             w += ldw;
         }
     }
-    NAME(gemm_store)(MR, NV, acc, a);
+    NAME(gemm_store)(MR, NV, acc, a, out);
 }
 
-FC_INLINE void NAME(gemm_offset_tile)(const int MR, const int NV, const fc_gemm_args *const a) {
-    assert(a->offset && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
-    vec acc[FC_MR_MAX][3];
-    NAME(gemm_init)(MR, NV, acc, a);
-    const real *w = a->w;
-    const ptrdiff_t ldw = a->ldw, depth = a->depth, *const offset = a->offset;
-    const real *x[FC_MR_MAX];
-    FC_UNROLL(12)
-    for (int i = 0; i < MR; i++) x[i] = a->rows[i];
-    FC_UNROLL(4)
-    for (ptrdiff_t c = 0; c < depth; c++) {
-        NAME(gemm_step)(MR, NV, x, offset[c], w, acc);
-        w += ldw;
+FC_INLINE void NAME(gemm_tiles)(const int MR, const int NV, const fc_gemm_args *const a) {
+    assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
+    const char *next = a->next;
+    for (ptrdiff_t tile = 0; tile < a->tiles; tile++) {
+        NAME(gemm_tile)(MR, NV, a, a->rows + tile * MR, a->out + tile * MR, next < (const char *)a->next_end ? next : NULL);
+        next += a->taps * a->depth * a->next_bytes;
     }
-    NAME(gemm_store)(MR, NV, acc, a);
+}
+
+FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm_args *const a) {
+    assert(a->offset && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
+    const ptrdiff_t ldw = a->ldw, depth = a->depth, *const offset = a->offset;
+    const void *const *rows = a->rows;
+    void *const *out = a->out;
+    for (ptrdiff_t tile = 0; tile < a->tiles; tile++, rows += MR, out += MR) {
+        vec acc[FC_MR_MAX][3];
+        NAME(gemm_init)(MR, NV, acc, a, out);
+        const real *x[FC_MR_MAX], *w = a->w;
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) x[i] = rows[i];
+        FC_UNROLL(4)
+        for (ptrdiff_t c = 0; c < depth; c++) {
+            NAME(gemm_step)(MR, NV, x, offset[c], w, acc);
+            w += ldw;
+        }
+        NAME(gemm_store)(MR, NV, acc, a, out);
+    }
 }
 
 FC_INLINE void NAME(dot_tile)(const int MR, const int NC, const fc_gemm_args *const a) {
@@ -224,8 +235,8 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
 #define FC_ROWS_8(X, nv) FC_ROWS_4(X, nv) X(8, nv)
 #define FC_ROWS_10(X, nv) FC_ROWS_4(X, nv) X(10, nv)
 #define FC_TILE_FNS(mr, nv)                                                                                            \
-    static void NAME(gemm_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_tile)(mr, nv, a); }                          \
-    static void NAME(gemm_offset_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_offset_tile)(mr, nv, a); }            \
+    static void NAME(gemm_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_tiles)(mr, nv, a); }                         \
+    static void NAME(gemm_offset_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_offset_tiles)(mr, nv, a); }           \
     static void NAME(wgrad_##mr##x##nv)(const fc_wgrad_args *a) { NAME(wgrad_tile)(mr, nv, a); }
 #define FC_PANEL_FNS(mr, nv, cost) FC_ROWS(mr, FC_TILE_FNS, nv)
 #define FC_GEMM_ENTRY(mr, nv) [mr] = NAME(gemm_##mr##x##nv),
