@@ -245,35 +245,47 @@ FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_a
     }
 }
 
-FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a) {
-    const ptrdiff_t position = a->position;
-    for (ptrdiff_t c = 0; c < a->rows; c++) {
-        for (ptrdiff_t k = 0; k < a->columns; k += VL) {
-            const ptrdiff_t n = a->columns - k;
-            const real *u = (const real *)a->u + c * a->nr + k;
-            real *const w = (real *)a->w + c * a->ld + k;
-            vec buffer[5][6];
-            FC_ROLLED
-            for (int j = 0; j < 6; j++, u += position) {
-                vec t[6], out[5];
-                FC_UNROLL(6)
-                for (int i = 0; i < 6; i++) t[i] = v_load(u + 6 * i * position);
-                NAME(winograd_gt)(R, t, out);
-                FC_UNROLL(5)
-                for (int i = 0; i < R; i++) buffer[i][j] = out[i];
-            }
-            FC_ROLLED
-            for (int i = 0; i < a->row_taps; i++) {
-                vec out[5];
-                NAME(winograd_gt)(R, buffer[i], out);
-                FC_UNROLL(5)
-                for (int j = 0; j < R; j++) {
-                    if (j >= a->taps) break;
-                    if (n >= VL) v_store(w + i * a->row_tap + j * a->tap, out[j]);
-                    else v_store_n(w + i * a->row_tap + j * a->tap, out[j], n);
-                }
+/* NV vectors of columns from k on, of row c. Vectors of one tap are stored together: they may be parts of a line, and with taps a
+ * power of two apart the lines of all taps do not stay in the cache side by side. */
+FC_INLINE void NAME(winograd_dw_vectors)(const int R, const int NV, const fc_winograd_dw_args *const a, const ptrdiff_t c, const ptrdiff_t k) {
+    const ptrdiff_t position = a->position, columns = a->columns - k;
+    vec buffer[2][5][6];
+    FC_UNROLL(2)
+    for (int v = 0; v < NV; v++) {
+        const real *u = (const real *)a->u + c * a->nr + k + v * VL;
+        FC_ROLLED
+        for (int j = 0; j < 6; j++, u += position) {
+            vec t[6], out[5];
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) t[i] = v_load(u + 6 * i * position);
+            NAME(winograd_gt)(R, t, out);
+            FC_UNROLL(5)
+            for (int i = 0; i < R; i++) buffer[v][i][j] = out[i];
+        }
+    }
+    FC_ROLLED
+    for (int i = 0; i < a->row_taps; i++) {
+        real *w = (real *)a->w + i * a->row_tap + c * a->ld + k;
+        vec out[2][5];
+        FC_UNROLL(2)
+        for (int v = 0; v < NV; v++) NAME(winograd_gt)(R, buffer[v][i], out[v]);
+        FC_UNROLL(5)
+        for (int j = 0; j < R; j++, w += a->tap) {
+            if (j >= a->taps) break;
+            FC_UNROLL(2)
+            for (int v = 0; v < NV; v++) {
+                if (columns >= (v + 1) * VL) v_store(w + v * VL, out[v][j]);
+                else v_store_n(w + v * VL, out[v][j], columns - v * VL);
             }
         }
+    }
+}
+
+FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a) {
+    for (ptrdiff_t c = 0; c < a->rows; c++) {
+        ptrdiff_t k = 0;
+        for (; k + VL < a->columns; k += 2 * VL) NAME(winograd_dw_vectors)(R, 2, a, c, k);
+        if (k < a->columns) NAME(winograd_dw_vectors)(R, 1, a, c, k);
     }
 }
 
