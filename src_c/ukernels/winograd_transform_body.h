@@ -86,27 +86,38 @@ FC_INLINE void NAME(winograd_a)(const int M, const vec y[5], vec out[6]) {
     out[5] = y[M - 1];
 }
 
-/* Channels c .. c + n - 1 of one tile: n lanes if TAIL, else all. */
+/* Channels c .. c + n - 1 of one tile: n lanes if TAIL, else all. FULL: no pixel lies outside. */
 FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const fc_winograd_input_args *const a, const real *x, ptrdiff_t n,
                                           real *v) {
+    static const real zeros[VL];
     vec buffer[6][6];
     const ptrdiff_t row = a->row, pixel = a->pixel, position = a->position;
-    const int row0 = FULL ? 0 : a->row0, row1 = a->row1, col0 = FULL ? 0 : a->col0, col1 = a->col1;
+    const real *at[6]; /* the rows, but for FULL: those outside stay at zeros */
+    ptrdiff_t step[6];
+    for (int i = 0; !FULL && i < 6; i++) {
+        const int inside = i >= a->row0 && i < a->row1;
+        at[i] = inside ? x + (i - a->row0) * row : zeros;
+        step[i] = inside ? pixel : 0;
+    }
     FC_ROLLED
     for (int j = 0; j < 6; j++) {
         vec d[6], t[6];
+        if (!FULL && (j < a->col0 || j >= a->col1)) {
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) buffer[i][j] = v_zero();
+            continue;
+        }
         FC_UNROLL(6)
         for (int i = 0; i < 6; i++) {
-            d[i] = v_zero();
-            if (FULL || (j >= col0 && j < col1 && i >= row0 && i < row1)) {
-                const real *const p = x + (i - row0) * row + (j - col0) * pixel;
-                d[i] = TAIL ? v_load_n(p, n) : v_load(p);
-            }
+            const real *const p = FULL ? x + i * row : at[i];
+            d[i] = TAIL ? v_load_n(p, n) : v_load(p);
+            if (!FULL) at[i] += step[i];
         }
         if (a->ahead && j >= 6 - a->m) {
             FC_UNROLL(6)
-            for (int i = 0; i < 6; i++) FC_PREFETCH(x, (i - row0) * row + (j + a->m - col0) * pixel);
+            for (int i = 0; i < 6; i++) FC_PREFETCH(x, (i - (FULL ? 0 : a->row0)) * row + a->m * pixel);
         }
+        x += pixel;
         NAME(winograd_bt)(d, t);
         FC_UNROLL(6)
         for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
@@ -211,37 +222,47 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
     }
 }
 
+/* Columns k .. of one tile, n of them; FULL: all pixels of the tile, and a whole vector. */
+FC_INLINE void NAME(winograd_gradient_lanes)(const int M, const int FULL, const fc_winograd_gradient_args *const a, const real *dy,
+                                             const ptrdiff_t n, real *d, real *const total) {
+    const ptrdiff_t row = a->row, pixel = a->pixel, position = a->position;
+    vec buffer[6][5], sum = v_zero();
+    FC_ROLLED
+    for (int j = 0; j < M; j++, dy += pixel) {
+        vec y[5], t[6];
+        FC_UNROLL(5)
+        for (int i = 0; i < M; i++) {
+            if (FULL) y[i] = v_load(dy + i * row);
+            else if (j < a->cols && i < a->rows && n > 0) y[i] = n >= VL ? v_load(dy + i * row) : v_load_n(dy + i * row, n);
+            else y[i] = v_zero();
+            sum = v_add(sum, y[i]);
+        }
+        if (a->ahead) {
+            FC_UNROLL(5)
+            for (int i = 0; i < M; i++) FC_PREFETCH(dy, i * row + M * pixel);
+        }
+        NAME(winograd_a)(M, y, t);
+        FC_UNROLL(6)
+        for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
+    }
+    v_store(total, v_add(v_load(total), sum));
+    FC_ROLLED
+    for (int i = 0; i < 6; i++, d += 6 * position) {
+        vec t[6];
+        NAME(winograd_a)(M, buffer[i], t);
+        FC_UNROLL(6)
+        for (int j = 0; j < 6; j++) v_store(d + j * position, t[j]);
+    }
+}
+
 FC_INLINE void NAME(winograd_gradient)(const int M, const fc_winograd_gradient_args *const a) {
+    const int full = a->rows == M && a->cols == M;
     for (ptrdiff_t k = 0; k < a->nr; k += VL) {
         const ptrdiff_t n = a->columns - k;
         const real *const dy = (const real *)a->dy + (n > 0 ? k : 0);
-        vec buffer[6][5], sum = v_zero();
-        FC_ROLLED
-        for (int j = 0; j < M; j++) {
-            vec y[5], t[6];
-            FC_UNROLL(5)
-            for (int i = 0; i < M; i++) {
-                y[i] = v_zero();
-                if (j < a->cols && i < a->rows && n > 0) {
-                    const real *const p = dy + i * a->row + j * a->pixel;
-                    y[i] = n >= VL ? v_load(p) : v_load_n(p, n);
-                }
-                sum = v_add(sum, y[i]);
-                if (a->ahead) FC_PREFETCH(dy, i * a->row + (j + M) * a->pixel);
-            }
-            NAME(winograd_a)(M, y, t);
-            FC_UNROLL(6)
-            for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
-        }
-        v_store((real *)a->sum + k, v_add(v_load((real *)a->sum + k), sum));
-        real *d = (real *)a->d + k;
-        FC_ROLLED
-        for (int i = 0; i < 6; i++, d += 6 * a->position) {
-            vec t[6];
-            NAME(winograd_a)(M, buffer[i], t);
-            FC_UNROLL(6)
-            for (int j = 0; j < 6; j++) v_store(d + j * a->position, t[j]);
-        }
+        real *const d = (real *)a->d + k, *const sum = (real *)a->sum + k;
+        if (full && n >= VL) NAME(winograd_gradient_lanes)(M, 1, a, dy, n, d, sum);
+        else NAME(winograd_gradient_lanes)(M, 0, a, dy, n, d, sum);
     }
 }
 
