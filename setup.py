@@ -25,6 +25,7 @@ SOURCES = [
     "src_c/conv2d_winograd_plan.c",
     "src_c/conv2d_winograd_weights.c",
     "src_c/conv2d_winograd_few.c",
+    "src_c/conv2d_folded.c",
     "src_c/conv2d_winograd_wgrad.c",
     "src_c/conv2d_images.c",
     "src_c/conv2d_grouped.c",

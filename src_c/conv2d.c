@@ -26,18 +26,21 @@ static void check_conv(const fc_conv2d *conv) {
 static fc_status forward_nhwc(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (use_grouped(conv, fc_grouped_forward_applies(conv))) return fc_grouped_forward(conv, x, w, bias, y);
     if (use_few(conv)) return fc_winograd_few_forward(conv, x, w, bias, y);
+    if (fc_folded_pays(conv, 0)) return fc_folded_forward(conv, x, w, bias, y);
     if (use_winograd(conv, 0, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     return fc_igemm_forward(conv, x, w, bias, y);
 }
 
 static fc_status backward_input_nhwc(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     if (use_grouped(conv, fc_grouped_backward_input_applies(conv))) return fc_grouped_backward_input(conv, dy, w, dx);
+    if (fc_folded_pays(conv, 0)) return fc_folded_backward_input(conv, dy, w, dx);
     if (use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
     return fc_igemm_backward_input(conv, dy, w, dx);
 }
 
 static fc_status backward_weights_nhwc(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     if (use_grouped(conv, fc_grouped_backward_weights_applies(conv))) return fc_grouped_backward_weights(conv, x, dy, dw, db);
+    if (fc_folded_pays(conv, 0) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
     if (use_winograd(conv, 0, 0) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
 }
@@ -128,6 +131,7 @@ typedef struct {
 } packing;
 
 static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_transform_weights, fc_winograd_forward_packed};
+static const packing folded_packing = {fc_folded_weights_bytes, fc_folded_pack_weights, fc_folded_forward_packed};
 static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed};
 
 /* So many that no choice depends on how many. */
@@ -139,6 +143,7 @@ static const packing *packing_of(const fc_conv2d *conv) {
     many.n = MANY_IMAGES;
     check_conv(conv);
     if (use_grouped(&many, fc_grouped_forward_applies(&many)) || fc_images_pay(&many) || use_few(&many)) return NULL;
+    if (fc_folded_pays(&many, 1)) return &folded_packing;
     return use_winograd(&many, 0, 1) ? &winograd_packing : &direct_packing;
 }
 

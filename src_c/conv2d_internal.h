@@ -84,6 +84,16 @@ fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w
 fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
+/* Strided convolution of few channels by Winograd, its blocks of pixels folded into channels, and whether that is the faster way, in
+ * all passes. dw is not NULL. */
+int fc_folded_pays(const fc_conv2d *conv, int packed);
+fc_status fc_folded_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+ptrdiff_t fc_folded_weights_bytes(const fc_conv2d *conv);
+fc_status fc_folded_pack_weights(const fc_conv2d *conv, const void *w, void *packed);
+fc_status fc_folded_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
+fc_status fc_folded_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+fc_status fc_folded_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+
 /* Whether Winograd can compute the convolution, and its three passes. */
 int fc_winograd_applies(const fc_conv2d *conv);
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
@@ -92,6 +102,9 @@ fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, con
 /* Whether Winograd applies and is the faster way: for the gradient of the input (transposed) or the other two passes, and with
  * weights that were transformed before or not. */
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed);
+/* The same, where the direct way takes the time of so many multiply-adds; of k output channels it computes so many. */
+int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct);
+ptrdiff_t fc_winograd_columns_computed(ptrdiff_t k);
 /* Weights transformed once for many forward passes, in a layout of the instruction set in use. */
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv);
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed);

@@ -122,14 +122,20 @@ static int may_apply(const fc_conv2d *conv) {
 
 int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && choose_pieces(conv, 0).found; }
 
+ptrdiff_t fc_winograd_columns_computed(ptrdiff_t k) { return fc_round_up(k, fc_kernels(FC_F32)->winograd.lanes); }
+
 /* The direct way runs nearer to the peak, with few channels in particular. */
-int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
+int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
     const pass_sizes s = sizes_of(conv, transposed);
     if (s.c < 6 || s.k < 6 || s.c * s.k < 64 || conv->kh * conv->kw == 1 || !may_apply(conv)) return 0;
     const piece_choice choice = choose_pieces(conv, transposed);
-    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
-    const double images = (double)conv->n, direct = images * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_round_up(s.k, lanes));
-    return choice.found && direct > (images * choice.cost.image + (packed ? 0 : choice.cost.weights)) * 1.3;
+    return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * 1.3;
+}
+
+int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    const double products = (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_winograd_columns_computed(s.k));
+    return fc_winograd_pays_for(conv, transposed, packed, (double)conv->n * products);
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {

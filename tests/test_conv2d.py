@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conv_cases import ALL, BY_NAME, Conv
+from conv_cases import ALL, BY_NAME, FOLDED, Conv
 from guards import Output, surrounded
 from reference import DATA_FORMATS, THREADS, magnitude, random, same_bytes, to_format, truth
 from tolerances import assert_within, function_bound, sum_bound, winograd_bound
@@ -92,6 +92,25 @@ def test_auto_is_one_of_the_algorithms(case: Conv, dtype: str) -> None:
     assert case.winograd
     winograd = fastconv.conv2d(x, kernel, bias, **case.arguments, algorithm="winograd")
     assert same_bytes(auto, winograd)
+
+
+@pytest.mark.parametrize("case", FOLDED, ids=str)
+def test_folded_is_what_auto_takes(case: Conv) -> None:
+    x, kernel, _ = arrays(case, "float32")
+    auto = fastconv.conv2d(x, kernel, **case.arguments)
+    assert not same_bytes(auto, fastconv.conv2d(x, kernel, **case.arguments, algorithm="direct"))
+    packed = functional.pack_conv2d(x.shape, kernel, **case.arguments)
+    exact, scale = (f(reference.conv2d, x, kernel, **case.arguments) for f in (truth, magnitude))
+    for data_format in DATA_FORMATS:
+        y = fastconv.conv2d(
+            to_format(x, data_format),
+            kernel,
+            **case.arguments,
+            data_format=data_format,
+            packed=packed,
+        )
+        bound = to_format(winograd_bound(scale, case.reduction, "float32"), data_format)
+        assert_within(y, to_format(exact, data_format), bound, data_format)
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ print("end")
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("megabytes", [8, 14.3, 20.6, 26.9, 33.2, 40])
 def test_fewer_threads_than_asked_for(megabytes: float) -> None:
-    """The system refuses to make all of them: the pool runs with those that it got, whatever memory is left for each."""
+    """The system refuses to make all: the pool runs with those it got, whatever memory is left."""
     run = run_python(f"import sys; sys.argv.append({str(megabytes)!r})\n{FEW_THREADS}")
     assert (run.returncode, run.stdout) == (0, "end\n"), run.stderr
 

@@ -1,0 +1,209 @@
+/* Strided convolution of few channels, folded: the pixels of a stride's block lie side by side as channels ("space to depth"), which
+ * makes it a convolution with stride 1, fewer taps and stride_h * stride_w times the channels. Winograd pays for that where it does
+ * not for a handful of channels. Padding is part of what is folded; taps that the last block lacks are zero. */
+#include "conv2d_internal.h"
+
+#include <string.h>
+
+enum {
+    FOLDED_BYTES = 4 << 20, /* of images that are folded at once: they stay in the outer caches */
+    FOLD_COST = 12          /* the time to fold an element, in multiply-adds */
+};
+
+static fc_conv2d folded(const fc_conv2d *conv) {
+    fc_conv2d f = *conv;
+    f.kh = fc_ceil_div(conv->kh, conv->stride_h);
+    f.kw = fc_ceil_div(conv->kw, conv->stride_w);
+    f.c = conv->c * conv->stride_h * conv->stride_w;
+    f.h = conv->oh + f.kh - 1;
+    f.w = conv->ow + f.kw - 1;
+    f.stride_h = f.stride_w = 1;
+    f.pad_top = f.pad_left = 0;
+    return f;
+}
+
+int fc_folded_pays(const fc_conv2d *conv, int packed) {
+    if (conv->algorithm == FC_DIRECT || conv->dtype != FC_F32 || conv->groups > 1) return 0;
+    if (conv->stride_h * conv->stride_w == 1 || conv->dilation_h * conv->dilation_w > 1) return 0;
+    /* Whole vectors of channels need no folding: Winograd's pieces share them as they are. */
+    if (conv->c % fc_kernels(FC_F32)->winograd.lanes == 0 || !fc_winograd_applies(conv)) return 0;
+    const fc_conv2d f = folded(conv);
+    const double images = (double)conv->n, taps = (double)(conv->kh * conv->kw * conv->c);
+    const double direct = images * (double)(conv->oh * conv->ow) * taps * (double)fc_winograd_columns_computed(conv->k);
+    return fc_winograd_pays_for(&f, 0, packed, direct - images * FOLD_COST * (double)(f.h * f.w * f.c));
+}
+
+typedef struct {
+    const fc_conv2d *conv, *folded;
+    const float *from;
+    float *to;
+} fold_call;
+
+/* Which elements of a block's row, `at` elements from where the pixels' row begins, lie in it. */
+static inline fc_span inside(ptrdiff_t at, ptrdiff_t part, ptrdiff_t line) {
+    const ptrdiff_t first = fc_min(fc_max(0, -at), part);
+    return (fc_span){first, fc_max(first, fc_min(part, line - at))};
+}
+
+/* One row of blocks from rows of pixels. */
+static fc_status fold_task(const void *context, ptrdiff_t task) {
+    const fold_call *const call = context;
+    const fc_conv2d *const conv = call->conv, *const f = call->folded;
+    const ptrdiff_t n = task / f->h, first = task % f->h * conv->stride_h - conv->pad_top;
+    const ptrdiff_t part = conv->stride_w * conv->c, line = conv->w * conv->c;
+    for (ptrdiff_t i = 0; i < conv->stride_h; i++) {
+        const int there = first + i >= 0 && first + i < conv->h;
+        const float *const from = there ? call->from + (n * conv->h + first + i) * line : NULL;
+        float *to = call->to + task * f->w * f->c + i * part;
+        for (ptrdiff_t j = 0, at = -conv->pad_left * conv->c; j < f->w; j++, at += part, to += f->c) {
+            const fc_span span = inside(at, part, there ? line : 0);
+            for (ptrdiff_t e = 0; e < span.first; e++) to[e] = 0;
+            for (ptrdiff_t e = span.first; e < span.end; e++) to[e] = from[at + e];
+            for (ptrdiff_t e = span.end; e < part; e++) to[e] = 0;
+        }
+    }
+    return FC_OK;
+}
+
+/* One row of pixels from a row of blocks. Pixels that no output sees are zero. */
+static fc_status unfold_task(const void *context, ptrdiff_t task) {
+    const fold_call *const call = context;
+    const fc_conv2d *const conv = call->conv, *const f = call->folded;
+    const ptrdiff_t n = task / conv->h, y = task % conv->h + conv->pad_top, row = y / conv->stride_h;
+    const ptrdiff_t part = conv->stride_w * conv->c, line = conv->w * conv->c;
+    float *const to = call->to + task * line;
+    ptrdiff_t done = 0;
+    if (row < f->h) {
+        const float *from = call->from + (n * f->h + row) * f->w * f->c + y % conv->stride_h * part;
+        for (ptrdiff_t j = 0, at = -conv->pad_left * conv->c; j < f->w; j++, at += part, from += f->c) {
+            const fc_span span = inside(at, part, line);
+            for (ptrdiff_t e = span.first; e < span.end; e++) to[at + e] = from[e];
+            if (span.first < span.end) done = at + span.end;
+        }
+    }
+    memset(to + done, 0, (size_t)(line - done) * sizeof(float));
+    return FC_OK;
+}
+
+/* Where tap (a, b) lies in the weights of the folded convolution, c * k elements. */
+static ptrdiff_t tap_at(const fc_conv2d *conv, const fc_conv2d *f, ptrdiff_t a, ptrdiff_t b) {
+    const ptrdiff_t phase = a % conv->stride_h * conv->stride_w + b % conv->stride_w;
+    return ((a / conv->stride_h * f->kw + b / conv->stride_w) * f->c + phase * conv->c) * conv->k;
+}
+
+static ptrdiff_t weights_size(const fc_conv2d *f) { return f->kh * f->kw * f->c * f->k; }
+
+static void fold_weights(const fc_conv2d *conv, const fc_conv2d *f, const float *w, float *to) {
+    const ptrdiff_t tap = conv->c * conv->k;
+    memset(to, 0, (size_t)weights_size(f) * sizeof(float));
+    for (ptrdiff_t a = 0; a < conv->kh; a++)
+        for (ptrdiff_t b = 0; b < conv->kw; b++)
+            memcpy(to + tap_at(conv, f, a, b), w + (a * conv->kw + b) * tap, (size_t)tap * sizeof(float));
+}
+
+static void unfold_weights(const fc_conv2d *conv, const fc_conv2d *f, const float *from, float *dw) {
+    const ptrdiff_t tap = conv->c * conv->k;
+    for (ptrdiff_t a = 0; a < conv->kh; a++)
+        for (ptrdiff_t b = 0; b < conv->kw; b++)
+            memcpy(dw + (a * conv->kw + b) * tap, from + tap_at(conv, f, a, b), (size_t)tap * sizeof(float));
+}
+
+/* Images of a round, their elements, and memory for them before what else is needed. */
+typedef struct {
+    fc_conv2d folded;
+    ptrdiff_t image, most;
+    float *images, *rest;
+} rounds;
+
+static int begin(rounds *r, const fc_conv2d *conv, ptrdiff_t rest) {
+    r->folded = folded(conv);
+    r->image = r->folded.h * r->folded.w * r->folded.c;
+    r->most = fc_max(1, fc_min(conv->n, FOLDED_BYTES / (r->image * (ptrdiff_t)sizeof(float))));
+    const ptrdiff_t images = fc_round_up(r->most * r->image, FC_ALIGN);
+    r->images = fc_scratch(FC_SLOT_FOLDED, (size_t)(images + rest) * sizeof(float));
+    r->rest = r->images + images;
+    return r->images != NULL;
+}
+
+static double fold_ns(const rounds *r) { return fc_macs_ns((double)(r->folded.n * r->image) * FOLD_COST); }
+
+static fc_status fold(const rounds *r, const fc_conv2d *conv, const float *x) {
+    const fold_call call = {conv, &r->folded, x, r->images};
+    return fc_parallel_for(r->folded.n * r->folded.h, fold_ns(r), fold_task, &call);
+}
+
+static fc_status forward(const fc_conv2d *conv, const float *x, const float *w, const void *packed, const void *bias, float *y) {
+    rounds r;
+    const fc_conv2d *const f = &r.folded;
+    const fc_conv2d plan = folded(conv);
+    if (!begin(&r, conv, w ? weights_size(&plan) : 0)) return FC_NO_MEMORY;
+    if (w) fold_weights(conv, f, w, r.rest);
+    for (ptrdiff_t n = 0; n < conv->n; n += f->n) {
+        r.folded.n = fc_min(r.most, conv->n - n);
+        float *const out = y + n * conv->oh * conv->ow * conv->k;
+        fc_status status = fold(&r, conv, x + n * conv->h * conv->w * conv->c);
+        if (status == FC_OK)
+            status = w ? fc_winograd_forward(f, r.images, r.rest, bias, out) : fc_winograd_forward_packed(f, r.images, packed, bias, out);
+        if (status != FC_OK) return status;
+    }
+    return FC_OK;
+}
+
+fc_status fc_folded_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    return forward(conv, x, w, NULL, bias, y);
+}
+
+fc_status fc_folded_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
+    return forward(conv, x, NULL, packed, bias, y);
+}
+
+ptrdiff_t fc_folded_weights_bytes(const fc_conv2d *conv) {
+    const fc_conv2d f = folded(conv);
+    return fc_winograd_weights_bytes(&f);
+}
+
+fc_status fc_folded_pack_weights(const fc_conv2d *conv, const void *w, void *packed) {
+    const fc_conv2d f = folded(conv);
+    float *const space = fc_scratch(FC_SLOT_FOLDED, (size_t)weights_size(&f) * sizeof(float));
+    if (!space) return FC_NO_MEMORY;
+    fold_weights(conv, &f, w, space);
+    return fc_winograd_transform_weights(&f, space, packed);
+}
+
+fc_status fc_folded_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    rounds r;
+    const fc_conv2d *const f = &r.folded;
+    const fc_conv2d plan = folded(conv);
+    if (!begin(&r, conv, weights_size(&plan))) return FC_NO_MEMORY;
+    fold_weights(conv, f, w, r.rest);
+    for (ptrdiff_t n = 0; n < conv->n; n += f->n) {
+        r.folded.n = fc_min(r.most, conv->n - n);
+        fc_status status = fc_winograd_backward_input(f, (const float *)dy + n * conv->oh * conv->ow * conv->k, r.rest, r.images);
+        const fold_call call = {conv, f, r.images, (float *)dx + n * conv->h * conv->w * conv->c};
+        if (status == FC_OK) status = fc_parallel_for(f->n * conv->h, fold_ns(&r), unfold_task, &call);
+        if (status != FC_OK) return status;
+    }
+    return FC_OK;
+}
+
+/* The rounds' gradients are added up. */
+fc_status fc_folded_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    rounds r;
+    const fc_conv2d *const f = &r.folded;
+    const fc_conv2d plan = folded(conv);
+    const ptrdiff_t weights = weights_size(&plan), size = weights + conv->k;
+    if (!begin(&r, conv, 2 * size)) return FC_NO_MEMORY;
+    float *const sums = r.rest;
+    for (ptrdiff_t n = 0; n < conv->n; n += f->n) {
+        r.folded.n = fc_min(r.most, conv->n - n);
+        float *const part = n == 0 ? sums : sums + size;
+        fc_status status = fold(&r, conv, (const float *)x + n * conv->h * conv->w * conv->c);
+        if (status == FC_OK)
+            status = fc_winograd_backward_weights(f, r.images, (const float *)dy + n * conv->oh * conv->ow * conv->k, part, part + weights);
+        if (status != FC_OK) return status;
+        if (n > 0) fc_kernels(FC_F32)->frame.add_into(part, sums, size);
+    }
+    unfold_weights(conv, f, sums, dw);
+    if (db) memcpy(db, sums + weights, (size_t)conv->k * sizeof(float));
+    return FC_OK;
+}
