@@ -41,7 +41,7 @@ typedef struct {
     ptrdiff_t square;           /* tiles that have the positions of one of 6 x 6 */
     ptrdiff_t lanes_c;       /* c rounded up to vectors */
     ptrdiff_t depth, lanes;  /* pieces * c, pieces * lanes_c */
-    ptrdiff_t chunk;         /* terms that are summed apart, so that the error stays below that of the direct sum */
+    ptrdiff_t chunk;         /* terms that are summed apart: more are faster, and less exact */
     ptrdiff_t panels;        /* the output channels of every share are cut into panels: of all shares */
     ptrdiff_t share_width, width; /* the sum of their widths, of one share and of all */
 } fc_winograd_plan;

@@ -195,7 +195,7 @@ static void finish_plan(fc_winograd_plan *p) {
     p->lanes_c = fc_round_up(p->c, p->kernels->lanes);
     p->depth = p->pieces * p->c;
     p->lanes = p->pieces * p->lanes_c;
-    p->chunk = (p->depth < 96 ? 16 : p->depth < 256 ? 32 : 64) * (p->pieces == 1 && p->c >= 64 ? 2 : 1);
+    p->chunk = (p->depth < 96 ? 16 : p->depth < 256 ? 32 : 64) * (p->pieces == 1 ? 2 : 1);
     const ptrdiff_t wide = p->kernels->panel[0].nr, narrow = p->kernels->panel[1].nr, rest = p->k % wide;
     p->panels = p->shares * fc_ceil_div(p->k, wide);
     p->share_width = p->k - rest + (rest == 0 ? 0 : rest <= narrow ? narrow : wide);
