@@ -108,20 +108,22 @@ static void unfold_weights(const fc_conv2d *conv, const fc_conv2d *f, const floa
             memcpy(dw + (a * conv->kw + b) * tap, from + tap_at(conv, f, a, b), (size_t)tap * sizeof(float));
 }
 
-/* Images of a round, their elements, and memory for them before what else is needed. */
+/* The folded convolution of one round: the elements of an image, the most images, and memory for them and for weights. */
 typedef struct {
     fc_conv2d folded;
     ptrdiff_t image, most;
-    float *images, *rest;
+    float *images, *weights;
 } rounds;
 
-static int begin(rounds *r, const fc_conv2d *conv, ptrdiff_t rest) {
+/* With room for `sets` of weights and `more` elements each. */
+static int begin(rounds *r, const fc_conv2d *conv, ptrdiff_t sets, ptrdiff_t more) {
     r->folded = folded(conv);
+    const ptrdiff_t rest = sets * (weights_size(&r->folded) + more);
     r->image = r->folded.h * r->folded.w * r->folded.c;
     r->most = fc_max(1, fc_min(conv->n, FOLDED_BYTES / (r->image * (ptrdiff_t)sizeof(float))));
     const ptrdiff_t images = fc_round_up(r->most * r->image, FC_ALIGN);
     r->images = fc_scratch(FC_SLOT_FOLDED, (size_t)(images + rest) * sizeof(float));
-    r->rest = r->images + images;
+    r->weights = r->images + images;
     return r->images != NULL;
 }
 
@@ -135,15 +137,14 @@ static fc_status fold(const rounds *r, const fc_conv2d *conv, const float *x) {
 static fc_status forward(const fc_conv2d *conv, const float *x, const float *w, const void *packed, const void *bias, float *y) {
     rounds r;
     const fc_conv2d *const f = &r.folded;
-    const fc_conv2d plan = folded(conv);
-    if (!begin(&r, conv, w ? weights_size(&plan) : 0)) return FC_NO_MEMORY;
-    if (w) fold_weights(conv, f, w, r.rest);
+    if (!begin(&r, conv, w != NULL, 0)) return FC_NO_MEMORY;
+    if (w) fold_weights(conv, f, w, r.weights);
     for (ptrdiff_t n = 0; n < conv->n; n += f->n) {
         r.folded.n = fc_min(r.most, conv->n - n);
         float *const out = y + n * conv->oh * conv->ow * conv->k;
         fc_status status = fold(&r, conv, x + n * conv->h * conv->w * conv->c);
         if (status == FC_OK)
-            status = w ? fc_winograd_forward(f, r.images, r.rest, bias, out) : fc_winograd_forward_packed(f, r.images, packed, bias, out);
+            status = w ? fc_winograd_forward(f, r.images, r.weights, bias, out) : fc_winograd_forward_packed(f, r.images, packed, bias, out);
         if (status != FC_OK) return status;
     }
     return FC_OK;
@@ -173,12 +174,11 @@ fc_status fc_folded_pack_weights(const fc_conv2d *conv, const void *w, void *pac
 fc_status fc_folded_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     rounds r;
     const fc_conv2d *const f = &r.folded;
-    const fc_conv2d plan = folded(conv);
-    if (!begin(&r, conv, weights_size(&plan))) return FC_NO_MEMORY;
-    fold_weights(conv, f, w, r.rest);
+    if (!begin(&r, conv, 1, 0)) return FC_NO_MEMORY;
+    fold_weights(conv, f, w, r.weights);
     for (ptrdiff_t n = 0; n < conv->n; n += f->n) {
         r.folded.n = fc_min(r.most, conv->n - n);
-        fc_status status = fc_winograd_backward_input(f, (const float *)dy + n * conv->oh * conv->ow * conv->k, r.rest, r.images);
+        fc_status status = fc_winograd_backward_input(f, (const float *)dy + n * conv->oh * conv->ow * conv->k, r.weights, r.images);
         const fold_call call = {conv, f, r.images, (float *)dx + n * conv->h * conv->w * conv->c};
         if (status == FC_OK) status = fc_parallel_for(f->n * conv->h, fold_ns(&r), unfold_task, &call);
         if (status != FC_OK) return status;
@@ -190,10 +190,9 @@ fc_status fc_folded_backward_input(const fc_conv2d *conv, const void *dy, const 
 fc_status fc_folded_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     rounds r;
     const fc_conv2d *const f = &r.folded;
-    const fc_conv2d plan = folded(conv);
-    const ptrdiff_t weights = weights_size(&plan), size = weights + conv->k;
-    if (!begin(&r, conv, 2 * size)) return FC_NO_MEMORY;
-    float *const sums = r.rest;
+    if (!begin(&r, conv, 2, conv->k)) return FC_NO_MEMORY;
+    const ptrdiff_t weights = weights_size(f), size = weights + conv->k;
+    float *const sums = r.weights;
     for (ptrdiff_t n = 0; n < conv->n; n += f->n) {
         r.folded.n = fc_min(r.most, conv->n - n);
         float *const part = n == 0 ? sums : sums + size;
