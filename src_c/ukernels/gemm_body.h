@@ -129,7 +129,7 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
         const real *x[FC_MR_MAX], *w = a->w;
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) x[i] = rows[i];
-        FC_UNROLL(4)
+        FC_ROLLED
         for (ptrdiff_t c = 0; c < depth; c++) {
             NAME(gemm_step)(MR, NV, x, offset[c], w, acc);
             w += ldw;
