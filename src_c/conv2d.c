@@ -71,12 +71,6 @@ static fc_status transpose_images(const fc_conv2d *conv, ptrdiff_t n, ptrdiff_t 
 /* NCHW and NHWC are the same memory where there is one channel or one pixel. */
 static int needs_transposition(ptrdiff_t pixels, ptrdiff_t channels) { return pixels > 1 && channels > 1; }
 
-/* Images per round, so that what is transposed stays in the outer caches. */
-static ptrdiff_t images_per_round(const fc_conv2d *conv) {
-    const ptrdiff_t image = (conv->h * conv->w * conv->c + conv->oh * conv->ow * conv->k) * fc_esize(conv->dtype);
-    return fc_max(1, fc_min(conv->n, (4 << 20) / image));
-}
-
 typedef fc_status (*map_fn)(const fc_conv2d *conv, const void *in, const void *w, const void *bias, void *out);
 
 static fc_status backward_input_map(const fc_conv2d *conv, const void *dy, const void *w, const void *bias, void *dx) {
@@ -90,7 +84,8 @@ static fc_status map_nchw(const fc_conv2d *conv, map_fn map, ptrdiff_t in_pixels
     const ptrdiff_t esize = fc_esize(conv->dtype), in_size = in_pixels * in_channels, out_size = out_pixels * out_channels;
     const int turn_in = needs_transposition(in_pixels, in_channels), turn_out = needs_transposition(out_pixels, out_channels);
     if (!turn_in && !turn_out) return map(conv, in, w, bias, out);
-    const ptrdiff_t round = images_per_round(conv), align = FC_ALIGN / esize;
+    const ptrdiff_t image = (conv->h * conv->w * conv->c + conv->oh * conv->ow * conv->k) * esize;
+    const ptrdiff_t round = fc_images_per_round(conv->n, image), align = FC_ALIGN / esize;
     const ptrdiff_t in_space = turn_in ? fc_round_up(round * in_size, align) : 0, out_space = turn_out ? round * out_size : 0;
     void *const space = fc_scratch(FC_SLOT_CALL3, (size_t)((in_space + out_space) * esize));
     if (!space) return FC_NO_MEMORY;

@@ -5,10 +5,8 @@
 
 #include <string.h>
 
-enum {
-    FOLDED_BYTES = 4 << 20, /* of images that are folded at once: they stay in the outer caches */
-    FOLD_COST = 12          /* the time to fold an element, in multiply-adds */
-};
+/* The time to fold an element, in multiply-adds. */
+enum { FOLD_COST = 12 };
 
 static fc_conv2d folded(const fc_conv2d *conv) {
     fc_conv2d f = *conv;
@@ -28,9 +26,8 @@ int fc_folded_pays(const fc_conv2d *conv, int packed) {
     /* Whole vectors of channels need no folding: Winograd's pieces share them as they are. */
     if (conv->c % fc_kernels(FC_F32)->winograd.lanes == 0 || !fc_winograd_applies(conv)) return 0;
     const fc_conv2d f = folded(conv);
-    const double images = (double)conv->n, taps = (double)(conv->kh * conv->kw * conv->c);
-    const double direct = images * (double)(conv->oh * conv->ow) * taps * (double)fc_winograd_columns_computed(conv->k);
-    return fc_winograd_pays_for(&f, 0, packed, direct - images * FOLD_COST * (double)(f.h * f.w * f.c));
+    const double folding = (double)conv->n * FOLD_COST * (double)(f.h * f.w * f.c);
+    return fc_winograd_pays_for(&f, 0, packed, fc_winograd_direct_cost(conv, 0) - folding);
 }
 
 typedef struct {
@@ -38,12 +35,6 @@ typedef struct {
     const float *from;
     float *to;
 } fold_call;
-
-/* Which elements of a block's row, `at` elements from where the pixels' row begins, lie in it. */
-static inline fc_span inside(ptrdiff_t at, ptrdiff_t part, ptrdiff_t line) {
-    const ptrdiff_t first = fc_min(fc_max(0, -at), part);
-    return (fc_span){first, fc_max(first, fc_min(part, line - at))};
-}
 
 /* One row of blocks from rows of pixels. */
 static fc_status fold_task(const void *context, ptrdiff_t task) {
@@ -56,7 +47,7 @@ static fc_status fold_task(const void *context, ptrdiff_t task) {
         const float *const from = there ? call->from + (n * conv->h + first + i) * line : NULL;
         float *to = call->to + task * f->w * f->c + i * part;
         for (ptrdiff_t j = 0, at = -conv->pad_left * conv->c; j < f->w; j++, at += part, to += f->c) {
-            const fc_span span = inside(at, part, there ? line : 0);
+            const fc_span span = fc_clip(at, 1, part, there ? line : 0);
             for (ptrdiff_t e = 0; e < span.first; e++) to[e] = 0;
             for (ptrdiff_t e = span.first; e < span.end; e++) to[e] = from[at + e];
             for (ptrdiff_t e = span.end; e < part; e++) to[e] = 0;
@@ -76,7 +67,7 @@ static fc_status unfold_task(const void *context, ptrdiff_t task) {
     if (row < f->h) {
         const float *from = call->from + (n * f->h + row) * f->w * f->c + y % conv->stride_h * part;
         for (ptrdiff_t j = 0, at = -conv->pad_left * conv->c; j < f->w; j++, at += part, from += f->c) {
-            const fc_span span = inside(at, part, line);
+            const fc_span span = fc_clip(at, 1, part, line);
             for (ptrdiff_t e = span.first; e < span.end; e++) to[at + e] = from[e];
             if (span.first < span.end) done = at + span.end;
         }
@@ -120,7 +111,7 @@ static int begin(rounds *r, const fc_conv2d *conv, ptrdiff_t sets, ptrdiff_t mor
     r->folded = folded(conv);
     const ptrdiff_t rest = sets * (weights_size(&r->folded) + more);
     r->image = r->folded.h * r->folded.w * r->folded.c;
-    r->most = fc_max(1, fc_min(conv->n, FOLDED_BYTES / (r->image * (ptrdiff_t)sizeof(float))));
+    r->most = fc_images_per_round(conv->n, r->image * (ptrdiff_t)sizeof(float));
     const ptrdiff_t images = fc_round_up(r->most * r->image, FC_ALIGN);
     r->images = fc_scratch(FC_SLOT_FOLDED, (size_t)(images + rest) * sizeof(float));
     r->weights = r->images + images;

@@ -56,8 +56,11 @@ static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
 static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out,
                       ptrdiff_t pixels) {
     for (ptrdiff_t m = 0, tile; m < pixels; m += args->tiles * tile) {
-        tile = fc_tile_rows(pixels - m, mr);
-        args->tiles = tile == mr ? fc_whole_tiles(pixels - m, mr) : 1;
+        ptrdiff_t left = pixels - m;
+        tile = fc_tile_rows(left, mr);
+        args->tiles = 0;
+        do args->tiles++, left -= tile;
+        while (left > 0 && fc_tile_rows(left, mr) == tile);
         args->rows = rows + m;
         args->out = out + m;
         kernel[tile](args);

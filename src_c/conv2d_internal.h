@@ -43,9 +43,9 @@ static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
     return left >= mr ? mr : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-/* How many tiles of `mr` rows begin `left` rows. */
-static inline ptrdiff_t fc_whole_tiles(ptrdiff_t left, ptrdiff_t mr) {
-    return left / mr - (mr < 8 && left % mr + mr >= 8 && left % mr + mr <= 9);
+/* Images to rearrange at once, of so many bytes each: they stay in the outer caches. */
+static inline ptrdiff_t fc_images_per_round(ptrdiff_t n, ptrdiff_t image_bytes) {
+    return fc_max(1, fc_min(n, ((ptrdiff_t)4 << 20) / image_bytes));
 }
 
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
@@ -102,9 +102,9 @@ fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, con
 /* Whether Winograd applies and is the faster way: for the gradient of the input (transposed) or the other two passes, and with
  * weights that were transformed before or not. */
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed);
-/* The same, where the direct way takes the time of so many multiply-adds; of k output channels it computes so many. */
+/* The same, where the direct way takes the time of so many multiply-adds; and how many that is for a convolution itself. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct);
-ptrdiff_t fc_winograd_columns_computed(ptrdiff_t k);
+double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed);
 /* Weights transformed once for many forward passes, in a layout of the instruction set in use. */
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv);
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed);

@@ -122,7 +122,11 @@ static int may_apply(const fc_conv2d *conv) {
 
 int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && choose_pieces(conv, 0).found; }
 
-ptrdiff_t fc_winograd_columns_computed(ptrdiff_t k) { return fc_round_up(k, fc_kernels(FC_F32)->winograd.lanes); }
+double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    const ptrdiff_t columns = fc_round_up(s.k, fc_kernels(FC_F32)->winograd.lanes);
+    return (double)conv->n * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * columns);
+}
 
 /* The direct way runs nearer to the peak, with few channels in particular. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
@@ -133,9 +137,7 @@ int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, doub
 }
 
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
-    const pass_sizes s = sizes_of(conv, transposed);
-    const double products = (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * fc_winograd_columns_computed(s.k));
-    return fc_winograd_pays_for(conv, transposed, packed, (double)conv->n * products);
+    return fc_winograd_pays_for(conv, transposed, packed, fc_winograd_direct_cost(conv, transposed));
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {

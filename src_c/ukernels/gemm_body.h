@@ -113,8 +113,9 @@ FC_INLINE void NAME(gemm_tiles)(const int MR, const int NV, const fc_gemm_args *
     assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
     const char *next = a->next;
     for (ptrdiff_t tile = 0; tile < a->tiles; tile++) {
-        NAME(gemm_tile)(MR, NV, a, a->rows + tile * MR, a->out + tile * MR, next < (const char *)a->next_end ? next : NULL);
-        next += a->taps * a->depth * a->next_bytes;
+        const int fetch = next && next < (const char *)a->next_end;
+        NAME(gemm_tile)(MR, NV, a, a->rows + tile * MR, a->out + tile * MR, fetch ? next : NULL);
+        if (fetch) next += a->taps * a->depth * a->next_bytes;
     }
 }
 
