@@ -51,7 +51,8 @@ if sanitize:
     FLAGS += [f"-fsanitize={sanitize}", "-fno-omit-frame-pointer", "-g", "-UNDEBUG", "-O0"]
     LINK += [f"-fsanitize={sanitize}"]
 else:
-    FLAGS += ["-DNDEBUG", "-g0"]
+    # Nothing unwinds through C: without tables for it the wheel is 1% smaller.
+    FLAGS += ["-DNDEBUG", "-g0", "-fno-asynchronous-unwind-tables"]
 FLAGS += shlex.split(os.environ.get("FASTCONV_CFLAGS", ""))
 
 

@@ -5,17 +5,19 @@
 FOLDER holds the four files of Fashion-MNIST (default: where Debian's package
 dataset-fashion-mnist puts them). The digits are scikit-learn's copy of the UCI data. The same
 originals always give the same files: the first images of each class are taken, in file order.
+Needs ``scikit-learn`` and ``zopfli``, whose gzip files are 3% smaller than zlib's; any gzip reads
+them.
 """
 
 from __future__ import annotations
 
-import gzip
 import struct
 import sys
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import zopfli.gzip
 from sklearn.datasets import load_digits
 
 from fastconv.datasets import fashion_mnist
@@ -29,7 +31,7 @@ def write_idx(path: Path, array: npt.NDArray[np.uint8]) -> None:
     """Write bytes as gzip idx, without a time stamp or a file name inside."""
     header = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(header + array.tobytes(), 9, mtime=0))
+    path.write_bytes(zopfli.gzip.compress(header + array.tobytes(), blocksplittingmax=0))
 
 
 def balanced(labels: npt.NDArray[np.uint8], per_class: int) -> npt.NDArray[np.intp]:
