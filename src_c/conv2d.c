@@ -23,7 +23,24 @@ static void check_conv(const fc_conv2d *conv) {
     (void)conv;
 }
 
-static fc_status forward_nhwc(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+/* Whether along one axis the kernel's taps are all of the input, or the windows lie side by side and leave nothing out. */
+static int windows_tile(ptrdiff_t size, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad) {
+    return out * taps == size && pad == 0 && dilation == 1 && (out == 1 || stride == taps);
+}
+
+/* The same convolution of the same memory with fewer taps: the pixels of a row that make up a window are the channels of one pixel.
+ * Where that leaves one column, the rows follow. NHWC. */
+static fc_conv2d merge_windows(const fc_conv2d *conv) {
+    fc_conv2d m = *conv;
+    if (m.groups > 1 || m.algorithm == FC_WINOGRAD || !windows_tile(m.w, m.ow, m.kw, m.stride_w, m.dilation_w, m.pad_left)) return m;
+    m.c *= m.kw, m.w = m.ow, m.kw = 1, m.stride_w = 1;
+    if (m.ow > 1 || !windows_tile(m.h, m.oh, m.kh, m.stride_h, m.dilation_h, m.pad_top)) return m;
+    m.c *= m.kh, m.h = m.oh, m.kh = 1, m.stride_h = 1;
+    return m;
+}
+
+static fc_status forward_nhwc(const fc_conv2d *given, const void *x, const void *w, const void *bias, void *y) {
+    const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_forward_applies(conv))) return fc_grouped_forward(conv, x, w, bias, y);
     if (use_few(conv)) return fc_winograd_few_forward(conv, x, w, bias, y);
     if (fc_folded_pays(conv, 0)) return fc_folded_forward(conv, x, w, bias, y);
@@ -31,14 +48,16 @@ static fc_status forward_nhwc(const fc_conv2d *conv, const void *x, const void *
     return fc_igemm_forward(conv, x, w, bias, y);
 }
 
-static fc_status backward_input_nhwc(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+static fc_status backward_input_nhwc(const fc_conv2d *given, const void *dy, const void *w, void *dx) {
+    const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_backward_input_applies(conv))) return fc_grouped_backward_input(conv, dy, w, dx);
     if (fc_folded_pays(conv, 0)) return fc_folded_backward_input(conv, dy, w, dx);
     if (use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
     return fc_igemm_backward_input(conv, dy, w, dx);
 }
 
-static fc_status backward_weights_nhwc(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, const void *dy, void *dw, void *db) {
+    const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_backward_weights_applies(conv))) return fc_grouped_backward_weights(conv, x, dy, dw, db);
     if (fc_folded_pays(conv, 0) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
     if (use_winograd(conv, 0, 0) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
@@ -132,36 +151,45 @@ static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_wei
 /* So many that no choice depends on how many. */
 enum { MANY_IMAGES = 64 };
 
-/* Whatever the number of images; NULL: packing has no use. */
+/* Whatever the number of images, for a convolution with merged windows; NULL: packing has no use. */
 static const packing *packing_of(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = MANY_IMAGES;
-    check_conv(conv);
-    if (use_grouped(&many, fc_grouped_forward_applies(&many)) || fc_images_pay(&many) || use_few(&many)) return NULL;
+    if (use_grouped(&many, fc_grouped_forward_applies(&many)) || use_few(&many)) return NULL;
     if (fc_folded_pays(&many, 1)) return &folded_packing;
     return use_winograd(&many, 0, 1) ? &winograd_packing : &direct_packing;
 }
 
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
-    const packing *const way = packing_of(conv);
-    return way ? way->bytes(conv) : 0;
+    fc_conv2d many = *conv;
+    many.n = MANY_IMAGES;
+    check_conv(conv);
+    if (fc_images_pay(&many)) return 0;
+    const fc_conv2d merged = merge_windows(conv);
+    const packing *const way = packing_of(&merged);
+    return way ? way->bytes(&merged) : 0;
 }
 
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w, void *packed) {
     assert(fc_conv2d_packed_bytes(conv) > 0);
     const unsigned saved = fc_fp_enter();
-    const fc_status status = packing_of(conv)->pack(conv, w, packed);
+    const fc_conv2d merged = merge_windows(conv);
+    const fc_status status = packing_of(&merged)->pack(&merged, w, packed);
     fc_fp_leave(saved);
     return status;
+}
+
+static fc_status forward_packed_nhwc(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
+    const fc_conv2d merged = merge_windows(conv);
+    return packing_of(&merged)->forward(&merged, x, packed, bias, y);
 }
 
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     assert(fc_conv2d_packed_bytes(conv) > 0);
     const unsigned saved = fc_fp_enter();
-    const map_fn forward = packing_of(conv)->forward;
-    const fc_status status = conv->layout == FC_NHWC ? forward(conv, x, packed, bias, y)
-                                                     : map_nchw(conv, forward, conv->h * conv->w, conv->c, conv->oh * conv->ow, conv->k,
-                                                                x, packed, bias, y);
+    const fc_status status = conv->layout == FC_NHWC ? forward_packed_nhwc(conv, x, packed, bias, y)
+                                                     : map_nchw(conv, forward_packed_nhwc, conv->h * conv->w, conv->c, conv->oh * conv->ow,
+                                                                conv->k, x, packed, bias, y);
     fc_fp_leave(saved);
     return status;
 }

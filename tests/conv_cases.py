@@ -248,6 +248,21 @@ FOLDED = [
     Conv("folded-rounds", 5, 150, 151, 4, 32, (7, 7), (2, 2), "valid"),
 ]
 
+# Windows that lie side by side, or are as large as the image: pixels become channels.
+_MERGED = [
+    Conv("merged-columns", 3, 9, 11, 3, 7, (3, 11), padding="valid"),
+    Conv("merged-columns-stride", 2, 9, 5, 9, 8, (2, 5), (3, 4), "valid"),
+    Conv("merged-columns-same-rows", 2, 8, 5, 4, 9, (3, 5), padding=((1, 1), (0, 0))),
+    Conv("merged-columns-dilation", 1, 11, 6, 5, 8, (3, 6), padding="valid", dilation=(3, 1)),
+    Conv("merged-image", 5, 5, 4, 7, 33, (5, 4), padding="valid"),
+    Conv("merged-image-of-one", 1, 7, 7, 16, 24, (7, 7), (2, 3), "valid"),
+    Conv("merged-patches", 2, 12, 8, 3, 17, (4, 4), (4, 4), "valid"),
+    Conv("merged-patches-leave-rows", 2, 11, 6, 8, 9, (3, 2), (3, 2), "valid"),
+    Conv("merged-patches-leave-columns", 2, 6, 11, 8, 9, (3, 2), (3, 2), "valid"),
+    Conv("merged-patches-of-one-column", 3, 12, 3, 5, 8, (3, 3), (3, 1), "valid"),
+    Conv("merged-rows", 2, 6, 9, 6, 10, (6, 1), (5, 1), "valid"),
+]
+
 # Few channels and one below, on and above a vector of images (2 to 16), or two of them.
 _IMAGES = [
     Conv(f"images{n}c{c}k{k}", n, 5, 4, c, k, padding=padding)
@@ -299,6 +314,7 @@ SMALL = (
     + _PIECES
     + _THIN
     + FOLDED
+    + _MERGED
     + _IMAGES
 )
 ALL = SMALL + _LARGE
