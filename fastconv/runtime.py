@@ -21,6 +21,7 @@ from typing import Any, SupportsIndex
 from fastconv import _cgroup, _kernels
 from fastconv._measure import measure_copy_bandwidth as measure_copy_bandwidth
 from fastconv._measure import measure_fma_peak as measure_fma_peak
+from fastconv._memory import results
 from fastconv._variable import moved
 
 _MAX_THREADS = 256
@@ -114,6 +115,50 @@ def set_num_threads(n: int) -> None:
     >>> set_num_threads(get_num_threads())
     """
     _kernels.set_num_threads(_checked(n))
+
+
+def get_kept_memory() -> int:
+    """Bytes that `set_kept_memory` allows.
+
+    Examples
+    --------
+    >>> get_kept_memory() >> 20
+    128
+    """
+    return results.limit
+
+
+def set_kept_memory(size: int) -> None:
+    """Let the array API keep the memory of large results for later ones.
+
+    The functions that return new arrays use memory again to which nothing refers any more: to get
+    it from the system takes longer than many a kernel takes to fill it. It is the latest results of
+    256 KB and more whose memory is kept, at most `size` bytes together, 128 MB unless set.
+
+    Parameters
+    ----------
+    size : int
+        Bytes; 0 lets go of all of it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `size` is not an integer, or negative.
+
+    Examples
+    --------
+    >>> set_kept_memory(get_kept_memory())
+    """
+    try:
+        limit = operator.index(size)
+    except TypeError:
+        raise TypeError(
+            f"Argument `size` must be an integer. Received: size={size!r} "
+            f"(of type {type(size).__name__})"
+        ) from None
+    if limit < 0:
+        raise ValueError(f"Argument `size` must not be negative. Received: size={size}")
+    results.limit = limit
 
 
 def threads(n: int) -> AbstractContextManager[None]:

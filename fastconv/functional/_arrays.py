@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import _kernels
+from fastconv._memory import results
 
 Array = NDArray[Any]
 
 _LINE = 64
 _SAME = 2
-#: Bytes from which on `empty` aligns.
-LARGE = 1 << 20
+#: Bytes from which on `empty` aligns, and uses kept memory.
+LARGE = 1 << 18
 _ndarray = np.ndarray
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
@@ -81,7 +82,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     size = prod(shape) * dtype.itemsize
     if size < LARGE:
         return np.empty(shape, dtype)
-    memory = np.empty(size + _LINE, np.uint8)
+    memory = results.take(size + _LINE)
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from fastconv.functional._arrays import Array, as_float_array, check_shape, output, same_dtype
+from fastconv.functional._arrays import (
+    Array,
+    as_float_array,
+    check_shape,
+    empty,
+    output,
+    same_dtype,
+)
 from fastconv.functional._conv import NEEDS, Gradients, backward
 from fastconv.functional._packing import check_packed, pack_conv2d
 from fastconv.functional._plans import conv2d_plan
@@ -58,7 +63,7 @@ def dense(
         check_shape(bias, "bias", (kernel.shape[1],))
     shape = (x.shape[0], kernel.shape[1])
     if out is None:
-        out = np.empty(shape, x.dtype)
+        out = empty(shape, x.dtype)
     else:
         out = output(out, "out", shape, x.dtype, x, kernel, *(() if bias is None else (bias,)))
     if packed is None:

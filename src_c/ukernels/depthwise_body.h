@@ -77,6 +77,7 @@ static void NAME(depthwise_single)(const fc_depthwise_args *const a, const ptrdi
         return;
     }
     for (; c + 4 * VL <= a->channels; c += 4 * VL) NAME(depthwise_pixel)(4, a, i, c, VL);
+    if (c + 2 * VL <= a->channels) NAME(depthwise_pixel)(2, a, i, c, VL), c += 2 * VL;
     for (; c < a->channels; c += VL) NAME(depthwise_pixel)(1, a, i, NAME(vector_start)(c, a->channels), VL);
 }
 
@@ -95,7 +96,7 @@ FC_INLINE void NAME(depthwise_pixels)(const int TAPS, const int SHIFT, const fc_
     ptrdiff_t i = 0;
     for (; i + 8 <= a->pixels; i += 8) NAME(depthwise_channels)(8, TAPS, SHIFT, a, i);
     if (i + 4 <= a->pixels) NAME(depthwise_channels)(4, TAPS, SHIFT, a, i), i += 4;
-    if (i + 3 == a->pixels && i > 0) NAME(depthwise_channels)(4, TAPS, SHIFT, a, i - 1), i += 3; /* one of them again */
+    if (i > 0 && i < a->pixels) NAME(depthwise_channels)(4, TAPS, SHIFT, a, a->pixels - 4), i = a->pixels; /* some of them again */
     for (; i < a->pixels; i++) NAME(depthwise_single)(a, i);
 }
 

@@ -45,34 +45,42 @@ static void NAME(maximum_tiles)(const fc_pool_tiles_args *const args) {
     else NAME(maximum_tiles_lanes)(0, a);
 }
 
-/* n channels of a window with the gradient dy; dx is the window's first element. */
-FC_INLINE void NAME(unpool_tile)(const int POOL, const fc_pool_tiles_args *const a, const real *const dy, const uint8_t *const index,
-                                 real *const dx, const ptrdiff_t row, const ptrdiff_t n) {
-    const ptrdiff_t pool_h = POOL ? POOL : a->pool_h, pool_w = POOL ? POOL : a->pool_w;
-    const vec gradient = NAME(load_channels)(dy, n);
+/* Vectors of a line of the cache. */
+#define FC_LINE_VECTORS (FC_ALIGN / (VL * (ptrdiff_t)sizeof(real)))
+
+/* NV vectors of channels of row i of a window with the gradient dy; dx is where they begin. A line is written whole: those that go
+ * past the caches wait in few buffers. */
+FC_INLINE void NAME(unpool_tile)(const int POOL, const int NV, const fc_pool_tiles_args *const a, const real *const dy,
+                                 const uint8_t *const index, real *const dx, const ptrdiff_t i) {
+    const ptrdiff_t pool_w = POOL ? POOL : a->pool_w;
     FC_UNROLL(2)
-    for (ptrdiff_t i = 0; i < pool_h; i++) {
-        FC_UNROLL(2)
-        for (ptrdiff_t k = 0; k < pool_w; k++) {
-            const vmask won = NAME(match_index)(index, (uint8_t)(i * pool_w + k), n);
-            NAME(put_channels)(dx + i * row + k * a->channels, v_select(won, gradient, v_zero()), n, a->stream);
+    for (ptrdiff_t k = 0; k < pool_w; k++) {
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) {
+            const vmask won = NAME(match_index)(index + v * VL, (uint8_t)(i * pool_w + k), VL);
+            NAME(put_channels)(dx + k * a->channels + v * VL, v_select(won, v_load(dy + v * VL), v_zero()), VL, a->stream);
         }
     }
 }
 
-/* Vectors along the channels. */
+/* Vectors along the channels, one row of the image after the other: dy stays in the first-level cache. */
 FC_INLINE void NAME(unpool_tiles_channels)(const int POOL, const fc_pool_tiles_args *const a) {
-    const ptrdiff_t channels = a->channels, row = a->windows * a->pool_w * channels;
-    const real *dy = a->y;
-    const uint8_t *index = a->index;
-    for (ptrdiff_t r = 0; r < a->rows; r++) {
-        real *dx = (real *)a->x + r * a->pool_h * row;
-        for (ptrdiff_t j = 0; j < a->windows; j++, dy += channels, index += channels, dx += a->pool_w * channels)
-            for (ptrdiff_t c = 0; c < channels; c += VL) {
-                const ptrdiff_t at = c + VL <= channels ? c : channels - VL;
-                NAME(unpool_tile)(POOL, a, dy + at, index + at, dx + at, row, VL);
+    const ptrdiff_t channels = a->channels, pool_w = POOL ? POOL : a->pool_w;
+    real *dx = a->x;
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t i = 0; i < a->pool_h; i++) {
+            const real *dy = (const real *)a->y + r * a->windows * channels;
+            const uint8_t *index = a->index + r * a->windows * channels;
+            for (ptrdiff_t j = 0; j < a->windows; j++, dy += channels, index += channels, dx += pool_w * channels) {
+                ptrdiff_t c = 0;
+                for (; c + FC_LINE_VECTORS * VL <= channels; c += FC_LINE_VECTORS * VL)
+                    NAME(unpool_tile)(POOL, FC_LINE_VECTORS, a, dy + c, index + c, dx + c, i);
+                for (; c < channels; c += VL) {
+                    const ptrdiff_t at = c + VL <= channels ? c : channels - VL;
+                    NAME(unpool_tile)(POOL, 1, a, dy + at, index + at, dx + at, i);
+                }
             }
-    }
+        }
 }
 
 /* Few channels. WIDTH is pool_w if that is known at compile time, else 0. */

@@ -1,0 +1,88 @@
+"""Memory of large results, kept for later ones.
+
+A process gives large arrays back to the system and gets them again page by page, each of which the
+system clears first: that takes longer than many a kernel that fills them. So the latest large
+blocks are kept, and one that nothing refers to any more is used again.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+Block = NDArray[np.uint8]
+
+#: Most blocks; those that are looked through take a few microseconds.
+_BLOCKS = 32
+
+
+class KeptMemory:
+    """The latest blocks that `take` returned, `limit` bytes at most, in use or not.
+
+    Threads need no lock: a block that is looked at has one more reference, which makes it one in
+    use for the others.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes; 0 keeps nothing.
+
+    Examples
+    --------
+    >>> memory = KeptMemory(1 << 20)
+    >>> block = memory.take(1000)
+    >>> block.fill(7)
+    >>> memory.take(1000) is block
+    False
+    >>> del block
+    >>> int(memory.take(900)[0])
+    7
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._blocks: list[Block] = []
+        self._unused = self._references_of_unused()
+        self.limit = limit
+
+    @property
+    def limit(self) -> int:
+        """Bytes that are kept at most; with less, the oldest blocks are let go."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        counts = getattr(sys, "_is_gil_enabled", lambda: True)()  # else references are not exact
+        self._limit = limit if counts else 0
+        self._let_go()
+
+    def take(self, size: int) -> Block:
+        """A block of `size` bytes or up to a quarter more, whatever is in them."""
+        most = size + size // 4
+        for block in self._blocks:
+            if size <= block.size <= most and sys.getrefcount(block) == self._unused:
+                return block
+        block = np.empty(size, np.uint8)
+        if size <= self._limit:
+            self._blocks.append(block)
+            self._let_go()
+        return block
+
+    def _let_go(self) -> None:
+        blocks = self._blocks
+        while len(blocks) > _BLOCKS or sum(block.size for block in blocks) > self._limit:
+            del blocks[:1]  # another thread may have taken it
+
+    def _references_of_unused(self) -> int:
+        """What `take` sees of a block in the list alone; versions of Python differ."""
+        self._blocks.append(np.empty(0, np.uint8))
+        seen = 0
+        for block in self._blocks:
+            seen = sys.getrefcount(block)
+        del self._blocks[0]
+        return seen
+
+
+#: Of the array API; see `fastconv.runtime.set_kept_memory`.
+results = KeptMemory(128 << 20)
