@@ -63,22 +63,24 @@ FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const
             for (int j = 0; j < 4; j++) buffer[i][j][t] = out[j];
         }
     }
-    const vec zero = v_zero(), bias = !a->bias ? zero : v_load_n(a->bias, FULL ? VL : a->columns);
-    const vec least = v_set1(a->relu ? (real)0 : (real)-INFINITY);
+    const vec bias = !a->bias ? v_zero() : v_load_n(a->bias, FULL ? VL : a->columns);
+    const ptrdiff_t pixel = a->pixel, row = a->row;
+    const int relu = a->relu;
     FC_ROLLED
     for (int t = 0; t < T; t++) {
         const ptrdiff_t left = FULL ? 4 : a->width - (tile + t) * 4;
-        real *y = (real *)a->y + (tile + t) * 4 * a->pixel;
-        for (int j = 0; j < 4 && j < left; j++, y += a->pixel) {
+        real *y = (real *)a->y + (tile + t) * 4 * pixel;
+        for (int j = 0; j < 4 && j < left; j++, y += pixel) {
             vec m[6], out[5];
             FC_UNROLL(6)
             for (int i = 0; i < 6; i++) m[i] = buffer[i][j][t];
             NAME(winograd_at)(4, m, out);
             FC_UNROLL(4)
             for (int i = 0; i < 4; i++) {
-                out[i] = v_max(least, v_add(out[i], bias));
-                if (FULL) v_store(y + i * a->row, out[i]);
-                else if (i < a->rows) v_store_n(y + i * a->row, out[i], a->columns);
+                out[i] = v_add(out[i], bias);
+                if (relu) out[i] = v_max(v_zero(), out[i]);
+                if (FULL) v_store(y + i * row, out[i]);
+                else if (i < a->rows) v_store_n(y + i * row, out[i], a->columns);
             }
         }
     }
