@@ -17,6 +17,7 @@ SOURCES = [
     "fastconv/_kernels.pyx",
     "src_c/conv2d.c",
     "src_c/conv2d_igemm.c",
+    "src_c/conv2d_igemm_gradient.c",
     "src_c/conv2d_igemm_pack.c",
     "src_c/conv2d_panels.c",
     "src_c/conv2d_rows.c",

@@ -1,11 +1,10 @@
-/* Convolution as an implicit GEMM: forward and input gradient, any kernel, stride, dilation, padding, groups.
+/* Convolution as an implicit GEMM: any kernel, stride, dilation, padding, groups.
  *
  * Rows of the GEMM are pixels of an output grid, columns are output channels, the reduction runs over taps and input channels.
  * Weights are packed into panels [panel][taps * depth][nr]. Two ways to reach the input:
  *   - by pointers: a table gives every tap of every pixel a pointer to its channels, a row of zeros stands in for padding;
  *   - by offsets, for few channels on either side: rows are copied once with their padding, a pixel has one pointer, and one list of offsets
- *     serves all pixels.
- * The input gradient with stride s splits into s * s phases: the input pixels of one phase see the same taps. */
+ *     serves all pixels. */
 #include "conv2d_igemm.h"
 
 #include <assert.h>
@@ -287,8 +286,7 @@ static void plan_blocks(fc_igemm *g) {
     g->blocks = fc_ceil_div(pixels, g->block);
 }
 
-/* `g` complete but for what is derived. */
-static fc_status run(fc_igemm *g) {
+fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w;
     if (pixels == 0 || g->k == 0) return FC_OK;
     fc_igemm_plan_panels(g);
@@ -352,7 +350,7 @@ int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g) {
 static fc_status run_forward(const fc_conv2d *conv, const void *x, const void *w, const void *packed, const void *bias, void *y) {
     fc_igemm g = fc_igemm_of(conv);
     g.x = x, g.weights = w, g.packed = packed, g.bias = bias, g.y = y;
-    return fc_igemm_find_taps(conv, &g) ? run(&g) : FC_NO_MEMORY;
+    return fc_igemm_find_taps(conv, &g) ? fc_igemm_run(&g) : FC_NO_MEMORY;
 }
 
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
@@ -361,34 +359,4 @@ fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, 
 
 fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     return run_forward(conv, x, NULL, packed, bias, y);
-}
-
-/* dx at input pixel y is the sum over taps a with (y + pad - a * dilation) divisible by the stride of dy at the quotient. */
-fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    fc_igemm g = {
-        .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
-        .x = dy, .h = conv->oh, .w = conv->ow, .ldx = conv->k, .depth = conv->k / conv->groups,
-        .stride_h = 1, .stride_w = 1,
-        .y = dx, .oh = conv->h, .ow = conv->w, .ldy = conv->c, .k = conv->c / conv->groups,
-        .step_h = conv->stride_h, .step_w = conv->stride_w,
-        .weights = w, .transposed = 1, .activation = FC_LINEAR,
-    };
-    g.tap = fc_scratch(FC_SLOT_CALL2, (size_t)(conv->kh * conv->kw) * sizeof *g.tap);
-    if (!g.tap) return FC_NO_MEMORY;
-    for (g.y0 = 0; g.y0 < fc_min(conv->stride_h, conv->h); g.y0++)
-        for (g.x0 = 0; g.x0 < fc_min(conv->stride_w, conv->w); g.x0++) {
-            g.grid_h = fc_ceil_div(conv->h - g.y0, conv->stride_h);
-            g.grid_w = fc_ceil_div(conv->w - g.x0, conv->stride_w);
-            g.taps = 0;
-            for (ptrdiff_t a = conv->kh - 1; a >= 0; a--)
-                for (ptrdiff_t b = conv->kw - 1; b >= 0; b--) {
-                    const ptrdiff_t y = g.y0 + conv->pad_top - a * conv->dilation_h;
-                    const ptrdiff_t x = g.x0 + conv->pad_left - b * conv->dilation_w;
-                    if (y % conv->stride_h || x % conv->stride_w) continue;
-                    g.tap[g.taps++] = (fc_tap){y / conv->stride_h, x / conv->stride_w, a * conv->kw + b, 0};
-                }
-            const fc_status status = run(&g);
-            if (status != FC_OK) return status;
-        }
-    return FC_OK;
 }
