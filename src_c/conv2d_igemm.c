@@ -67,14 +67,16 @@ static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args
     }
 }
 
+/* Panels whose weights make a long line together. */
+static ptrdiff_t line_panels(const fc_igemm *g) { return FC_GEMM_LINE * g->kernels->gemm.lanes / g->panels.main->nr; }
+
 /* Panels that are read from w_hwio where they are: their rows are far apart, in few cache sets. So the reduction goes in steps over
  * what stays in the caches, all panels before the next step, which is fetched meanwhile. A pixel or two take several panels at a
  * time, for which the processor fetches by itself. One tap. */
 static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                     ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     const void *from[RAW_TILES * FC_MR_MAX];
-    const ptrdiff_t ldw = g->groups * g->k, main_nr = g->panels.main->nr;
-    const ptrdiff_t line = FC_GEMM_LINE * g->kernels->gemm.lanes / main_nr, lines = pixels <= LINE_PIXELS ? line : 0;
+    const ptrdiff_t ldw = g->groups * g->k, main_nr = g->panels.main->nr, lines = pixels <= LINE_PIXELS ? line_panels(g) : 0;
     const ptrdiff_t step = lines ? LINE_STEP : fc_max(16, STEP_BYTES / (ldw * g->esize));
     assert(g->taps == 1 && pixels <= RAW_TILES * FC_MR_MAX);
     for (ptrdiff_t begin = 0; begin < g->depth; begin += step) {
@@ -182,7 +184,8 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
         if (++i == g->grid_h) i = 0, n++;
     }
     fc_gemm_args args = {.row_stride = stride, .taps = g->taps, .depth = g->depth};
-    const ptrdiff_t panels = fc_panels_count(&g->panels), first = panels * split / g->splits, last = panels * (split + 1) / g->splits;
+    const ptrdiff_t panels = fc_panels_count(&g->panels), units = fc_ceil_div(panels, g->unit);
+    const ptrdiff_t first = units * split / g->splits * g->unit, last = fc_min(panels, units * (split + 1) / g->splits * g->unit);
     /* This task's share of what the thread's next block reads and this one has not. */
     const ptrdiff_t shares = g->groups * g->splits, next = begin + fc_get_num_threads() * g->block;
     const ptrdiff_t tiles = fc_ceil_div(pixels, g->panels.main->mr) * (last - first);
@@ -275,11 +278,12 @@ static void plan_offsets(fc_igemm *g) {
 static void plan_blocks(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
     const ptrdiff_t mr = g->panels.main->mr, panels = fc_panels_count(&g->panels);
+    g->unit = g->steps && pixels <= LINE_PIXELS ? line_panels(g) : 1;
     g->blocks = fc_ceil_div(pixels, BLOCK_PIXELS);
     g->splits = 1;
     const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;
     if (g->groups * g->blocks < enough) {
-        g->splits = fc_min(panels, fc_ceil_div(enough, g->groups * g->blocks));
+        g->splits = fc_min(fc_ceil_div(panels, g->unit), fc_ceil_div(enough, g->groups * g->blocks));
         g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
     }
     g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), mr);

@@ -41,7 +41,7 @@ typedef struct {
     ptrdiff_t *offset;
     ptrdiff_t copy_w, band; /* output rows of a task */
 
-    ptrdiff_t block, blocks, splits; /* pixels of a task; the panels are split among so many tasks */
+    ptrdiff_t block, blocks, splits, unit; /* pixels of a task; the panels are split among so many tasks, in units of so many */
 } fc_igemm;
 
 static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps * g->depth; }

@@ -24,7 +24,7 @@ typedef struct {
     float *v;                /* tiles first .. first + count - 1, by panels only */
     ptrdiff_t first, count;
     fc_winograd_order order; /* of these tiles */
-    ptrdiff_t block, blocks; /* tiles of a task */
+    ptrdiff_t block;         /* tiles of a task that transforms them */
 } winograd_call;
 
 static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
@@ -138,7 +138,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
 
 static fc_status input_task(const void *context, ptrdiff_t task) {
     const winograd_call *const call = context;
-    const ptrdiff_t mr = call->plan.kernels->mr, first = task * mr, count = fc_min(mr, call->count - first);
+    const ptrdiff_t first = task * call->block, count = fc_min(call->block, call->count - first);
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, first, &order);
     input_tiles(call, call->first + first, count, order, v_position(&call->plan, call->count), call->v);
@@ -235,10 +235,9 @@ static fc_status by_tiles(winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const fc_status status = transform_weights(call);
     if (status != FC_OK) return status;
-    call->block = fc_min(block_tiles(p), fc_round_up(fc_ceil_div(p->tiles, fc_get_num_threads()), p->kernels->mr));
-    call->blocks = fc_ceil_div(p->tiles, call->block);
+    call->block = fc_min(block_tiles(p), fc_ceil_div(p->tiles, fc_get_num_threads()));
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
-    return fc_parallel_for(call->blocks, fc_macs_ns(macs), tiles_task, call);
+    return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
 }
 
 static fc_status by_panels(winograd_call *call) {
@@ -254,8 +253,10 @@ static fc_status by_panels(winograd_call *call) {
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(most, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
+        const ptrdiff_t threads = fc_get_num_threads();
+        call->block = fc_ceil_div(call->count, threads * fc_ceil_div(call->count, threads * p->kernels->mr));
         const double per_tile = p->positions * (double)p->depth;
-        fc_status status = fc_parallel_for(fc_ceil_div(call->count, p->kernels->mr), (double)call->count * per_tile, input_task, call);
+        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
         status = fc_parallel_for(fc_ceil_div(p->panels, group_panels(p)), fc_macs_ns(macs) + (double)(p->depth * p->width) * 2, panels_task, call);
