@@ -61,6 +61,7 @@ static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, co
     if (use_grouped(conv, fc_grouped_backward_weights_applies(conv))) return fc_grouped_backward_weights(conv, x, dy, dw, db);
     if (fc_folded_pays(conv, 0) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
     if (use_winograd(conv, 0, 0) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    if (fc_wgrad_exchange_pays(conv) && dw) return fc_wgrad_exchanged(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
 }
 

@@ -67,6 +67,9 @@ fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *pack
 fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+/* The same for few output channels, and whether that is the faster way. dw is not NULL. */
+int fc_wgrad_exchange_pays(const fc_conv2d *conv);
+fc_status fc_wgrad_exchanged(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
 /* Vectors along the images, in either layout; the gradient of the input with stride 1. Whether that is the faster way: the rule for
  * the forward pass holds for the weight gradient too. */

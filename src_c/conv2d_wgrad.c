@@ -214,7 +214,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
     void *const copy = space + lines_size(g), *const packed = fc_at_mut(copy, g->x_size, g->esize);
     for (ptrdiff_t block = begin; block < end; block++) {
         const part p = block_part(g, block);
-        for (ptrdiff_t i = 0; i < p.images; i++)
+        for (ptrdiff_t i = 0; g->dw && i < p.images; i++)
             for (ptrdiff_t r = 0; r < copied_rows(g, &p); r++) copy_row(g, &p, group, i, r, copy);
         if (g->packed && g->dw) pack_dy(g, &p, group, 0, p.pixels, packed);
         sum_bias(g, &p, group, chunk, g->packed && g->dw ? packed : NULL);

@@ -248,6 +248,16 @@ FOLDED = [
     Conv("folded-rounds", 5, 150, 151, 4, 32, (7, 7), (2, 2), "valid"),
 ]
 
+# So few output channels that the weight gradient exchanges the roles of x and dy.
+_FEW_OUTPUTS = [
+    Conv("few-outputs1x1", 3, 9, 8, 33, 1, (1, 1)),
+    Conv("few-outputs3x3", 2, 11, 9, 40, 2),
+    Conv("few-outputs5x4-padding-uneven", 2, 9, 11, 24, 3, (5, 4), padding=((1, 3), (0, 2))),
+    Conv("few-outputs-valid", 2, 7, 8, 48, 1, (4, 3), padding="valid"),
+    Conv("few-outputs-dilation", 1, 9, 10, 32, 2, (3, 2), dilation=(2, 3)),
+    Conv("few-outputs-wide-padding", 1, 5, 6, 32, 2, (2, 2), padding=3),
+]
+
 # Windows that lie side by side, or are as large as the image: pixels become channels.
 _MERGED = [
     Conv("merged-columns", 3, 9, 11, 3, 7, (3, 11), padding="valid"),
@@ -314,6 +324,7 @@ SMALL = (
     + _PIECES
     + _THIN
     + FOLDED
+    + _FEW_OUTPUTS
     + _MERGED
     + _IMAGES
 )

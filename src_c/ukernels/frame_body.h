@@ -83,18 +83,36 @@ static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdif
     }
 }
 
-static void NAME(column_sums)(const void *x_, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc_) {
-    const real *const x = x_;
-    real *const acc = acc_;
-    for (ptrdiff_t j = 0; j < cols; j += VL) {
-        const ptrdiff_t n = cols - j < VL ? cols - j : VL;
-        vec s = v_load_n(acc + j, n);
-        if (n == VL)
-            for (ptrdiff_t i = 0; i < rows; i++) s = v_add(s, v_load(x + i * ld + j));
-        else
-            for (ptrdiff_t i = 0; i < rows; i++) s = v_add(s, v_load_n(x + i * ld + j, n));
-        v_store_n(acc + j, s, n);
+FC_INLINE void NAME(column_sums_vectors)(const int NV, const real *x, const ptrdiff_t ld, const ptrdiff_t rows, real *const acc) {
+    vec s[4];
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++) s[v] = v_load(acc + v * VL);
+    for (ptrdiff_t i = 0; i < rows; i++, x += ld) {
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) s[v] = v_add(s[v], v_load(x + v * VL));
     }
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++) v_store(acc + v * VL, s[v]);
+}
+
+static void NAME(column_sums)(const void *x_, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc_) {
+    const real *x = x_;
+    real *const acc = acc_;
+    ptrdiff_t j = 0;
+    for (; j + 4 * VL <= cols; j += 4 * VL) NAME(column_sums_vectors)(4, x + j, ld, rows, acc + j);
+    for (; j + VL <= cols; j += VL) NAME(column_sums_vectors)(1, x + j, ld, rows, acc + j);
+    if (j == cols) return;
+    if (ld == cols && VL % cols == 0) {
+        /* The rows follow each other: a vector holds several, and its lanes belong to the columns in turn. */
+        const ptrdiff_t together = 4 * VL / cols;
+        real several[4 * VL] = {0};
+        NAME(column_sums_vectors)(4, x, 4 * VL, rows / together, several);
+        for (int l = 0; l < 4 * VL; l++) acc[l % cols] += several[l];
+        x += rows / together * (4 * VL), rows %= together;
+    }
+    vec s = v_load_n(acc + j, cols - j);
+    for (ptrdiff_t i = 0; i < rows; i++) s = v_add(s, v_load_n(x + i * ld + j, cols - j));
+    v_store_n(acc + j, s, cols - j);
 }
 
 static void NAME(add_into)(const void *x_, void *acc_, ptrdiff_t n) {
