@@ -33,29 +33,45 @@ static void transform_weights(const fc_conv2d *conv, const float *w, float *u) {
 /* Rows of tiles of one task, and tiles whose outputs are completed before the next. */
 enum { ROWS = 2, BLOCK = 8 };
 
-/* Up to 4 rows of y. With `block`, which holds BLOCK tiles of all channels, they go past the caches. */
-static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, float *block, float *y) {
+/* A block of outputs on its way past the caches: `rows` rows of `elements`, BLOCK * 4 pixels apart in `from`. */
+typedef struct {
+    const float *from;
+    float *to;
+    ptrdiff_t rows, elements;
+} pending;
+
+/* Part `part` of `parts` of a block. Memory takes it while the next block is computed, as long as it comes in small portions. */
+static void send(const few_call *call, const pending *p, ptrdiff_t part, ptrdiff_t parts) {
+    const ptrdiff_t line = FC_ALIGN / (ptrdiff_t)sizeof(float), k = call->conv->k;
+    const ptrdiff_t lines = p->elements / line, first = lines * part / parts * line, last = lines * (part + 1) / parts * line;
+    for (ptrdiff_t i = 0; i < p->rows && last > first; i++)
+        fc_kernels(FC_F32)->pool.stream(p->from + i * BLOCK * 4 * k + first, p->to + i * call->conv->ow * k + first, last - first);
+}
+
+/* Up to 4 rows of y. With `blocks`, which hold BLOCK tiles of all channels each, they go past the caches. */
+static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, float *const blocks[2], float *y) {
     const fc_conv2d *const conv = call->conv;
     const ptrdiff_t k = conv->k, lanes = call->kernels->lanes, size = FC_WINOGRAD_POSITIONS * conv->c, line = conv->ow * k;
-    fc_winograd_few_args out = {.row = block ? BLOCK * 4 * k : line, .pixel = k, .channels = conv->c, .rows = (int)rows,
+    fc_winograd_few_args out = {.row = blocks ? BLOCK * 4 * k : line, .pixel = k, .channels = conv->c, .rows = (int)rows,
                                 .relu = conv->activation == FC_RELU};
+    pending before = {0};
     for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
+        float *const here = y + tile * 4 * k, *const to = blocks ? blocks[tile / BLOCK % 2] : here;
         out.v = v + tile * size;
         out.width = fc_min(BLOCK * 4, conv->ow - tile * 4);
         for (ptrdiff_t panel = 0; panel < call->panels; panel++) {
             out.u = call->u + panel * size * lanes;
             out.bias = call->bias ? call->bias + panel * lanes : NULL;
-            out.y = (block ? block : y + tile * 4 * k) + panel * lanes;
+            out.y = to + panel * lanes;
             out.columns = fc_min(lanes, k - panel * lanes);
             call->kernels->few(&out);
+            send(call, &before, panel, call->panels);
         }
-        for (ptrdiff_t i = 0; i < rows; i++) {
-            float *const from = (block ? block : y + tile * 4 * k) + i * out.row;
-            if (conv->activation != FC_LINEAR && conv->activation != FC_RELU)
-                fc_kernels(FC_F32)->elementwise.activation[conv->activation](from, from, out.width * k);
-            if (block) fc_kernels(FC_F32)->pool.stream(from, y + tile * 4 * k + i * line, out.width * k);
-        }
+        for (ptrdiff_t i = 0; i < rows && conv->activation != FC_LINEAR && conv->activation != FC_RELU; i++)
+            fc_kernels(FC_F32)->elementwise.activation[conv->activation](to + i * out.row, to + i * out.row, out.width * k);
+        if (blocks) before = (pending){to, here, rows, out.width * k};
     }
+    send(call, &before, 0, 1);
 }
 
 static fc_status few_task(const void *context, ptrdiff_t task) {
@@ -67,8 +83,9 @@ static fc_status few_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t lines_size = fc_round_up(FC_WINOGRAD_TILE * line, FC_ALIGN);
     const int stream = fc_streams(call->y, conv->k * (ptrdiff_t)sizeof(float), conv->n * conv->oh * conv->ow * conv->k * (ptrdiff_t)sizeof(float));
     const ptrdiff_t block_size = stream ? 4 * BLOCK * 4 * conv->k : 0;
-    float *const lines = fc_scratch(FC_SLOT_TASK, (size_t)(lines_size + v_size + block_size) * sizeof(float)), *const v = lines + lines_size;
+    float *const lines = fc_scratch(FC_SLOT_TASK, (size_t)(lines_size + v_size + 2 * block_size) * sizeof(float)), *const v = lines + lines_size;
     if (!lines) return FC_NO_MEMORY;
+    float *const blocks[2] = {v + v_size, v + v_size + block_size};
     memset(lines, 0, (size_t)lines_size * sizeof(float));
     const fc_span seen = fc_clip(-conv->pad_left, 1, call->tiles * 4 + 2, conv->w); /* columns of the lines that are in the image */
     fc_winograd_few_input_args in = {.elements = (seen.end - seen.first) * c, .before = seen.first * c, .line = line, .channels = c,
@@ -80,7 +97,7 @@ static fc_status few_task(const void *context, ptrdiff_t task) {
             in.x[i] = inside ? call->x + ((image * conv->h + row) * conv->w + seen.first - conv->pad_left) * c : NULL;
         }
         call->kernels->few_input(&in);
-        output_rows(call, v, fc_min(4, conv->oh - r * 4), stream ? v + v_size : NULL, call->y + (image * conv->oh + r * 4) * conv->ow * conv->k);
+        output_rows(call, v, fc_min(4, conv->oh - r * 4), stream ? blocks : NULL, call->y + (image * conv->oh + r * 4) * conv->ow * conv->k);
     }
     if (stream) fc_kernels(FC_F32)->frame.stream_end();
     return FC_OK;
