@@ -85,6 +85,17 @@ cdef extern from "fastconv.h":
         fc_source source
         fc_op_of of
     fc_status fc_run(const fc_op *ops, ptrdiff_t count) nogil
+    ctypedef struct fc_moving:
+        ptrdiff_t op
+        int place
+        int array
+        ptrdiff_t offset
+    ctypedef struct fc_program:
+        fc_op *ops
+        ptrdiff_t count
+        const fc_moving *moving
+        ptrdiff_t movings
+    fc_status fc_run_turns(const fc_program *programs, int count, ptrdiff_t turns, char **arrays, const ptrdiff_t *bytes) nogil
 
 
 cdef int check(fc_status status, str call) except -1:

@@ -13,17 +13,10 @@ cdef extern from *:
     void set_recorder(void *program) nogil
 
 
-# Arrays that `run` takes at most.
+# Arrays that `run` takes at most, and programs that `repeat` runs beside each other.
 cdef enum:
     MOVING = 4
-
-
-# An argument of a record that lies in one of the arrays that the caller of `run` provides.
-cdef struct Moving:
-    ptrdiff_t op
-    int place
-    int array
-    ptrdiff_t offset
+    BESIDE = 256
 
 
 cdef class Program:
@@ -35,7 +28,7 @@ cdef class Program:
 
     cdef fc_op *ops
     cdef ptrdiff_t count
-    cdef Moving *movings
+    cdef fc_moving *movings
     cdef ptrdiff_t moving_count
     cdef readonly tuple moving
     cdef ptrdiff_t bytes[MOVING]
@@ -72,7 +65,7 @@ cdef class Program:
     def extend(self, Program other):
         """Append the calls of another program. What moves there stays where it is unless it moves here too."""
         cdef Py_buffer view
-        cdef Moving *moving
+        cdef fc_moving *moving
         cdef ptrdiff_t i, first = self.count
         cdef int place
         for i in range(other.count):
@@ -122,44 +115,48 @@ cdef class Program:
         return 0
 
     cdef int add_moving(self, ptrdiff_t op, int place, int array, ptrdiff_t offset) except -1:
-        cdef Moving *movings = <Moving *>realloc(self.movings, (self.moving_count + 1) * sizeof(Moving))
+        cdef fc_moving *movings = <fc_moving *>realloc(self.movings, (self.moving_count + 1) * sizeof(fc_moving))
         if movings is NULL:
             raise MemoryError("no memory for a program")
         self.movings = movings
-        movings[self.moving_count] = Moving(op, place, array, offset)
+        movings[self.moving_count] = fc_moving(op, place, array, offset)
         self.moving_count += 1
         return 0
 
     def run(self, *arrays):
         """Run all calls, on `arrays` in place of `moving`: contiguous, of the same sizes in bytes."""
-        self.repeat_on(1, arrays)
+        self.repeat_on(1, arrays, ())
 
-    def repeat(self, ptrdiff_t count, *arrays):
-        """Run all calls `count` times on arrays that hold, one after the other, what each time needs."""
-        self.repeat_on(count, arrays)
+    def repeat(self, ptrdiff_t count, *arrays, tuple beside=()):
+        """Run all calls `count` times on arrays that hold, one after the other, what each time needs.
 
-    cdef int repeat_on(self, ptrdiff_t count, tuple arrays) except -1:
+        Programs `beside` this one, which do the same in memory of their own, each take some of the times on a thread.
+        """
+        self.repeat_on(count, arrays, beside)
+
+    cdef int repeat_on(self, ptrdiff_t count, tuple arrays, tuple beside) except -1:
         cdef Py_buffer views[MOVING]
-        cdef int held = 0, i
-        cdef ptrdiff_t turn = 0, m
-        cdef Moving *moving
-        cdef fc_status status = FC_OK
+        cdef char *starts[MOVING]
+        cdef fc_program programs[BESIDE]
+        cdef int held = 0, i, running = min(<ptrdiff_t>len(beside) + 1, min(count, BESIDE))
+        cdef Program other
+        cdef fc_status status
         if len(arrays) != len(self.moving):
             raise ValueError(f"Expected {len(self.moving)} arrays. Received: {len(arrays)}")
+        for i in range(max(running, 1)):
+            other = self if i == 0 else beside[i - 1]
+            if len(other.moving) != len(self.moving):
+                raise ValueError(f"Expected programs with {len(self.moving)} moving arrays. Received: {len(other.moving)}")
+            programs[i] = fc_program(other.ops, other.count, other.movings, other.moving_count)
         try:
             for array in arrays:
                 PyObject_GetBuffer(array, &views[held], PyBUF_SIMPLE)
+                starts[held] = <char *>views[held].buf
                 held += 1
                 if views[held - 1].len != count * self.bytes[held - 1]:
                     raise ValueError(f"Expected {count * self.bytes[held - 1]} bytes. Received: {views[held - 1].len}")
             with nogil:
-                while turn < count and status == FC_OK:
-                    for m in range(self.moving_count):
-                        moving = &self.movings[m]
-                        self.ops[moving.op].arrays[moving.place] = (
-                            <char *>views[moving.array].buf + turn * self.bytes[moving.array] + moving.offset)
-                    status = fc_run(self.ops, self.count)
-                    turn += 1
+                status = fc_run_turns(programs, max(running, 1), count, starts, self.bytes)
         finally:
             for i in range(held):
                 PyBuffer_Release(&views[i])

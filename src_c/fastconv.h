@@ -211,6 +211,25 @@ typedef struct {
 /* Runs the records one after the other; stops at the first that fails. */
 fc_status fc_run(const fc_op *ops, ptrdiff_t count);
 
+/* Place `place` of record `op` is `offset` bytes into moving array `array`. */
+typedef struct {
+    ptrdiff_t op;
+    int place, array;
+    ptrdiff_t offset;
+} fc_moving;
+
+/* Records some of whose arrays move from turn to turn. */
+typedef struct {
+    fc_op *ops;
+    ptrdiff_t count;
+    const fc_moving *moving;
+    ptrdiff_t movings;
+} fc_program;
+
+/* Turns 0 .. turns - 1: moving array i of turn t is at arrays[i] + t * bytes[i]. Several programs, which do the same in memory of
+ * their own, take turns beside each other, each on one thread. Stops where a turn fails. */
+fc_status fc_run_turns(const fc_program *programs, int count, ptrdiff_t turns, char *const *arrays, const ptrdiff_t *bytes);
+
 /* Instruction sets, in order of preference. */
 int fc_isa_count(void);
 const char *fc_isa_name(int index);

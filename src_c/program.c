@@ -1,7 +1,9 @@
 /* Records of calls: each is handed to its function. */
 #include "fastconv.h"
+#include "threads.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 
 static fc_status crossentropy(const fc_op *op) {
     void *const *const a = op->arrays;
@@ -92,4 +94,41 @@ fc_status fc_run(const fc_op *ops, ptrdiff_t count) {
         if (status != FC_OK) return status;
     }
     return FC_OK;
+}
+
+typedef struct {
+    const fc_program *programs;
+    ptrdiff_t turns;
+    char *const *arrays;
+    const ptrdiff_t *bytes;
+    atomic_ptrdiff_t *next;
+} turns_call;
+
+static fc_status turns_task(const void *context, ptrdiff_t task) {
+    const turns_call *const call = context;
+    const fc_program *const program = &call->programs[task];
+    ptrdiff_t turn;
+    while ((turn = atomic_fetch_add_explicit(call->next, 1, memory_order_relaxed)) < call->turns) {
+        for (ptrdiff_t i = 0; i < program->movings; i++) {
+            const fc_moving *const m = &program->moving[i];
+            program->ops[m->op].arrays[m->place] = call->arrays[m->array] + turn * call->bytes[m->array] + m->offset;
+        }
+        const fc_status status = fc_run(program->ops, program->count);
+        if (status != FC_OK) {
+            atomic_store_explicit(call->next, call->turns, memory_order_relaxed);
+            return status;
+        }
+    }
+    return FC_OK;
+}
+
+/* About what a turn takes that is given to one thread. */
+#define TURN_NS 50e3
+
+fc_status fc_run_turns(const fc_program *programs, int count, ptrdiff_t turns, char *const *arrays, const ptrdiff_t *bytes) {
+    assert(count > 0 && turns >= 0);
+    atomic_ptrdiff_t next = 0;
+    const turns_call call = {programs, turns, arrays, bytes, &next};
+    if (count == 1) return turns_task(&call, 0); /* whose calls have all threads */
+    return fc_parallel_for(count, TURN_NS * (double)turns, turns_task, &call);
 }

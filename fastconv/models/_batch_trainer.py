@@ -1,6 +1,6 @@
 """Single batches: forward, loss, metrics, backward, update."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastconv.models._data import Batch
 from fastconv.models._head import LossHead
 from fastconv.models._plan import Plan
 from fastconv.models._plans import Plans
+from fastconv.models._slices import LEAST_ROWS
 from fastconv.optimizers._recorded import RecordedOptimizer
 
 Array = NDArray[Any]
@@ -242,8 +243,42 @@ class BatchTrainer(Compiled):
             plan = self._plans.take(shape, training)
         return plan
 
+    def _infer(self, batch: Batch, place: Callable[[tuple[int, ...], str], Array]) -> Array:
+        """Return the outputs for all rows of ``batch`` in what ``place`` returns for their shape.
+
+        In slices where that pays; what is left, and other batches, in the passes of a plan.
+        """
+        shape, rows = self._fitted_shape(batch.x_shape), batch.count * batch.size
+        x = batch.view(np.dtype(getattr(self, "dtype", np.float32)))
+        out: Array | None = None
+        done = 0
+        if x is not None and rows > LEAST_ROWS:
+            plans = self._plans.take_slices(shape, rows)
+            try:
+                if plans:
+                    out = place((rows, *plans[0].output_shape[1:]), plans[0].dtype)
+                    x = x.reshape(rows, *shape[1:])
+                    done = plans[0].forward_slices(x, out, plans[1:])
+            finally:
+                for plan in plans:
+                    self._plans.give(plan)
+        if out is not None and done == rows:
+            return out
+        if done and x is not None:
+            batch = Batch(x[done:], None, rows - done, None, None)
+        plan = self._plan((batch.size, *shape[1:]), False)
+        try:
+            if out is None:
+                out = place((rows, *plan.output_shape[1:]), plan.dtype)
+            plan.forward_each(batch, out[done:])
+            return out
+        finally:
+            self._plans.give(plan)
+
     def _run(self, x: Array, training: bool) -> Array:
         """Return a new array: the output for ``x``."""
+        if not training and x.shape[0] > LEAST_ROWS:
+            return self._infer(Batch(x, None, x.shape[0], None, None), np.empty)
         plan = self._plan(self._fitted_shape(x.shape), training)
         try:
             out = np.empty(plan.output_shape, plan.dtype)

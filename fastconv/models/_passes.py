@@ -4,6 +4,7 @@ Layers that only call kernels are recorded (``Layer.is_recordable``); those that
 between two programs.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -123,16 +124,22 @@ class ForwardPass:
                 self._run_node(step, x, out)
         return self.result if out is None else out
 
-    def repeat(self, x: Array, out: Array, count: int) -> bool:
+    def repeat(
+        self, x: Array, out: Array, count: int, beside: Sequence["ForwardPass"] = ()
+    ) -> bool:
         """Run a number of batches that follow each other in ``x`` and ``out``.
 
-        Return False, with nothing done, where Python takes part in a pass.
+        Passes ``beside`` this one, through the same layers, take some of the batches each. Return
+        False, with nothing done, where Python takes part in a pass.
         """
-        program = self.whole()
-        if program is None or self._output is None:
-            return False
-        self.refresh()
-        program.repeat(count, x, out)
+        programs = []
+        for each in (self, *beside):
+            program = each.whole()
+            if program is None or each._output is None:
+                return False
+            each.refresh()
+            programs.append(program)
+        programs[0].repeat(count, x, out, beside=tuple(programs[1:]))
         return True
 
     def whole(self) -> Program | None:

@@ -227,6 +227,40 @@ class Plan:
         for i, single in enumerate(batch.split()):
             self.forward(self.take(single), out[i * batch.size : (i + 1) * batch.size])
 
+    def forward_slices(self, x: Array, out: Array, beside: Sequence["Plan"]) -> int:
+        """Run all layers on as many slices of ``x``, of this plan's size, as it has.
+
+        Parameters
+        ----------
+        x : ndarray
+            Rows of the model's dtype, C-contiguous.
+        out : ndarray
+            Receives as many rows.
+        beside : sequence of Plan
+            For slices of the same size: each takes some of them.
+
+        Returns
+        -------
+        int
+            The number of rows that are done; 0 where Python takes part in a pass.
+        """
+        size = self.input_shape[0]
+        rows = len(x) // size * size
+        if self._scale is not None or rows == 0:
+            return 0
+        for plan in (self, *beside):
+            plan._begin(x)
+        done = self._forward.repeat(
+            x[:rows], out[:rows], rows // size, [plan._forward for plan in beside]
+        )
+        return rows if done else 0
+
+    @property
+    def runs_slices(self) -> bool:
+        """Whether :meth:`forward_slices` does anything."""
+        whole = self._output is not None and self._forward.whole() is not None
+        return whole and self._scale is None
+
     def _begin(self, x: Array) -> None:
         if self._moves != moves():
             self._record()

@@ -8,6 +8,8 @@ import numpy as np
 from fastconv._variable import Variable
 from fastconv.models._buffers import FlatParameters, Workspace
 from fastconv.models._plan import Plan
+from fastconv.models._slices import slice_rows, slices_beside
+from fastconv.runtime import get_num_threads
 
 _KEPT = 8
 
@@ -23,6 +25,8 @@ class Plans:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._idle: dict[Any, list[Plan]] = {}
+        #: Rows of a slice for the shape of a sample.
+        self._slice_rows: dict[tuple[int, ...], int] = {}
         self._lock = threading.Lock()
         self._training_workspace = Workspace()
         self._flat: FlatParameters | None = None
@@ -33,6 +37,7 @@ class Plans:
     def clear(self) -> None:
         """Drop all plans: the layers or what they train have changed."""
         self._idle = {}
+        self._slice_rows = {}
         self._training_workspace = Workspace()
 
     def gather_weights(self) -> None:
@@ -65,8 +70,31 @@ class Plans:
     def give(self, plan: Plan) -> None:
         """Take a plan back. One that was made before the last :meth:`clear` is dropped."""
         plans = plan.home
-        if plans is not None and len(plans) < _KEPT:
+        if plans is not None and len(plans) < max(_KEPT, get_num_threads()):
             plans.append(plan)
+
+    def take_slices(self, batch_shape: tuple[int, ...], rows: int) -> list[Plan]:
+        """Lend plans for slices of ``rows`` samples, each for a thread; none if that has no use.
+
+        Raises ValueError if the model does not take batches of this shape.
+        """
+        sample = batch_shape[1:]
+        size = self._slice_rows.get(sample)
+        if size is None:
+            self._model._ensure_built_for(batch_shape)
+            itemsize = np.dtype(self._model.dtype).itemsize
+            size = slice_rows(self._model._leaf_layers(), sample, itemsize)
+            self._slice_rows[sample] = size
+        if size == 0 or rows < 2 * size:
+            return []
+        shape = (size, *sample)
+        plans = [self.take(shape, False)]
+        if not plans[0].runs_slices:
+            self._slice_rows[sample] = 0
+            self.give(plans[0])
+            return []
+        plans += [self.take(shape, False) for _ in range(slices_beside(rows, size) - 1)]
+        return plans
 
     def _make(self, shape: tuple[int, ...], training: bool, as_logits: bool) -> Plan:
         model = self._model

@@ -319,6 +319,16 @@ class Trainer(BatchTrainer):
         whole: Array | None = None
         parts: list[Array] = []
         done = 0
+
+        def place(shape: tuple[int, ...], dtype: str) -> Array:
+            nonlocal whole
+            if isinstance(data, ArrayBatches) and steps is None:
+                if whole is None:
+                    whole = np.empty((data.x.shape[0], *shape[1:]), dtype)
+                return whole[done : done + shape[0]]
+            parts.append(np.empty(shape, dtype))
+            return parts[-1]
+
         begin = calls.on_predict_batch_begin if calls.has("on_predict_batch_begin") else None
         end = calls.on_predict_batch_end if calls.has("on_predict_batch_end") else None
         pace = Pace(single=looks_at_batches(calls, "predict"))
@@ -329,22 +339,9 @@ class Trainer(BatchTrainer):
                 if begin is not None:
                     begin(step)
                 pace.begin()
-                rows = batch.count * batch.size
-                plan = self._plan(self._fitted_shape(batch.x_shape), False)
-                try:
-                    if whole is None and isinstance(data, ArrayBatches) and steps is None:
-                        shape = (data.x.shape[0], *plan.output_shape[1:])
-                        whole = np.empty(shape, plan.dtype)
-                    if whole is None:
-                        out = np.empty((rows, *plan.output_shape[1:]), plan.dtype)
-                        parts.append(out)
-                    else:
-                        out = whole[done : done + rows]
-                    plan.forward_each(batch, out)
-                finally:
-                    self._plans.give(plan)
+                out = self._infer(batch, place)
                 pace.end(batch.count)
-                done += rows
+                done += len(out)
                 step += batch.count
                 if end is not None:
                     end(step - 1, {"outputs": out})
