@@ -34,6 +34,8 @@ SOURCES = [
     "src_c/conv2d_grouped_wgrad.c",
     "src_c/pool2d.c",
     "src_c/pool2d_backward.c",
+    "src_c/pool2d_scatter.c",
+    "src_c/pool2d_separable.c",
     "src_c/pool2d_windows.c",
     "src_c/elementwise.c",
     "src_c/loss.c",

@@ -17,8 +17,7 @@ enum { IN_ORDER_BYTES = 512 };
 /* Nanoseconds per element, roughly. */
 static const double ELEMENT_NS = 0.3;
 
-/* Windows that lie within 0 .. size - 1. */
-static fc_span inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t size, ptrdiff_t windows) {
+fc_span fc_pool_inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t size, ptrdiff_t windows) {
     const ptrdiff_t first = fc_min(windows, fc_ceil_div(pad, stride)), room = size + pad - taps;
     const fc_span s = {first, room < 0 ? first : fc_max(first, fc_min(windows, room / stride + 1))};
     return s;
@@ -48,8 +47,8 @@ pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, voi
     job.kernels = &fc_kernels(p->dtype)->pool;
     job.stream_end = fc_kernels(p->dtype)->frame.stream_end;
     job.esize = fc_esize(p->dtype);
-    job.inside_i = inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
-    job.inside_j = inside(p->pool_w, p->stride_w, p->pad_left, p->w, p->ow);
+    job.inside_i = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
+    job.inside_j = fc_pool_inside(p->pool_w, p->stride_w, p->pad_left, p->w, p->ow);
     /* Copies for each of many phases must at least fill vectors: they are padded to lines of the cache. */
     const int lanes = job.kernels->lanes;
     job.flat = p->c < lanes && (p->stride_w <= 8 || (job.inside_j.end - job.inside_j.first) * p->c >= lanes);
@@ -226,6 +225,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
 static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
     if (!pool->n) return FC_OK;
     if (fc_pool_by_windows(pool, indices != NULL)) return fc_pool_windows(pool, kind, x, y, indices);
+    if (kind == MAXIMUM && fc_pool_separable_pays(pool)) return fc_pool_separable(pool, x, y, indices);
     pool_job job = fc_pool_plan(pool, kind, x, y, pool->oh, fc_min(pool->stride_h, pool->h) * pool->w * pool->c);
     job.index_out = indices;
     const int tiles = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;

@@ -30,12 +30,22 @@ static inline int fc_pool_tiled(const pool_job *job) {
     return job->kind == MAXIMUM && p->pool_h == p->stride_h && p->pool_w == p->stride_w && !p->pad_top && !p->pad_left &&
            p->oh * p->stride_h == p->h && p->ow * p->stride_w == p->w;
 }
+/* Windows that lie within 0 .. size - 1. */
+fc_span fc_pool_inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t size, ptrdiff_t windows);
 fc_status fc_pool_run(const pool_job *job, fc_task_fn task);
 
 /* Whether windows are taken one at a time; if so, forward and backward. Indices may be NULL in the former. */
 int fc_pool_by_windows(const fc_pool2d *pool, int indices);
 fc_status fc_pool_windows(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices);
 fc_status fc_pool_windows_backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx);
+
+/* Maxima along rows, then along columns, and whether that is the faster way. Indices may be NULL, and are bytes. */
+int fc_pool_separable_pays(const fc_pool2d *pool);
+fc_status fc_pool_separable(const fc_pool2d *pool, const void *x, void *y, void *indices);
+
+/* Gradients added where the maxima were, and whether that is the faster way. */
+int fc_pool_scatter_pays(const fc_pool2d *pool);
+fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
 
 /* Space of one task. */
 typedef struct {

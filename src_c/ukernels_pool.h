@@ -45,6 +45,18 @@ typedef struct {
     int stream; /* y, or dx, goes past the caches: every row of it is aligned to FC_ALIGN and a multiple of that long */
 } fc_pool_tiles_args;
 
+/* Windows of a row, `step` elements of dx apart, whose gradients are added where index says:
+ * dx[corner + j * step + offset[index[j * out_step + c]] + c] += dy[j * out_step + c], j < windows, c < channels, but for those whose
+ * offset, of 256, is FC_NOWHERE. */
+#define FC_NOWHERE PTRDIFF_MIN
+typedef struct {
+    const void *dy;
+    const uint8_t *index;
+    const ptrdiff_t *offset;
+    ptrdiff_t windows, channels, out_step, corner, step;
+    void *dx;
+} fc_pool_scatter_args;
+
 /* Pixels of one window, `step` elements apart; at most FC_WINDOW_CHANNELS channels. */
 enum { FC_WINDOW_CHANNELS = 128 };
 typedef struct {
@@ -81,6 +93,7 @@ typedef struct {
     /* Lanes are a multiple of pool_w * channels; to the former pool_w is 2, to the latter channels may be as many as lanes or more. */
     void (*maximum_tiles)(const fc_pool_tiles_args *args);
     void (*maximum_backward_tiles)(const fc_pool_tiles_args *args);
+    void (*scatter)(const fc_pool_scatter_args *args);
     void (*copy_columns)(const fc_columns *columns, const void *from, void *to);
     /* to[2 * i] = even[i], to[2 * i + 1] = odd[i], i < n */
     void (*interleave)(const void *even, const void *odd, void *to, ptrdiff_t n);

@@ -267,6 +267,21 @@ static void NAME(pool_stream)(const void *from_, void *to_, ptrdiff_t n) {
 #undef FC_POOL_TAPS
 #undef FC_MEAN_TERMS
 #undef FC_UNPOOL_SINGLE
+static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
+    const fc_pool_scatter_args copy = *args, *const a = &copy; /* known not to change when dx is written */
+    const real *dy = a->dy;
+    const uint8_t *index = a->index;
+    real *dx = a->dx;
+    ptrdiff_t corner = a->corner;
+    for (ptrdiff_t j = 0; j < a->windows; j++, dy += a->out_step, index += a->out_step, corner += a->step) {
+        FC_UNROLL(4)
+        for (ptrdiff_t c = 0; c < a->channels; c++) {
+            const ptrdiff_t offset = a->offset[index[c]];
+            if (offset != FC_NOWHERE) dx[corner + offset + c] += dy[c];
+        }
+    }
+}
+
 #define FC_POOL_KERNELS                                                                                                \
     {.maximum = NAME(pool_maximum),                                                                                    \
      .maximum_index = NAME(pool_maximum_index),                                                                        \
@@ -275,6 +290,7 @@ static void NAME(pool_stream)(const void *from_, void *to_, ptrdiff_t n) {
      .mean_backward = NAME(pool_mean_backward),                                                                        \
      .maximum_tiles = NAME(maximum_tiles),                                                                             \
      .maximum_backward_tiles = NAME(unpool_tiles),                                                                        \
+     .scatter = NAME(pool_scatter),                                                                                    \
      .copy_columns = NAME(pool_copy_columns),                                                                          \
      .interleave = NAME(pool_interleave),                                                                              \
      .stream = NAME(pool_stream),                                                                              \
