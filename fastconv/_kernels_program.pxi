@@ -138,12 +138,12 @@ cdef class Program:
         cdef Py_buffer views[MOVING]
         cdef char *starts[MOVING]
         cdef fc_program programs[BESIDE]
-        cdef int held = 0, i, running = min(<ptrdiff_t>len(beside) + 1, min(count, BESIDE))
+        cdef int held = 0, i, running = max(1, min(<ptrdiff_t>len(beside) + 1, min(count, BESIDE)))
         cdef Program other
         cdef fc_status status
         if len(arrays) != len(self.moving):
             raise ValueError(f"Expected {len(self.moving)} arrays. Received: {len(arrays)}")
-        for i in range(max(running, 1)):
+        for i in range(running):
             other = self if i == 0 else beside[i - 1]
             if len(other.moving) != len(self.moving):
                 raise ValueError(f"Expected programs with {len(self.moving)} moving arrays. Received: {len(other.moving)}")
@@ -156,7 +156,7 @@ cdef class Program:
                 if views[held - 1].len != count * self.bytes[held - 1]:
                     raise ValueError(f"Expected {count * self.bytes[held - 1]} bytes. Received: {views[held - 1].len}")
             with nogil:
-                status = fc_run_turns(programs, max(running, 1), count, starts, self.bytes)
+                status = fc_run_turns(programs, running, count, starts, self.bytes)
         finally:
             for i in range(held):
                 PyBuffer_Release(&views[i])

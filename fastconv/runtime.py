@@ -149,13 +149,7 @@ def set_kept_memory(size: int) -> None:
     --------
     >>> set_kept_memory(get_kept_memory())
     """
-    try:
-        limit = operator.index(size)
-    except TypeError:
-        raise TypeError(
-            f"Argument `size` must be an integer. Received: size={size!r} "
-            f"(of type {type(size).__name__})"
-        ) from None
+    limit = _integer(size, "size")
     if limit < 0:
         raise ValueError(f"Argument `size` must not be negative. Received: size={size}")
     results.limit = limit
@@ -193,13 +187,18 @@ def _threads(n: int) -> Iterator[None]:
         _kernels.set_num_threads(before)
 
 
-def _checked(n: SupportsIndex) -> int:
+def _integer(value: SupportsIndex, name: str) -> int:
     try:
-        if isinstance(n, bool):
+        if isinstance(value, bool):
             raise TypeError
-        value = operator.index(n)
+        return operator.index(value)
     except TypeError:
-        raise TypeError(f"Argument `n` must be an integer. Received: n={n!r}") from None
+        message = f"Argument `{name}` must be an integer. Received: {name}={value!r}"
+        raise TypeError(message) from None
+
+
+def _checked(n: SupportsIndex) -> int:
+    value = _integer(n, "n")
     if not 1 <= value <= _MAX_THREADS:
         raise ValueError(f"Argument `n` must be between 1 and {_MAX_THREADS}. Received: n={value}")
     return value

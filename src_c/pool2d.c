@@ -25,15 +25,11 @@ fc_span fc_pool_inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_
 
 pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image,
                      ptrdiff_t row_elements) {
-    pool_job job = {.p = *pool, .kind = kind, .in = in, .out = out};
+    pool_job job = {.p = fc_pool_as_nhwc(pool), .kind = kind, .in = in, .out = out};
     fc_pool2d *const p = &job.p;
     assert(p->n >= 0 && p->h > 0 && p->w > 0 && p->c > 0 && p->oh > 0 && p->ow > 0 && p->pool_h > 0 && p->pool_w > 0);
     assert(p->stride_h > 0 && p->stride_w > 0 && p->pad_top >= 0 && p->pad_left >= 0);
-    if (p->layout == FC_NCHW) {
-        p->n *= p->c;
-        row_elements /= p->c;
-        p->c = 1;
-    }
+    row_elements /= pool->c / p->c;
     job.rows = p->n * rows_per_image;
     /* To a single window the distance to the next means nothing. */
     if (p->oh == 1) p->stride_h = p->pool_h == p->h && !p->pad_top ? p->h : 1;

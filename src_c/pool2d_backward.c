@@ -236,7 +236,10 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
 
 static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx) {
     if (!pool->n) return FC_OK;
-    if (fc_pool_by_windows(pool, kind == MAXIMUM)) return fc_pool_windows_backward(pool, kind, dy, indices, dx);
+    if (fc_pool_by_windows(pool, kind == MAXIMUM)) {
+        const int scatters = kind == MAXIMUM && fc_pool_index_bytes(pool) == 1;
+        return scatters ? fc_pool_scatter(pool, dy, indices, dx) : fc_pool_windows_backward(pool, kind, dy, indices, dx);
+    }
     pool_job job = fc_pool_plan(pool, kind, dy, dx, pool->h, pool->w * pool->c);
     job.index_in = indices;
     const int lanes = job.kernels->lanes, tiles = fc_pool_tiled(&job) && (job.p.c >= lanes || lanes % (job.p.pool_w * job.p.c) == 0);

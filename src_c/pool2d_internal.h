@@ -30,11 +30,17 @@ static inline int fc_pool_tiled(const pool_job *job) {
     return job->kind == MAXIMUM && p->pool_h == p->stride_h && p->pool_w == p->stride_w && !p->pad_top && !p->pad_left &&
            p->oh * p->stride_h == p->h && p->ow * p->stride_w == p->w;
 }
+/* NCHW is the same memory as NHWC with one channel and n * c images. */
+static inline fc_pool2d fc_pool_as_nhwc(const fc_pool2d *pool) {
+    fc_pool2d p = *pool;
+    if (p.layout == FC_NCHW) p.n *= p.c, p.c = 1, p.layout = FC_NHWC;
+    return p;
+}
 /* Windows that lie within 0 .. size - 1. */
 fc_span fc_pool_inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t size, ptrdiff_t windows);
 fc_status fc_pool_run(const pool_job *job, fc_task_fn task);
 
-/* Whether windows are taken one at a time; if so, forward and backward. Indices may be NULL in the former. */
+/* Whether windows are taken one at a time; if so, forward and backward. Indices may be NULL in the former, and are int64_t in the latter. */
 int fc_pool_by_windows(const fc_pool2d *pool, int indices);
 fc_status fc_pool_windows(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices);
 fc_status fc_pool_windows_backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx);

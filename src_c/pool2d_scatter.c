@@ -20,14 +20,8 @@ typedef struct {
     void *dx;
 } scatter_job;
 
-static fc_pool2d as_nhwc(const fc_pool2d *pool) {
-    fc_pool2d p = *pool;
-    if (p.layout == FC_NCHW) p.n *= p.c, p.c = 1;
-    return p;
-}
-
 int fc_pool_scatter_pays(const fc_pool2d *pool) {
-    const fc_pool2d p = as_nhwc(pool);
+    const fc_pool2d p = fc_pool_as_nhwc(pool);
     const ptrdiff_t lanes = fc_kernels(p.dtype)->pool.lanes;
     if (fc_pool_index_bytes(pool) > 1) return 0;
     const double elements = (double)(p.h * p.w), windows = (double)(p.oh * p.ow), covered = windows * (double)(p.pool_h * p.pool_w) / elements;
@@ -82,7 +76,7 @@ static fc_status scatter_task(const void *context, ptrdiff_t task) {
 }
 
 fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *indices, void *dx) {
-    scatter_job job = {.p = as_nhwc(pool), .kernels = &fc_kernels(pool->dtype)->pool, .esize = fc_esize(pool->dtype), .dy = dy,
+    scatter_job job = {.p = fc_pool_as_nhwc(pool), .kernels = &fc_kernels(pool->dtype)->pool, .esize = fc_esize(pool->dtype), .dy = dy,
                        .index = indices, .dx = dx};
     const fc_pool2d *const p = &job.p;
     const ptrdiff_t line = FC_ALIGN / job.esize, elements = p->h * p->w + p->oh * p->ow;

@@ -32,8 +32,7 @@ static fc_status join_task(const void *context, ptrdiff_t task) {
 fc_status fc_pool_separable(const fc_pool2d *pool, const void *x, void *y, void *indices) {
     assert(!indices || fc_pool_index_bytes(pool) == 1);
     const ptrdiff_t esize = fc_esize(pool->dtype);
-    fc_pool2d p = *pool;
-    if (p.layout == FC_NCHW) p.n *= p.c, p.c = 1, p.layout = FC_NHWC;
+    fc_pool2d p = fc_pool_as_nhwc(pool);
     const ptrdiff_t in = p.h * p.w * p.c, between = p.h * p.ow * p.c, out = p.oh * p.ow * p.c;
     const ptrdiff_t n = p.n, round = fc_images_per_round(n, (in + between + out) * esize), space = fc_round_up(round * between * esize, FC_ALIGN);
     char *const maxima = fc_scratch(FC_SLOT_CALL, (size_t)(space + (indices ? round * between : 0)));

@@ -86,7 +86,6 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t channel = task % job->chunks * job->channels, channels = fc_min(job->channels, p->c - channel);
     const ptrdiff_t per_image = p->oh * p->ow, pixels = p->h * p->w;
-    int64_t index[FC_WINDOW_CHANNELS];
     const ptrdiff_t first = task / job->chunks * job->task_windows;
     for (ptrdiff_t image = first; image < fc_min(p->n, first + job->task_windows); image++) {
         char *const dx = fc_at_mut(job->out, image * pixels * p->c + channel, job->esize);
@@ -108,9 +107,7 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
                 continue;
             }
             const fc_window_place place = {win.top, win.left, p->pool_h, p->pool_w, p->h, p->w};
-            if (job->bytes)
-                for (ptrdiff_t c = 0; c < channels; c++) index[c] = ((const uint8_t *)job->index_in)[at + c];
-            args.index = job->bytes ? index : (int64_t *)(uintptr_t)((const int64_t *)job->index_in + at);
+            args.index = (int64_t *)(uintptr_t)((const int64_t *)job->index_in + at);
             job->kernels->pool.window_scatter(&args, &place, dx);
         }
     }
@@ -119,13 +116,9 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
 }
 
 static windows_job plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out) {
-    windows_job job = {.p = *pool, .kernels = fc_kernels(pool->dtype), .kind = kind, .esize = fc_esize(pool->dtype), .in = in,
+    windows_job job = {.p = fc_pool_as_nhwc(pool), .kernels = fc_kernels(pool->dtype), .kind = kind, .esize = fc_esize(pool->dtype), .in = in,
                        .out = out, .bytes = fc_pool_index_bytes(pool) == 1};
-    fc_pool2d *const p = &job.p;
-    if (p->layout == FC_NCHW) {
-        p->n *= p->c;
-        p->c = 1;
-    }
+    const fc_pool2d *const p = &job.p;
     job.channels = fc_min(p->c, FC_WINDOW_CHANNELS);
     job.chunks = fc_ceil_div(p->c, job.channels);
     job.windows = p->n * p->oh * p->ow;

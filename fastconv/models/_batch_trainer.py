@@ -28,6 +28,7 @@ class BatchTrainer(Compiled):
     """
 
     built: bool
+    dtype: str
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -249,7 +250,7 @@ class BatchTrainer(Compiled):
         In slices where that pays; what is left, and other batches, in the passes of a plan.
         """
         shape, rows = self._fitted_shape(batch.x_shape), batch.count * batch.size
-        x = batch.view(np.dtype(getattr(self, "dtype", np.float32)))
+        x = batch.view(np.dtype(self.dtype))
         out: Array | None = None
         done = 0
         if x is not None and rows > LEAST_ROWS:

@@ -242,22 +242,20 @@ class Plan:
         Returns
         -------
         int
-            The number of rows that are done; 0 where Python takes part in a pass.
+            The number of rows that are done.
         """
         size = self.input_shape[0]
-        rows = len(x) // size * size
-        if self._scale is not None or rows == 0:
-            return 0
+        count = len(x) // size
         for plan in (self, *beside):
             plan._begin(x)
-        done = self._forward.repeat(
-            x[:rows], out[:rows], rows // size, [plan._forward for plan in beside]
-        )
-        return rows if done else 0
+        passes = [plan._forward for plan in beside]
+        done = self._forward.repeat(x[: count * size], out[: count * size], count, passes)
+        assert done, "runs_slices says so"
+        return count * size
 
     @property
     def runs_slices(self) -> bool:
-        """Whether :meth:`forward_slices` does anything."""
+        """Whether :meth:`forward_slices` can run: Python takes no part in a pass."""
         whole = self._output is not None and self._forward.whole() is not None
         return whole and self._scale is None
 

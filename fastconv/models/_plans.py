@@ -8,7 +8,7 @@ import numpy as np
 from fastconv._variable import Variable
 from fastconv.models._buffers import FlatParameters, Workspace
 from fastconv.models._plan import Plan
-from fastconv.models._slices import slice_rows, slices_beside
+from fastconv.models._slices import slice_rows
 from fastconv.runtime import get_num_threads
 
 _KEPT = 8
@@ -70,7 +70,7 @@ class Plans:
     def give(self, plan: Plan) -> None:
         """Take a plan back. One that was made before the last :meth:`clear` is dropped."""
         plans = plan.home
-        if plans is not None and len(plans) < max(_KEPT, get_num_threads()):
+        if plans is not None and (len(plans) < _KEPT or len(plans) < get_num_threads()):
             plans.append(plan)
 
     def take_slices(self, batch_shape: tuple[int, ...], rows: int) -> list[Plan]:
@@ -93,8 +93,8 @@ class Plans:
             self._slice_rows[sample] = 0
             self.give(plans[0])
             return []
-        plans += [self.take(shape, False) for _ in range(slices_beside(rows, size) - 1)]
-        return plans
+        beside = min(get_num_threads(), rows // size) - 1
+        return plans + [self.take(shape, False) for _ in range(beside)]
 
     def _make(self, shape: tuple[int, ...], training: bool, as_logits: bool) -> Plan:
         model = self._model

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 
 from fastconv.layers.layer import Layer, known_shape
-from fastconv.runtime import get_num_threads
 
 #: Inputs and outputs of a layer together that a slice may have: about a second-level cache.
 _BYTES = 512 << 10
@@ -39,8 +38,3 @@ def slice_rows(layers: Sequence[Layer], sample: tuple[int, ...], itemsize: int) 
     while 2 * rows * largest * itemsize <= _BYTES:
         rows *= 2
     return rows
-
-
-def slices_beside(rows: int, size: int) -> int:
-    """Return how many slices are worked on at the same time."""
-    return min(get_num_threads(), rows // size)
