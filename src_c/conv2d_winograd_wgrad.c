@@ -20,6 +20,7 @@ typedef struct {
     ptrdiff_t splits;               /* ranges of tiles with sums of their own */
     float *sums;                    /* [split][panel][chunk], or NULL if there is one stage only */
     float *db_sums;                 /* [split or block][width] */
+    int stream;                     /* whether dw is stored past the caches, which the sums fill */
     float *v, *d;                   /* of the stage */
     ptrdiff_t first, count;         /* tiles of the stage */
     fc_winograd_order order;
@@ -115,7 +116,7 @@ static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptr
                                       .w = call->dw + (rows.first * p->cols.taps + cols.first) * tap + at.c0 * p->ldw + panel->first,
                                       .row_tap = p->rows.stride * p->cols.taps * tap, .tap = p->cols.stride * tap,
                                       .row_taps = (int)rows.count, .taps = (int)cols.count, .ld = p->ldw,
-                                      .rows = at.c1 - at.c0, .columns = panel->columns};
+                                      .rows = at.c1 - at.c0, .columns = panel->columns, .stream = call->stream};
     if (rows.count > 0 && cols.count > 0) p->transforms->dw(&args);
 }
 
@@ -165,7 +166,7 @@ static fc_status transform_task(const void *context, ptrdiff_t task) {
 }
 
 /* Output channels of a task by chunks. */
-enum { CHUNK_COLUMNS = 32 };
+enum { CHUNK_COLUMNS = 64 };
 
 static ptrdiff_t group_panels(const fc_winograd_plan *p) { return fc_max(1, CHUNK_COLUMNS / p->kernels->panel[0].nr); }
 
@@ -240,8 +241,10 @@ static fc_status run(wgrad_call *call) {
     int split = p->tiles >= SPLIT_TILES && p->depth * p->width <= SPLIT_WEIGHTS;
     call->chunk = fc_min(fc_round_up(p->c, p->kernels->mr), 48);
     call->chunks = p->pieces * fc_ceil_div(p->c, call->chunk);
-    call->splits = !split ? 1 : p->tiles < 2048 ? 4 : p->tiles < 8192 ? 8 : 16;
+    call->splits = !split ? 1 : p->tiles < 512 ? 2 : p->tiles < 2048 ? 4 : p->tiles < 8192 ? 8 : 16;
     call->block = split ? 32 : 16;
+    call->stream = p->k % (2 * p->kernels->lanes) == 0 &&
+                   fc_streams(call->dw, p->k * (ptrdiff_t)sizeof(float), sums_size(call) * (ptrdiff_t)sizeof(float));
     const ptrdiff_t sums = call->dw && (split || p->tiles > STAGE) ? call->splits * sums_size(call) : 0;
     const ptrdiff_t parts = split ? call->splits : fc_ceil_div(p->tiles, call->block);
     float *const memory = fc_scratch(FC_SLOT_CALL, (size_t)(sums + parts * p->width) * sizeof(float));

@@ -70,6 +70,7 @@ typedef struct {
     void *w;
     ptrdiff_t row_tap, tap, ld, rows, columns;
     int row_taps, taps;
+    int stream; /* whether to store past the caches: rows of w are aligned and whole vectors in pairs */
 } fc_winograd_dw_args;
 
 typedef struct {

@@ -98,3 +98,17 @@ def test_first_layer(activation: str, isa: str) -> None:
     for threads in THREADS:
         with runtime.threads(threads):
             np.testing.assert_array_equal(fastconv.conv2d(x, kernel, **arguments), y)
+
+
+def test_weight_gradient(isa: str) -> None:
+    x, dy = images((2, 9, 9, 384)), images((2, 9, 9, 512))
+    kernel = np.zeros((3, 3, 384, 512), "float32")
+
+    def dw(part: slice) -> np.ndarray:
+        arguments = {"padding": "same", "algorithm": "winograd", "needs": ("dw",)}
+        return fastconv.conv2d_backward(dy, x[..., part], kernel[:, :, part], **arguments)[1]
+
+    parts = [dw(slice(c, c + 64)) for c in range(0, 384, 64)]
+    for threads in THREADS:
+        with runtime.threads(threads):
+            np.testing.assert_array_equal(dw(slice(0, 384)), np.concatenate(parts, 2))

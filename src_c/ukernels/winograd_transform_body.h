@@ -295,7 +295,8 @@ FC_INLINE void NAME(winograd_dw_vectors)(const int R, const int NV, const fc_win
             if (j >= a->taps) break;
             FC_UNROLL(2)
             for (int v = 0; v < NV; v++) {
-                if (columns >= (v + 1) * VL) v_store(w + v * VL, out[v][j]);
+                if (NV == 2 && a->stream) v_stream(w + v * VL, out[v][j]);
+                else if (columns >= (v + 1) * VL) v_store(w + v * VL, out[v][j]);
                 else v_store_n(w + v * VL, out[v][j], columns - v * VL);
             }
         }
@@ -308,6 +309,7 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
         for (; k + VL < a->columns; k += 2 * VL) NAME(winograd_dw_vectors)(R, 2, a, c, k);
         if (k < a->columns) NAME(winograd_dw_vectors)(R, 1, a, c, k);
     }
+    if (a->stream) v_stream_end();
 }
 
 /* The transforms for r x r kernels, and their entry in the table. */
