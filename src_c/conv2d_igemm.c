@@ -12,6 +12,7 @@
 
 enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
+    STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     STEP_BYTES = 64 << 10, /* of weights in a step of the reduction */
@@ -303,7 +304,8 @@ fc_status fc_igemm_run(fc_igemm *g) {
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
     const ptrdiff_t bytes_moved = (g->n * g->h * g->w * g->ldx + pixels * g->ldy) * g->esize;
-    g->stream = fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot &&
+    const int bound = fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION;
+    g->stream = bound && fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot &&
                 (g->activation == FC_LINEAR || g->activation == FC_RELU);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
