@@ -261,7 +261,8 @@ def as_float(x: Any) -> Any:
     """
     if isinstance(x, Tensor):
         return x
-    array = np.asarray(x)
-    if array.dtype.kind != "f" or array.dtype.itemsize < 4 or isinstance(x, list | tuple | float):
+    array = x if type(x) is np.ndarray else np.asarray(x)
+    dtype = array.dtype
+    if dtype.kind != "f" or dtype.itemsize < 4 or isinstance(x, (list, tuple, float)):
         array = array.astype(config.floatx())
     return array

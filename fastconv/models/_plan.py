@@ -192,7 +192,7 @@ class Plan:
         """Return ``x`` for :meth:`forward`: where it is if its type and layout fit, or copied."""
         usable = x.dtype == self._input_dtype and x.flags.c_contiguous and x.flags.aligned
         if usable and self._scale is None:
-            return x.reshape(self.input_shape)
+            return x if x.shape == self.input_shape else x.reshape(self.input_shape)
         return self.take(Batch(x, None, x.shape[0], None, None))
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
