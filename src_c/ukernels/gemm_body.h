@@ -77,24 +77,21 @@ FC_INLINE void NAME(gemm_step)(const int MR, const int NV, const real *const x[F
     }
 }
 
-/* The result is far from the last one in memory: it is fetched while the sums are made. */
-FC_INLINE void NAME(gemm_fetch)(const int MR, const int NV, const fc_gemm_args *const a, void *const *out) {
-    if (a->stream) return;
-    FC_UNROLL(12)
-    for (int i = 0; i < MR; i++) {
-        const char *const to = (const char *)((real *)out[i] + a->column);
-        FC_UNROLL(4)
-        for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(to + byte, 1);
-    }
-}
-
 FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a, const void *const *rows, void *const *out,
                                const char *next) {
     vec acc[FC_MR_MAX][3];
     NAME(gemm_init)(MR, NV, acc, a, out);
     const int fetch = next != NULL;
     const ptrdiff_t next_bytes = fetch ? a->next_bytes : 0;
-    NAME(gemm_fetch)(MR, NV, a, out);
+    /* The result is far from the last one in memory: it is fetched while the sums are made. */
+    if (!a->stream) {
+        FC_UNROLL(12)
+        for (int i = 0; i < MR; i++) {
+            const char *const to = (const char *)((real *)out[i] + a->column);
+            FC_UNROLL(4)
+            for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(to + byte, 1);
+        }
+    }
     const real *w = a->w;
     const ptrdiff_t ldw = a->ldw, depth = a->depth;
     for (ptrdiff_t t = 0; t < a->taps; t++, rows += a->row_stride) {
@@ -130,7 +127,6 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
     for (ptrdiff_t tile = 0; tile < a->tiles; tile++, rows += MR, out += MR) {
         vec acc[FC_MR_MAX][3];
         NAME(gemm_init)(MR, NV, acc, a, out);
-        NAME(gemm_fetch)(MR, NV, a, out);
         const real *x[FC_MR_MAX], *w = a->w;
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) x[i] = rows[i];
