@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 static int fc_cpu_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
@@ -75,6 +76,20 @@ fc_status fc_isa_select(int index) {
 const fc_ukernels *fc_kernels(fc_dtype dtype) {
     assert(dtype == FC_F32 || dtype == FC_F64);
     return ISA[fc_isa_current()].table[dtype];
+}
+
+/* Bytes, or 0 before the first call: asking takes tens of microseconds on virtual machines. */
+static atomic_long l2_bytes;
+
+ptrdiff_t fc_l2_bytes(void) {
+    long bytes = atomic_load_explicit(&l2_bytes, memory_order_relaxed);
+    if (bytes) return bytes;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    bytes = bytes <= 0 ? 1L << 20 : bytes < 256L << 10 ? 256L << 10 : bytes > 4L << 20 ? 4L << 20 : bytes;
+    atomic_store_explicit(&l2_bytes, bytes, memory_order_relaxed);
+    return bytes;
 }
 
 double fc_multiply_adds(fc_dtype dtype, double count) { return fc_kernels(dtype)->frame.multiply_adds(count); }
