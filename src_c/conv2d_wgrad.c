@@ -97,17 +97,21 @@ static void *bias_sums(const wgrad *g, ptrdiff_t chunk) {
     return fc_at_mut(g->acc, g->chunks * g->groups * g->acc_size + chunk * g->conv->k, g->esize);
 }
 
-/* From a block's packed dy where there is one: its panels are read from end to end. */
+/* From a block's packed dy where there is one: its panels are read from end to end. But for a panel that is less than a vector, whose
+ * columns would be added in another order than those of dy. */
 static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk, const void *packed) {
     if (!g->db) return;
     const fc_frame_kernels *const frame = &g->kernels->frame;
     const ptrdiff_t ld = g->conv->k, pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
+    const void *const dy = fc_at(g->dy, pixel * ld + group * g->k, g->esize);
     void *const sums = fc_at_mut(bias_sums(g, chunk), group * g->k, g->esize);
-    if (!packed) frame->column_sums(fc_at(g->dy, pixel * ld + group * g->k, g->esize), ld, p->pixels, g->k, sums);
+    if (!packed) frame->column_sums(dy, ld, p->pixels, g->k, sums);
     for (ptrdiff_t i = 0; packed && i < fc_panels_count(&g->panels); i++) {
         const fc_panel panel = fc_panels_get(&g->panels, i);
-        frame->column_sums(fc_at(packed, panel.first * p->pixels, g->esize), panel.kernels->nr, p->pixels, panel.columns,
-                           fc_at_mut(sums, panel.first, g->esize));
+        const ptrdiff_t nr = panel.kernels->nr;
+        const int whole = nr >= g->kernels->gemm.lanes;
+        frame->column_sums(whole ? fc_at(packed, panel.first * p->pixels, g->esize) : fc_at(dy, panel.first, g->esize), whole ? nr : ld,
+                           p->pixels, panel.columns, fc_at_mut(sums, panel.first, g->esize));
     }
 }
 
