@@ -25,6 +25,7 @@ typedef struct {
     ptrdiff_t first, count;
     fc_winograd_order order; /* of these tiles */
     ptrdiff_t block;         /* tiles of a task that transforms them */
+    ptrdiff_t group;         /* panels of a group */
 } winograd_call;
 
 static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
@@ -41,24 +42,41 @@ static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t co
     fc_winograd_input(&call->plan, call->x, first, count, order, &layout, v);
 }
 
+/* What is fetched while products are made: u_bytes of what begins at u for each step of a sum, or else what lies v_ahead elements
+ * after the tiles that are multiplied. */
+typedef struct {
+    const char *u;
+    ptrdiff_t u_bytes, v_ahead;
+} fetching;
+
+/* The weights of `width` channels that `tiles` tiles will be multiplied with next: a share with each step of a sum that is as long. */
+static fetching fetch_weights(const fc_winograd_plan *p, const float *u, ptrdiff_t width, ptrdiff_t tiles) {
+    return (fetching){.u = (const char *)u, .u_bytes = fc_ceil_div(width * (ptrdiff_t)sizeof(float), fc_ceil_div(tiles, p->kernels->mr))};
+}
+
 /* M (+)= V U for one position of the tiles in `places`, one panel, and `depth` input channels, where v and u start. */
 static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, fc_span places, const float *v, const float *u, ptrdiff_t depth,
-                     float *m, ptrdiff_t m_group, int accumulate) {
+                     float *m, ptrdiff_t m_group, int accumulate, fetching *fetch) {
     const ptrdiff_t mr = p->kernels->mr;
-    for (ptrdiff_t group = places.first / mr; group * mr < places.end; group++)
-        panel->kernels->gemm[fc_min(mr, places.end - group * mr)](v + group * mr * p->lanes, u, depth, p->chunk, m + group * m_group, accumulate);
+    for (ptrdiff_t group = places.first / mr; group * mr < places.end; group++) {
+        const float *const tiles = v + group * mr * p->lanes;
+        const void *const next = fetch->u_bytes ? fetch->u : (const void *)(tiles + fetch->v_ahead);
+        panel->kernels->gemm[fc_min(mr, places.end - group * mr)](tiles, u, depth, p->chunk, m + group * m_group, accumulate, next,
+                                                                  fetch->u_bytes ? fetch->u_bytes : mr * (ptrdiff_t)sizeof(float));
+        fetch->u += depth * fetch->u_bytes;
+    }
 }
 
 /* M = V U for one position and panel, all pieces at once where their channels lie side by side. */
 static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *panel, int q, fc_span places, const float *v, const float *u,
-                         float *m, ptrdiff_t m_group) {
+                         float *m, ptrdiff_t m_group, fetching fetch) {
     for (ptrdiff_t piece = 0, end; piece < p->pieces; piece = end) {
         end = piece + 1;
         const int vanishes = fc_winograd_vanishes(p, piece, panel->share, q);
         if (vanishes && piece > 0) continue;
         while (!vanishes && p->c == p->lanes_c && end < p->pieces && !fc_winograd_vanishes(p, end, panel->share, q)) end++;
         products(p, panel, places, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m,
-                 m_group, piece > 0);
+                 m_group, piece > 0, &fetch);
     }
 }
 
@@ -116,23 +134,53 @@ static const float *packed_at(const winograd_call *call, int q, const fc_winogra
     return call->packed + q * fc_winograd_u_position(&call->plan) + panel->at * call->plan.depth;
 }
 
+/* Panels whose products are made before they are transformed: begin .. end - 1. */
+typedef struct {
+    ptrdiff_t begin, end;
+    ptrdiff_t at, width; /* the widths of the panels before it, and of its own */
+} panel_group;
+
+static ptrdiff_t group_count(const winograd_call *call) { return fc_ceil_div(call->plan.panels, call->group); }
+static panel_group group_at(const winograd_call *call, ptrdiff_t index) {
+    const fc_winograd_plan *const p = &call->plan;
+    panel_group group = {.begin = index * call->group};
+    group.end = fc_min(group.begin + call->group, p->panels);
+    const fc_winograd_columns last = fc_winograd_panel_at(p, group.end - 1);
+    group.at = fc_winograd_panel_at(p, group.begin).at;
+    group.width = last.at + last.nr - group.at;
+    return group;
+}
+
+/* Most output channels of a group: its sums stay in the second-level cache. */
+static ptrdiff_t group_channels(void) { return fc_l2_bytes() < 1 << 20 ? 32 : 64; }
+
+/* The packed weights of a group's first panel. */
+static const float *group_weights(const winograd_call *call, int q, const panel_group *group) {
+    return call->packed + q * fc_winograd_u_position(&call->plan) + group->at * call->plan.depth;
+}
+
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const winograd_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first);
-    const ptrdiff_t v_step = v_position(p, count), m_step = m_position(p, count, p->width), mr = p->kernels->mr;
+    const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first), mr = p->kernels->mr;
+    const ptrdiff_t v_step = v_position(p, count), m_step = m_position(p, count, fc_min(p->width, group_channels()));
     float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * (v_step + m_step)) * sizeof(float));
     if (!v) return FC_NO_MEMORY;
     float *const m = v + p->positions * v_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
     input_tiles(call, first, count, order, v_step, v);
-    for (int q = 0; q < p->positions; q++) {
-        fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
-        for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
-            all_products(p, &panel, q, fc_winograd_present(p, &order, q), v + q * v_step, packed_at(call, q, &panel), m + q * m_step + panel.at * mr,
-                         p->width * mr);
+    for (ptrdiff_t g = 0; g < group_count(call); g++) {
+        const panel_group group = group_at(call, g);
+        for (int q = 0; q < p->positions; q++) {
+            fc_winograd_columns panel = fc_winograd_panel_at(p, group.begin);
+            for (ptrdiff_t i = group.begin; i < group.end; i++, fc_winograd_next_panel(p, &panel)) {
+                const float *const next = i + 1 < group.end ? packed_at(call, q, &panel) + panel.nr * p->depth : group_weights(call, q + 1, &group);
+                all_products(p, &panel, q, fc_winograd_present(p, &order, q), v + q * v_step, packed_at(call, q, &panel),
+                             m + q * m_step + (panel.at - group.at) * mr, group.width * mr, fetch_weights(p, next, panel.nr, count));
+            }
+        }
+        output_tiles(call, group.begin, group.end, first, count, order, m, m_step, group.width * mr);
     }
-    output_tiles(call, 0, p->panels, first, count, order, m, m_step, p->width * mr);
     return FC_OK;
 }
 
@@ -145,80 +193,88 @@ static fc_status input_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-/* Of a task by panels: input channels whose weights are transformed at once, a multiple of the lanes (twice as many where there are
- * few positions), and the channels of its panels. */
-enum { PANEL_CHUNK = 32, PANEL_GROUP = 32 };
+/* Of a task by panels: input channels whose weights are transformed at once. Those of a group take up a third of the cache. */
+static ptrdiff_t panel_chunk(const fc_winograd_plan *p) {
+    const ptrdiff_t lanes = p->kernels->lanes, channel = p->positions * group_channels() * (ptrdiff_t)sizeof(float);
+    return fc_min(p->c, fc_max(1, fc_l2_bytes() / 3 / (channel * lanes)) * lanes);
+}
 
-static ptrdiff_t group_panels(const fc_winograd_plan *p) { return PANEL_GROUP / p->kernels->panel[0].nr; }
-
-/* Panels of one group, with packed weights. */
-static void multiply_packed(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+/* Panels of one group, with packed weights. What is more is fetched for the next position: its tiles with the first panel and the
+ * weights of the group with the last one, or the weights alone, panel by panel. */
+static void multiply_packed(const winograd_call *call, const panel_group *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t at = fc_winograd_panel_at(p, begin).at, v_step = v_position(p, call->count);
-    for (int q = 0; q < p->positions; q++)
-        for (ptrdiff_t i = begin; i < end; i++) {
-            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-            all_products(p, &panel, q, fc_winograd_present(p, &call->order, q), call->v + q * v_step, packed_at(call, q, &panel),
-                         m + q * m_step + (panel.at - at) * p->kernels->mr, m_group);
+    const ptrdiff_t v_step = v_position(p, call->count);
+    const int fetch_tiles = call->count > group->width;
+    for (int q = 0; q < p->positions; q++) {
+        fc_winograd_columns panel = fc_winograd_panel_at(p, group->begin);
+        for (ptrdiff_t i = group->begin; i < group->end; i++, fc_winograd_next_panel(p, &panel)) {
+            const float *const u = packed_at(call, q, &panel), *const next = group_weights(call, q + 1, group);
+            const int last = i + 1 == group->end;
+            const fetching fetch = !fetch_tiles ? fetch_weights(p, last ? next : u + panel.nr * p->depth, panel.nr, call->count)
+                                   : last       ? fetch_weights(p, next, group->width, call->count)
+                                                : (fetching){.v_ahead = i == group->begin ? v_step : 0};
+            all_products(p, &panel, q, fc_winograd_present(p, &call->order, q), call->v + q * v_step, u,
+                         m + q * m_step + (panel.at - group->at) * p->kernels->mr, m_group, fetch);
         }
+    }
 }
 
 /* The same with weights that are transformed on the way: input channels c0 .. c1 - 1 of one piece. */
-static void multiply_some(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t piece, ptrdiff_t c0, ptrdiff_t c1, float *u,
+static void multiply_some(const winograd_call *call, const panel_group *group, ptrdiff_t piece, ptrdiff_t c0, ptrdiff_t c1, float *u,
                           ptrdiff_t u_step, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t first = fc_winograd_panel_at(p, begin).at, v_step = v_position(p, call->count), mr = p->kernels->mr;
-    for (ptrdiff_t i = begin; i < end; i++) {
+    const ptrdiff_t v_step = v_position(p, call->count), mr = p->kernels->mr;
+    for (ptrdiff_t i = group->begin; i < group->end; i++) {
         const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-        fc_winograd_transform_some(p, call->w, piece, &panel, c0, c1, u + p->positions * u_step, u + (panel.at - first) * (c1 - c0), u_step);
+        fc_winograd_transform_some(p, call->w, piece, &panel, c0, c1, u + p->positions * u_step, u + (panel.at - group->at) * (c1 - c0), u_step);
     }
     for (int q = 0; q < p->positions; q++)
-        for (ptrdiff_t i = begin; i < end; i++) {
+        for (ptrdiff_t i = group->begin; i < group->end; i++) {
             const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
             const int vanishes = fc_winograd_vanishes(p, piece, panel.share, q), accumulate = piece > 0 || c0 > 0;
             if (vanishes && accumulate) continue;
-            const ptrdiff_t at = panel.at - first;
+            const ptrdiff_t at = panel.at - group->at;
             const float *const v = call->v + q * v_step + (piece * p->lanes_c + c0) * mr;
+            fetching fetch = {.v_ahead = i == group->begin ? v_step : 0};
             products(p, &panel, fc_winograd_present(p, &call->order, q), v, u + q * u_step + at * (c1 - c0),
-                     vanishes ? 0 : c1 - c0, m + q * m_step + at * mr, m_group, accumulate);
+                     vanishes ? 0 : c1 - c0, m + q * m_step + at * mr, m_group, accumulate, &fetch);
         }
 }
 
-static fc_status multiply(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+static fc_status multiply(const winograd_call *call, const panel_group *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t chunk = fc_min(PANEL_CHUNK * fc_min(p->square, 2), p->c), u_step = chunk * PANEL_GROUP + FC_WINOGRAD_SKEW;
+    const ptrdiff_t chunk = panel_chunk(p), u_step = chunk * group->width + FC_WINOGRAD_SKEW;
     const ptrdiff_t taps = p->rows.r * p->cols.r;
-    float *const u = fc_scratch(FC_SLOT_TASK2, (size_t)(p->positions * u_step + taps * chunk * PANEL_GROUP) * sizeof(float));
+    float *const u = fc_scratch(FC_SLOT_TASK2, (size_t)(p->positions * u_step + taps * chunk * group->width) * sizeof(float));
     if (!u) return FC_NO_MEMORY;
     for (ptrdiff_t piece = 0; piece < p->pieces; piece++)
         for (ptrdiff_t c0 = 0; c0 < p->c; c0 += chunk)
-            multiply_some(call, begin, end, piece, c0, fc_min(c0 + chunk, p->c), u, u_step, m, m_step, m_group);
+            multiply_some(call, group, piece, c0, fc_min(c0 + chunk, p->c), u, u_step, m, m_step, m_group);
     return FC_OK;
 }
 
 static fc_status panels_task(const void *context, ptrdiff_t task) {
     const winograd_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t begin = task * group_panels(p), end = fc_min(begin + group_panels(p), p->panels);
-    const fc_winograd_columns last = fc_winograd_panel_at(p, end - 1);
-    const ptrdiff_t width = last.at + last.nr - fc_winograd_panel_at(p, begin).at;
-    const ptrdiff_t m_step = m_position(p, call->count, width), m_group = width * p->kernels->mr;
+    const panel_group group = group_at(call, task);
+    const ptrdiff_t m_step = m_position(p, call->count, group.width), m_group = group.width * p->kernels->mr;
     float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * m_step) * sizeof(float));
     if (!m) return FC_NO_MEMORY;
     if (call->packed) {
-        multiply_packed(call, begin, end, m, m_step, m_group);
+        multiply_packed(call, &group, m, m_step, m_group);
     } else {
-        const fc_status status = multiply(call, begin, end, m, m_step, m_group);
+        const fc_status status = multiply(call, &group, m, m_step, m_group);
         if (status != FC_OK) return status;
     }
-    output_tiles(call, begin, end, call->first, call->count, call->order, m, m_step, m_group);
+    output_tiles(call, group.begin, group.end, call->first, call->count, call->order, m, m_step, m_group);
     return FC_OK;
 }
 
-/* Tiles of a task such that V and M of a block take up half of a second-level cache of 1 MB. */
+/* Tiles of a task such that V and M of a block stay in the second-level cache, beside what passes through a large one. */
 static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
-    const ptrdiff_t mr = p->kernels->mr, bytes = p->positions * (p->lanes + p->width) * (ptrdiff_t)sizeof(float);
-    return fc_max(fc_min(512 * 1024 / (bytes * mr), 12), 1) * mr;
+    const ptrdiff_t cache = fc_l2_bytes(), room = fc_min(cache / 8 * 7, fc_max(cache / 8 * 3, 448 << 10)), mr = p->kernels->mr;
+    const ptrdiff_t bytes = p->positions * (p->lanes + fc_min(p->width, group_channels())) * (ptrdiff_t)sizeof(float);
+    return fc_max(fc_min(room / (bytes * mr), 12), 1) * mr;
 }
 
 /* Transforms all weights, unless they are. */
@@ -240,9 +296,13 @@ static fc_status by_tiles(winograd_call *call) {
     return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
 }
 
+/* Tiles that are transformed before their products are made. */
+enum { PANEL_TILES = 128 };
+
 static fc_status by_panels(winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t most = 128;
+    const ptrdiff_t most = PANEL_TILES, threads = fc_get_num_threads();
+    call->group = fc_ceil_div(p->panels, fc_round_up(group_count(call), fc_min(threads, p->panels)));
     call->count = fc_min(most, p->tiles);
     if (p->tiles > most) {
         const fc_status status = transform_weights(call);
@@ -253,22 +313,33 @@ static fc_status by_panels(winograd_call *call) {
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(most, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
-        const ptrdiff_t threads = fc_get_num_threads();
         call->block = fc_ceil_div(call->count, threads * fc_ceil_div(call->count, threads * p->kernels->mr));
         const double per_tile = p->positions * (double)p->depth;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
-        status = fc_parallel_for(fc_ceil_div(p->panels, group_panels(p)), fc_macs_ns(macs) + (double)(p->depth * p->width) * 2, panels_task, call);
+        status = fc_parallel_for(group_count(call), fc_macs_ns(macs) + (double)(p->depth * p->width) * 2, panels_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
 }
 
+/* What goes through the outer caches: by tiles, all weights for each block of tiles; by panels, the transformed tiles when they are
+ * written and for each group of panels, and all weights for PANEL_TILES tiles. The former is fetched ahead with less loss. */
+static int panels_move_less(const winograd_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    const double tiles = (double)(p->tiles * p->lanes), weights = (double)(p->depth * p->width);
+    if (weights * (double)p->positions * sizeof(float) < (double)fc_l2_bytes() / 2) return 0;
+    return weights * (double)fc_ceil_div(p->tiles, block_tiles(p)) >
+           1.75 * (tiles * (double)(2 + group_count(call)) + weights * (double)fc_ceil_div(p->tiles, PANEL_TILES));
+}
+
 static fc_status run(const winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    const int panels = (p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1) || p->depth * p->width > 256 * 256 * p->square;
     winograd_call own = *call;
+    own.group = group_channels() / p->kernels->panel[0].nr;
+    const int few_tiles = p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1;
+    const int panels = few_tiles || panels_move_less(&own);
     return p->tiles == 0 ? FC_OK : panels ? by_panels(&own) : by_tiles(&own);
 }
 

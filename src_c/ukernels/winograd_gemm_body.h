@@ -3,7 +3,6 @@
  * of these sums, which grow with their length. */
 #ifndef FC_WINOGRAD_TILES
 #define FC_WINOGRAD_TILES 32    /* of a chunk of the weight gradient */
-#define FC_WINOGRAD_AHEAD 512   /* elements of the weights that are fetched before they are needed, where few tiles use them */
 #endif
 
 FC_INLINE void NAME(winograd_zero)(const int MR, const int NV, vec acc[FC_MR_MAX][2]) {
@@ -42,7 +41,7 @@ FC_INLINE void NAME(winograd_flush)(const int MR, const int NV, vec acc[FC_MR_MA
 }
 
 FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, const ptrdiff_t chunk,
-                                  real *const out, int accumulate) {
+                                  real *const out, int accumulate, const char *next, const ptrdiff_t next_bytes) {
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
@@ -51,7 +50,8 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
         for (; n >= VL; n -= VL, a += FC_WINOGRAD_MR * VL) {
             FC_UNROLL(8)
             for (int c = 0; c < VL; c++, u += NV * VL) {
-                if (MR < FC_WINOGRAD_MR) __builtin_prefetch(u + FC_WINOGRAD_AHEAD);
+                __builtin_prefetch(next, 0, 2);
+                next += next_bytes;
                 NAME(winograd_step)(MR, NV, a + c, VL, u, acc);
             }
         }
@@ -80,8 +80,8 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
 #ifndef FC_WINOGRAD_FNS
 #define FC_WINOGRAD_FNS(mr, nv)                                                                                        \
     static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk,        \
-                                               void *out, int accumulate) {                                            \
-        NAME(winograd_gemm)(mr, nv, a, u, depth, chunk, out, accumulate);                                              \
+                                               void *out, int accumulate, const void *next, ptrdiff_t next_bytes) {    \
+        NAME(winograd_gemm)(mr, nv, a, u, depth, chunk, out, accumulate, next, next_bytes);                            \
     }                                                                                                                  \
     static void NAME(winograd_wgrad_##mr##x##nv)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth,        \
                                                  void *acc, int accumulate) {                                          \
