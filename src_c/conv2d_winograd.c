@@ -39,7 +39,7 @@ static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t co
     const fc_winograd_kernels *const kernels = call->plan.kernels;
     const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = kernels->mr,
                                          .group_stride = kernels->mr * call->plan.lanes, .tile_stride = kernels->lanes};
-    fc_winograd_input(&call->plan, call->x, first, count, order, &layout, v);
+    fc_winograd_input(&call->plan, (fc_span){0, call->plan.pieces}, (fc_span){0, call->plan.c}, call->x, first, count, order, &layout, v);
 }
 
 /* What is fetched while products are made: u_bytes of what begins at u for each step of a sum, or else what lies v_ahead elements

@@ -107,11 +107,12 @@ fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *plan, ptrdiff_t 
 /* Whether the transformed kernel of a piece is zero at a position, because the piece has fewer taps. */
 int fc_winograd_vanishes(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share, int position);
 
-/* V of `count` tiles from tile `first` on: of place t to v + t / group * group_stride + t % group * tile_stride. */
+/* V of `count` tiles from tile `first` on, some pieces and channels of them: of place t to v + t / group * group_stride + t % group *
+ * tile_stride. */
 typedef struct {
     ptrdiff_t position, block, group, group_stride, tile_stride;
 } fc_winograd_v_layout;
-void fc_winograd_input(const fc_winograd_plan *plan, const float *x, ptrdiff_t first, ptrdiff_t count,
+void fc_winograd_input(const fc_winograd_plan *plan, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,
                        fc_winograd_order order, const fc_winograd_v_layout *layout, float *v);
 
 /* U of all weights, [position][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */

@@ -285,33 +285,30 @@ void fc_winograd_skip(const fc_winograd_plan *p, ptrdiff_t first, ptrdiff_t coun
     count_kinds(p, first, count, order->next);
 }
 
-void fc_winograd_input(const fc_winograd_plan *p, const float *x, ptrdiff_t first, ptrdiff_t count,
+void fc_winograd_input(const fc_winograd_plan *p, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,
                        fc_winograd_order order, const fc_winograd_v_layout *layout, float *v) {
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
-    const ptrdiff_t line = p->cols.in * p->ldx, blocks = p->lanes_c / p->kernels->lanes;
-    fc_winograd_input_args args = {.row = p->rows.in_step * line, .pixel = p->cols.in_step * p->ldx, .channels = p->c,
+    const ptrdiff_t line = p->cols.in * p->ldx, blocks = fc_ceil_div(channels.end - channels.first, p->kernels->lanes);
+    fc_winograd_input_args args = {.row = p->rows.in_step * line, .pixel = p->cols.in_step * p->ldx, .channels = channels.end - channels.first,
                                    .position = layout->position, .block = layout->block, .m = (int)p->cols.m};
+    x += channels.first;
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
         float *const to = v + place / layout->group * layout->group_stride + place % layout->group * layout->tile_stride;
         args.ahead = tile.col + 1 < p->cols.tiles;
-        ptrdiff_t piece = 0;
-        for (ptrdiff_t i = 0; i < p->rows.pieces; i++) {
-            const ptrdiff_t y = tile.in_y + p->rows.in_offset[i];
+        for (ptrdiff_t piece = pieces.first; piece < pieces.end; piece++) {
+            const ptrdiff_t y = tile.in_y + p->rows.in_offset[piece / p->cols.pieces], x0 = tile.in_x + p->cols.in_offset[piece % p->cols.pieces];
             const fc_span rows = fc_clip(y, p->rows.in_step, p->rows.tile, p->rows.in);
-            for (ptrdiff_t j = 0; j < p->cols.pieces; j++, piece++) {
-                const ptrdiff_t x0 = tile.in_x + p->cols.in_offset[j];
-                const fc_span cols = fc_clip(x0, p->cols.in_step, p->cols.tile, p->cols.in);
-                const int inside = rows.first < rows.end && cols.first < cols.end;
-                args.row0 = args.row1 = args.col0 = args.col1 = 0;
-                args.x = x;
-                if (inside) {
-                    args.row0 = (int)rows.first, args.row1 = (int)rows.end, args.col0 = (int)cols.first, args.col1 = (int)cols.end;
-                    args.x = x + (tile.image * p->rows.in + y + rows.first * p->rows.in_step) * line + (x0 + cols.first * p->cols.in_step) * p->ldx;
-                }
-                args.v = to + piece * blocks * layout->block;
-                p->transforms->input(&args);
+            const fc_span cols = fc_clip(x0, p->cols.in_step, p->cols.tile, p->cols.in);
+            const int inside = rows.first < rows.end && cols.first < cols.end;
+            args.row0 = args.row1 = args.col0 = args.col1 = 0;
+            args.x = x;
+            if (inside) {
+                args.row0 = (int)rows.first, args.row1 = (int)rows.end, args.col0 = (int)cols.first, args.col1 = (int)cols.end;
+                args.x = x + (tile.image * p->rows.in + y + rows.first * p->rows.in_step) * line + (x0 + cols.first * p->cols.in_step) * p->ldx;
             }
+            args.v = to + (piece - pieces.first) * blocks * layout->block;
+            p->transforms->input(&args);
         }
     }
 }

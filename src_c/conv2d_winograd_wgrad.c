@@ -1,11 +1,13 @@
 /* Winograd's weight gradient, the adjoint of the forward pass: a matrix product for each position of a tile, which reduce over the tiles.
+ * The weights are cut into blocks of some chunks of input channels and some panels of output channels.
  *
- * Two ways through it, chosen by shape alone, as results must not depend on the number of threads:
- *   - by splits: many tiles, few weights. The tiles are split into ranges, each task goes through one of them in blocks
- *     and adds to sums of its own, which are added up in the end;
- *   - by chunks: the tiles of a stage are transformed once for all, then each task takes some weights, all positions of them.
- * V is laid out as [position][piece][c / lanes][tiles][lanes], or as [position][tiles][piece][c] where rows of the product cross the lanes; D as
- * [position][panel][tiles][nr], sums as [position][c][nr] for each chunk of weights. */
+ * Two ways through it, chosen by shape and cache, as results must not depend on the number of threads:
+ *   - by blocks: a task transforms what its block takes of some tiles, adds their products to sums that stay in its second-level
+ *     cache, and goes on. With few blocks and many tiles these are split into ranges with sums of their own, which are added up in
+ *     the end. Tiles are transformed again for each block;
+ *   - by stages: the tiles of a stage are transformed once for all, then each task takes a block of weights.
+ * V is laid out as [chunk][position][c / lanes][tiles][lanes], or as [chunk][position][tiles][c] where rows of the product cross the
+ * lanes; D as [panel][position][tiles][nr], sums as [panel][chunk][position][c][nr]. */
 #include "conv2d_winograd.h"
 
 #include <assert.h>
@@ -16,35 +18,41 @@ typedef struct {
     const float *x, *dy;
     float *dw, *db;
     ptrdiff_t chunk, chunks;        /* input channels of a chunk; chunks of a panel, piece by piece */
-    ptrdiff_t block;                /* tiles that are transformed at once */
+    ptrdiff_t block_chunks, block_panels; /* of a block of weights, at the most */
+    ptrdiff_t tiles;                /* that are transformed at once */
     ptrdiff_t splits;               /* ranges of tiles with sums of their own */
-    float *sums;                    /* [split][panel][chunk], or NULL if there is one stage only */
-    float *db_sums;                 /* [split or block][width] */
+    float *sums;                    /* [split][panel][chunk], or NULL: each task has its own */
+    float *db_sums;                 /* [split, or tiles that are transformed at once][width] */
     int stream;                     /* whether dw is stored past the caches, which the sums fill */
     float *v, *d;                   /* of the stage */
     ptrdiff_t first, count;         /* tiles of the stage */
     fc_winograd_order order;
 } wgrad_call;
 
-static ptrdiff_t channels_step(const fc_winograd_plan *p) {
-    return p->kernels->lanes % p->kernels->mr ? p->lanes + FC_WINOGRAD_SKEW : p->kernels->lanes;
+/* Whether the rows of a product lie in one vector of channels. */
+static int in_lanes(const fc_winograd_plan *p) { return p->kernels->lanes % p->kernels->mr == 0; }
+static ptrdiff_t chunk_lanes(const wgrad_call *call) { return fc_round_up(call->chunk, call->plan.kernels->lanes); }
+static ptrdiff_t channels_step(const wgrad_call *call) {
+    return in_lanes(&call->plan) ? call->plan.kernels->lanes : chunk_lanes(call) + FC_WINOGRAD_SKEW;
 }
-static ptrdiff_t v_block(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return p->kernels->lanes % p->kernels->mr ? p->kernels->lanes : tiles * p->kernels->lanes;
+static ptrdiff_t v_block(const wgrad_call *call, ptrdiff_t tiles) {
+    return in_lanes(&call->plan) ? tiles * call->plan.kernels->lanes : call->plan.kernels->lanes;
 }
-static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return tiles * (p->lanes + FC_WINOGRAD_SKEW) + FC_WINOGRAD_SKEW;
+static ptrdiff_t v_position(const wgrad_call *call, ptrdiff_t tiles) {
+    return tiles * (in_lanes(&call->plan) ? chunk_lanes(call) : channels_step(call)) + FC_WINOGRAD_SKEW;
 }
-static ptrdiff_t d_position(const fc_winograd_plan *p, ptrdiff_t tiles) { return tiles * p->width + FC_WINOGRAD_SKEW; }
+static ptrdiff_t v_chunk(const wgrad_call *call, ptrdiff_t tiles) { return call->plan.positions * v_position(call, tiles); }
+static ptrdiff_t d_position(ptrdiff_t tiles, ptrdiff_t nr) { return tiles * nr + FC_WINOGRAD_SKEW; }
+/* Where D of a panel starts, behind that of panels that are all wide. */
+static ptrdiff_t d_panel(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_t panels) {
+    return panels * p->positions * d_position(tiles, p->kernels->panel[0].nr);
+}
 static ptrdiff_t sums_position(const wgrad_call *call, ptrdiff_t nr) { return call->chunk * nr + FC_WINOGRAD_SKEW; }
-/* Where the sums of a chunk start, and the size of all. */
-static ptrdiff_t sums_at(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk) {
-    const ptrdiff_t skews = panel->first / call->plan.kernels->panel[0].nr * FC_WINOGRAD_SKEW;
-    return call->plan.positions * (call->chunks * (panel->first * call->chunk + skews) + chunk * sums_position(call, panel->nr));
+/* Where the sums of a chunk start, of `chunks`, behind those of panels that are all wide. */
+static ptrdiff_t sums_at(const wgrad_call *call, ptrdiff_t panels, ptrdiff_t nr, ptrdiff_t chunks, ptrdiff_t chunk) {
+    return call->plan.positions * (panels * chunks * sums_position(call, call->plan.kernels->panel[0].nr) + chunk * sums_position(call, nr));
 }
-static ptrdiff_t sums_size(const wgrad_call *call) {
-    return call->plan.positions * call->chunks * (call->plan.width * call->chunk + call->plan.panels * FC_WINOGRAD_SKEW);
-}
+static ptrdiff_t sums_size(const wgrad_call *call) { return sums_at(call, call->plan.panels, 0, call->chunks, 0); }
 
 /* Input channels c0 .. c1 - 1 of a piece. */
 typedef struct {
@@ -55,12 +63,37 @@ static chunk_channels chunk_at(const wgrad_call *call, ptrdiff_t chunk) {
     return (chunk_channels){chunk / each, c0, fc_min(c0 + call->chunk, call->plan.c)};
 }
 
-/* D of `count` tiles, among `total` that `order` places; adds their sums to db_sums, tile by tile. */
-static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total, float *d,
-                         float *db_sums) {
+/* A block of weights. */
+typedef struct {
+    fc_span chunks, panels;
+} weights_block;
+static ptrdiff_t block_count(const wgrad_call *call) {
+    return fc_ceil_div(call->chunks, call->block_chunks) * fc_ceil_div(call->plan.panels, call->block_panels);
+}
+static weights_block block_at(const wgrad_call *call, ptrdiff_t index) {
+    const ptrdiff_t rows = fc_ceil_div(call->chunks, call->block_chunks), chunk = index % rows * call->block_chunks;
+    const ptrdiff_t panel = index / rows * call->block_panels;
+    return (weights_block){{chunk, fc_min(chunk + call->block_chunks, call->chunks)}, {panel, fc_min(panel + call->block_panels, call->plan.panels)}};
+}
+static weights_block whole_block(const wgrad_call *call) { return (weights_block){{0, call->chunks}, {0, call->plan.panels}}; }
+
+/* V of `count` tiles, among `total` that `order` places, for some chunks. */
+static void transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total,
+                        float *v) {
+    for (ptrdiff_t i = chunks.first; i < chunks.end; i++, v += v_chunk(call, total)) {
+        const chunk_channels at = chunk_at(call, i);
+        const fc_winograd_v_layout layout = {.position = v_position(call, total), .block = v_block(call, total), .group = total,
+                                             .group_stride = 0, .tile_stride = channels_step(call)};
+        fc_winograd_input(&call->plan, (fc_span){at.piece, at.piece + 1}, (fc_span){at.c0, at.c1}, call->x, first, count, order, &layout, v);
+    }
+}
+
+/* D of the same tiles for some panels; adds their sums to db_sums, tile by tile. */
+static void transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total,
+                         float *d, float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t line = p->cols.out * p->ldy;
-    fc_winograd_gradient_args args = {.row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy, .position = d_position(p, total)};
+    fc_winograd_gradient_args args = {.row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy};
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
@@ -70,41 +103,44 @@ static void transform_dy(const wgrad_call *call, ptrdiff_t first, ptrdiff_t coun
         const float *const dy = inside ? call->dy + (tile.image * p->rows.out + tile.out_y) * line + tile.out_x * p->ldy : call->dy;
         args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
         args.ahead = tile.col + 1 < p->cols.tiles;
-        fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
-        for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel)) {
+        fc_winograd_columns panel = fc_winograd_panel_at(p, panels.first);
+        for (ptrdiff_t i = panels.first; i < panels.end; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;
             args.dy = dy + panel.first;
-            args.d = d + panel.first * total + place * panel.nr;
+            args.position = d_position(total, panel.nr);
+            args.d = d + d_panel(p, total, i - panels.first) + place * panel.nr;
             args.sum = db_sums + panel.first;
             p->transforms->gradient(&args);
         }
     }
 }
 
-/* V and D of the same tiles. */
-static void transform(const wgrad_call *call, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total, float *v,
-                      float *d, float *db_sums) {
-    const fc_winograd_plan *const p = &call->plan;
-    const fc_winograd_v_layout layout = {.position = v_position(p, total), .block = v_block(p, total), .group = total,
-                                         .group_stride = 0, .tile_stride = channels_step(p)};
-    fc_winograd_input(p, call->x, first, count, order, &layout, v);
-    transform_dy(call, first, count, order, total, d, db_sums);
-}
+/* Products of a stage fetch what those of the next position will read: the first rows of a vector its part of V, the others some of D. */
+typedef struct {
+    const void *next;
+    ptrdiff_t bytes;
+} fetching;
 
-/* Adds the products of position q of `tiles` tiles to the sums of a chunk, or writes them. */
+/* Adds the products of position q of `tiles` tiles to the sums of a chunk, or writes them. v and d are those of the chunk and panel. */
 static void products(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, int q, const fc_winograd_order *order,
-                     ptrdiff_t tiles, const float *v, const float *d, float *sums, int accumulate) {
+                     ptrdiff_t tiles, const float *v, const float *d, float *sums, int accumulate, int fetch) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(p), block = v_block(p, tiles);
+    const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(call), block = v_block(call, tiles);
     const chunk_channels at = chunk_at(call, chunk);
     if (fc_winograd_vanishes(p, at.piece, 0, q)) return; /* belongs to a tap that is not there */
     const fc_span places = fc_winograd_present(p, order, q);
-    const float *const a = v + q * v_position(p, tiles) + at.piece * (p->lanes_c / lanes) * block + places.first * step;
-    const float *const b = d + q * d_position(p, tiles) + panel->first * tiles + places.first * panel->nr;
+    const float *const a = v + q * v_position(call, tiles) + places.first * step;
+    const float *const b = d + q * d_position(tiles, panel->nr) + places.first * panel->nr;
     float *const out = sums + q * sums_position(call, panel->nr);
-    for (ptrdiff_t c = at.c0; c < at.c1; c += mr)
-        panel->kernels->wgrad[fc_min(mr, at.c1 - c)](a + c / lanes * block + c % lanes, step, b, places.end - places.first,
-                                                    out + (c - at.c0) * panel->nr, accumulate);
+    const char *next_d = (const char *)(b + d_position(tiles, panel->nr));
+    for (ptrdiff_t c = 0; c < at.c1 - at.c0; c += mr) {
+        const float *const rows = a + c / lanes * block + c % lanes;
+        fetching ahead = {rows, 0};
+        if (fetch && c % lanes < mr) ahead = (fetching){rows + v_position(call, tiles), step * (ptrdiff_t)sizeof(float)};
+        else if (fetch) ahead = (fetching){next_d, FC_ALIGN}, next_d += tiles * FC_ALIGN;
+        panel->kernels->wgrad[fc_min(mr, at.c1 - at.c0 - c)](rows, step, b, places.end - places.first, out + c * panel->nr, accumulate, ahead.next,
+                                                            ahead.bytes);
+    }
 }
 
 static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, const float *sums) {
@@ -120,87 +156,106 @@ static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptr
     if (rows.count > 0 && cols.count > 0) p->transforms->dw(&args);
 }
 
-static fc_status split_task(const void *context, ptrdiff_t task) {
+/* All products of a block of weights with `tiles` tiles. V and D are those of the block, its sums lie among those of `chunks` chunks. */
+static void block_products(const wgrad_call *call, const weights_block *block, const fc_winograd_order *order, ptrdiff_t tiles, const float *v,
+                           const float *d, float *sums, ptrdiff_t chunks, int accumulate, int fetch) {
+    const fc_winograd_plan *const p = &call->plan;
+    for (int q = 0; q < p->positions; q++) {
+        fc_winograd_columns panel = fc_winograd_panel_at(p, block->panels.first);
+        for (ptrdiff_t i = 0; i < block->panels.end - block->panels.first; i++, fc_winograd_next_panel(p, &panel))
+            for (ptrdiff_t j = 0; j < block->chunks.end - block->chunks.first; j++)
+                products(call, &panel, block->chunks.first + j, q, order, tiles, v + j * v_chunk(call, tiles), d + d_panel(p, tiles, i),
+                         sums + sums_at(call, i, panel.nr, chunks, j), accumulate, fetch);
+    }
+}
+
+static void finish_block(const wgrad_call *call, const weights_block *block, const float *sums, ptrdiff_t chunks) {
+    fc_winograd_columns panel = fc_winograd_panel_at(&call->plan, block->panels.first);
+    for (ptrdiff_t i = 0; i < block->panels.end - block->panels.first; i++, fc_winograd_next_panel(&call->plan, &panel))
+        for (ptrdiff_t j = 0; j < block->chunks.end - block->chunks.first; j++)
+            finish(call, &panel, block->chunks.first + j, sums + sums_at(call, i, panel.nr, chunks, j));
+}
+
+/* Where the sums of a block start among all of a split. */
+static ptrdiff_t block_sums(const wgrad_call *call, const weights_block *block) {
+    return sums_at(call, block->panels.first, fc_winograd_panel_at(&call->plan, block->panels.first).nr, call->chunks, block->chunks.first);
+}
+
+static fc_status block_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t begin = p->tiles * task / call->splits, end = p->tiles * (task + 1) / call->splits;
-    const ptrdiff_t v_size = p->positions * v_position(p, call->block);
-    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(v_size + p->positions * d_position(p, call->block)) * sizeof(float));
+    const ptrdiff_t split = task / block_count(call), begin = p->tiles * split / call->splits, end = p->tiles * (split + 1) / call->splits;
+    const weights_block block = block_at(call, task % block_count(call));
+    const ptrdiff_t panels = block.panels.end - block.panels.first, chunks = block.chunks.end - block.chunks.first;
+    const ptrdiff_t v_size = chunks * v_chunk(call, call->tiles), d_size = d_panel(p, call->tiles, panels);
+    const ptrdiff_t own = call->sums ? 0 : sums_at(call, panels, 0, chunks, 0);
+    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(v_size + d_size + own + p->width) * sizeof(float));
     if (!v) return FC_NO_MEMORY;
-    float *const d = v + v_size, *const sums = call->sums + task * sums_size(call), *const db_sums = call->db_sums + task * p->width;
-    memset(db_sums, 0, (size_t)p->width * sizeof(float));
-    for (ptrdiff_t first = begin; first < end; first += call->block) {
-        const ptrdiff_t count = fc_min(call->block, end - first);
+    float *const d = v + v_size, *const sums = call->sums ? call->sums + split * sums_size(call) + block_sums(call, &block) : d + d_size;
+    /* The first rows of blocks yield the sums of dy. */
+    float *const db_sums = block.chunks.first == 0 ? call->db_sums + split * p->width : d + d_size + own;
+    const fc_winograd_columns first_panel = fc_winograd_panel_at(p, block.panels.first), last_panel = fc_winograd_panel_at(p, block.panels.end - 1);
+    memset(db_sums + first_panel.first, 0, (size_t)(last_panel.first + last_panel.nr - first_panel.first) * sizeof(float));
+    for (ptrdiff_t first = begin; first < end; first += call->tiles) {
+        const ptrdiff_t count = fc_min(call->tiles, end - first);
         const fc_winograd_order order = fc_winograd_order_of(p, first, count);
-        transform(call, first, count, order, count, v, d, db_sums);
-        for (int q = 0; q < p->positions; q++) {
-            fc_winograd_columns panel = fc_winograd_panel_from(p, 0, 0);
-            for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel))
-                for (ptrdiff_t chunk = 0; chunk < call->chunks; chunk++)
-                    products(call, &panel, chunk, q, &order, count, v, d, sums + sums_at(call, &panel, chunk), first > begin);
-        }
+        transform_x(call, block.chunks, first, count, order, count, v);
+        transform_dy(call, block.panels, first, count, order, count, d, db_sums);
+        block_products(call, &block, &order, count, v, d, sums, call->sums ? call->chunks : chunks, first > begin, 0);
     }
+    if (!call->sums) finish_block(call, &block, sums, chunks);
     return FC_OK;
 }
 
 static fc_status add_splits_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
-    const fc_winograd_columns panel = fc_winograd_panel_at(&call->plan, task / call->chunks);
-    const ptrdiff_t chunk = task % call->chunks, size = sums_size(call);
-    float *const sums = call->sums + sums_at(call, &panel, chunk);
+    const ptrdiff_t chunk = task % call->chunks, panel = task / call->chunks, size = sums_size(call);
+    const fc_winograd_columns columns = fc_winograd_panel_at(&call->plan, panel);
+    float *const sums = call->sums + sums_at(call, panel, columns.nr, call->chunks, chunk);
     for (ptrdiff_t s = 1; s < call->splits; s++)
-        fc_kernels(FC_F32)->frame.add_into(sums + s * size, sums, call->plan.positions * sums_position(call, panel.nr));
-    finish(call, &panel, chunk, sums);
+        fc_kernels(FC_F32)->frame.add_into(sums + s * size, sums, call->plan.positions * sums_position(call, columns.nr));
+    finish(call, &columns, chunk, sums);
     return FC_OK;
 }
 
 static fc_status transform_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
-    const ptrdiff_t offset = task * call->block, index = call->first / call->block + task;
+    const ptrdiff_t offset = task * call->tiles, index = call->first / call->tiles + task, count = fc_min(call->tiles, call->count - offset);
     float *const db_sums = call->db_sums + index * call->plan.width;
     memset(db_sums, 0, (size_t)call->plan.width * sizeof(float));
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, offset, &order);
-    transform(call, call->first + offset, fc_min(call->block, call->count - offset), order, call->count, call->v, call->d, db_sums);
+    const weights_block all = whole_block(call);
+    transform_x(call, all.chunks, call->first + offset, count, order, call->count, call->v);
+    transform_dy(call, all.panels, call->first + offset, count, order, call->count, call->d, db_sums);
     return FC_OK;
 }
 
-/* Output channels of a task by chunks. */
-enum { CHUNK_COLUMNS = 64 };
-
-static ptrdiff_t group_panels(const fc_winograd_plan *p) { return fc_max(1, CHUNK_COLUMNS / p->kernels->panel[0].nr); }
-
-static fc_status chunk_task(const void *context, ptrdiff_t task) {
+static fc_status stage_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t chunk = task % call->chunks, begin = task / call->chunks * group_panels(p), end = fc_min(begin + group_panels(p), p->panels);
-    const ptrdiff_t size = p->positions * sums_position(call, p->kernels->panel[0].nr);
-    float *const own = call->sums ? NULL : fc_scratch(FC_SLOT_TASK, (size_t)((end - begin) * size) * sizeof(float));
+    const weights_block block = block_at(call, task);
+    const ptrdiff_t chunks = call->sums ? call->chunks : block.chunks.end - block.chunks.first;
+    float *const own = call->sums ? NULL
+                                  : fc_scratch(FC_SLOT_TASK, (size_t)sums_at(call, block.panels.end - block.panels.first, 0, chunks, 0) * sizeof(float));
     if (!call->sums && !own) return FC_NO_MEMORY;
-    for (int q = 0; q < p->positions; q++)
-        for (ptrdiff_t i = begin; i < end; i++) {
-            const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-            float *const sums = own ? own + (i - begin) * size : call->sums + sums_at(call, &panel, chunk);
-            products(call, &panel, chunk, q, &call->order, call->count, call->v, call->d, sums, call->first > 0);
-        }
-    if (call->first + call->count < p->tiles) return FC_OK;
-    for (ptrdiff_t i = begin; i < end; i++) {
-        const fc_winograd_columns panel = fc_winograd_panel_at(p, i);
-        finish(call, &panel, chunk, own ? own + (i - begin) * size : call->sums + sums_at(call, &panel, chunk));
-    }
+    float *const sums = own ? own : call->sums + block_sums(call, &block);
+    block_products(call, &block, &call->order, call->count, call->v + block.chunks.first * v_chunk(call, call->count),
+                   call->d + d_panel(p, call->count, block.panels.first), sums, chunks, call->first > 0, 1);
+    if (call->first + call->count == p->tiles) finish_block(call, &block, sums, chunks);
     return FC_OK;
 }
 
-/* The sums of dy of one split or block alone, as they would be beside dw. */
+/* The sums of dy alone, as they would be beside dw. */
 static fc_status db_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t begin = call->splits > 1 ? p->tiles * task / call->splits : task * call->block;
-    const ptrdiff_t end = call->splits > 1 ? p->tiles * (task + 1) / call->splits : fc_min(begin + call->block, p->tiles);
-    float *const d = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * d_position(p, 1)) * sizeof(float));
+    const ptrdiff_t begin = call->splits ? p->tiles * task / call->splits : task * call->tiles;
+    const ptrdiff_t end = call->splits ? p->tiles * (task + 1) / call->splits : fc_min(begin + call->tiles, p->tiles);
+    float *const d = fc_scratch(FC_SLOT_TASK, (size_t)d_panel(p, 1, p->panels) * sizeof(float)), *const sums = call->db_sums + task * p->width;
     if (!d) return FC_NO_MEMORY;
-    memset(call->db_sums + task * p->width, 0, (size_t)p->width * sizeof(float));
-    for (ptrdiff_t t = begin; t < end; t++) transform_dy(call, t, 1, fc_winograd_order_of(p, t, 1), 1, d, call->db_sums + task * p->width);
+    memset(sums, 0, (size_t)p->width * sizeof(float));
+    for (ptrdiff_t t = begin; t < end; t++) transform_dy(call, (fc_span){0, p->panels}, t, 1, fc_winograd_order_of(p, t, 1), 1, d, sums);
     return FC_OK;
 }
 
@@ -208,52 +263,78 @@ static double products_ns(const fc_winograd_plan *p, ptrdiff_t tiles) {
     return fc_macs_ns(p->positions * (double)tiles * (double)p->depth * (double)p->width);
 }
 
-static fc_status by_splits(wgrad_call *call) {
+static fc_status by_blocks(wgrad_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    fc_status status = fc_parallel_for(call->splits, products_ns(p, p->tiles), split_task, call);
-    if (status != FC_OK) return status;
+    fc_status status = fc_parallel_for(call->splits * block_count(call), products_ns(p, p->tiles), block_task, call);
+    if (status != FC_OK || !call->sums) return status;
     return fc_parallel_for(p->panels * call->chunks, (double)(sums_size(call) * call->splits), add_splits_task, call);
 }
 
-static fc_status by_chunks(wgrad_call *call, ptrdiff_t stage) {
+static fc_status by_stages(wgrad_call *call, ptrdiff_t stage) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t v_size = p->positions * v_position(p, stage);
-    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(v_size + p->positions * d_position(p, stage)) * sizeof(float));
+    const ptrdiff_t v_size = call->chunks * v_chunk(call, stage);
+    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(v_size + d_panel(p, stage, p->panels)) * sizeof(float));
     if (!call->v) return FC_NO_MEMORY;
     call->d = call->v + v_size;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(stage, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
         const double per_tile = p->positions * (double)(p->depth + p->width) / 2;
-        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, transform_task, call);
+        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->tiles), (double)call->count * per_tile, transform_task, call);
         if (status != FC_OK) return status;
-        status = fc_parallel_for(fc_ceil_div(p->panels, group_panels(p)) * call->chunks,
-                                 products_ns(p, call->count) + (double)(p->depth * p->width) * 2, chunk_task, call);
+        status = fc_parallel_for(block_count(call), products_ns(p, call->count) + (double)(p->depth * p->width) * 2, stage_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
 }
 
+/* Tiles of a stage, and those that a task transforms at once: by blocks, where they stay in the cache, and by stages. */
+enum { STAGE = 128, BLOCK_TILES = 32, STAGE_TILES = 16 };
+
+/* By blocks, tiles are transformed again for each block of weights; by stages, they go through the outer caches, unless they fit into
+ * the second level. Small caches hold no blocks that would be worth the former. */
+static int blocks_pay(const wgrad_call *call, int large) {
+    const fc_winograd_plan *const p = &call->plan;
+    const double rows = (double)fc_ceil_div(call->chunks, call->block_chunks), columns = (double)fc_ceil_div(p->panels, call->block_panels);
+    const double depth = (double)p->lanes, width = (double)p->width;
+    if ((double)(p->tiles * p->positions) * (depth + width) * sizeof(float) < (double)fc_l2_bytes() / 2) return 0;
+    return large ? (columns - 1) * depth + (rows - 1) * width < 1.3 * (depth + width) : rows * columns == 1 && p->tiles >= 256;
+}
+
+/* Blocks of weights, whose sums stay in a large second-level cache, and tiles. Splits follow from the shape; blocks, which change no
+ * result, are made smaller where there would be too few for the threads. */
+static int plan(wgrad_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    const int large = fc_l2_bytes() >= 1 << 20;
+    const ptrdiff_t channels = large ? 64 : 128;
+    call->chunk = fc_min(fc_round_up(p->c, p->kernels->mr), large ? 64 : 48);
+    call->chunks = p->pieces * fc_ceil_div(p->c, call->chunk);
+    call->block_chunks = fc_max(1, channels / call->chunk);
+    call->block_panels = channels / p->kernels->panel[0].nr;
+    const int blocks = blocks_pay(call, large);
+    if (!blocks) call->block_panels = 64 / p->kernels->panel[0].nr;
+    if (!blocks && !large) call->block_chunks = 1;
+    call->splits = blocks ? fc_max(1, fc_min(fc_ceil_div(8, block_count(call)), p->tiles / 128)) : 0;
+    call->tiles = blocks ? BLOCK_TILES : STAGE_TILES;
+    while (fc_max(call->splits, 1) * block_count(call) < fc_get_num_threads() && call->block_panels > 1) call->block_panels /= 2;
+    return blocks;
+}
+
 /* dw, and db_sums. */
 static fc_status run(wgrad_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    enum { STAGE = 128, SPLIT_TILES = 256, SPLIT_WEIGHTS = 128 * 128 };
-    int split = p->tiles >= SPLIT_TILES && p->depth * p->width <= SPLIT_WEIGHTS;
-    call->chunk = fc_min(fc_round_up(p->c, p->kernels->mr), 48);
-    call->chunks = p->pieces * fc_ceil_div(p->c, call->chunk);
-    call->splits = !split ? 1 : p->tiles < 512 ? 2 : p->tiles < 2048 ? 4 : p->tiles < 8192 ? 8 : 16;
-    call->block = split ? 32 : 16;
+    const int blocks = plan(call);
     call->stream = p->k % (2 * p->kernels->lanes) == 0 &&
                    fc_streams(call->dw, p->k * (ptrdiff_t)sizeof(float), sums_size(call) * (ptrdiff_t)sizeof(float));
-    const ptrdiff_t sums = call->dw && (split || p->tiles > STAGE) ? call->splits * sums_size(call) : 0;
-    const ptrdiff_t parts = split ? call->splits : fc_ceil_div(p->tiles, call->block);
+    const ptrdiff_t sums = call->dw && (blocks ? call->splits > 1 : p->tiles > STAGE) ? fc_max(call->splits, 1) * sums_size(call) : 0;
+    const ptrdiff_t parts = blocks ? call->splits : fc_ceil_div(p->tiles, call->tiles);
     float *const memory = fc_scratch(FC_SLOT_CALL, (size_t)(sums + parts * p->width) * sizeof(float));
     if (!memory) return FC_NO_MEMORY;
     call->sums = sums ? memory : NULL;
     call->db_sums = memory + sums;
     const fc_status status = !call->dw ? fc_parallel_for(parts, (double)(p->tiles * p->width) * 8, db_task, call)
-                             : split   ? by_splits(call)
-                                       : by_chunks(call, fc_min(STAGE, p->tiles));
+                             : blocks  ? by_blocks(call)
+                                       : by_stages(call, fc_min(STAGE, p->tiles));
     if (status != FC_OK || !call->db) return status;
     for (ptrdiff_t i = 1; i < parts; i++) fc_kernels(FC_F32)->frame.add_into(call->db_sums + i * p->width, call->db_sums, p->k);
     memcpy(call->db, call->db_sums, (size_t)p->k * sizeof(float));

@@ -6,8 +6,8 @@
 
 const fc_ukernels *fc_kernels(fc_dtype dtype);
 
-/* Bytes of a core's second-level cache, 256 KB to 4 MB; 1 MB where the system does not tell. Blocks are made to fit it; results must
- * not depend on it. */
+/* Bytes of a core's second-level cache, 256 KB to 4 MB; 1 MB where the system does not tell. Blocks are made to fit it, and sums
+ * may be made in the order of blocks. */
 ptrdiff_t fc_l2_bytes(void);
 
 #endif

@@ -105,8 +105,9 @@ typedef struct {
  * each c; it need not exist. */
 typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk, void *out, int accumulate,
                                     const void *next, ptrdiff_t next_bytes);
-/* acc[i * nr + j] (+)= sum over t < depth of a[t * step + i] * d[t * nr + j]. */
-typedef void (*fc_winograd_wgrad_fn)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate);
+/* acc[i * nr + j] (+)= sum over t < depth of a[t * step + i] * d[t * nr + j]. Fetches as above, for each t. */
+typedef void (*fc_winograd_wgrad_fn)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate,
+                                     const void *next, ptrdiff_t next_bytes);
 
 /* Matrix products for panels of nr output channels; entry [i] computes i rows. */
 typedef struct {

@@ -63,14 +63,17 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
 }
 
 FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, ptrdiff_t step, const real *d, ptrdiff_t depth,
-                                    real *const out, int accumulate) {
+                                    real *const out, int accumulate, const char *next, const ptrdiff_t next_bytes) {
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
         const ptrdiff_t n = depth < FC_WINOGRAD_TILES ? depth : FC_WINOGRAD_TILES;
         depth -= n;
         FC_UNROLL(4)
-        for (ptrdiff_t t = 0; t < n; t++, a += step, d += NV * VL) NAME(winograd_step)(MR, NV, a, 1, d, acc);
+        for (ptrdiff_t t = 0; t < n; t++, a += step, d += NV * VL, next += next_bytes) {
+            __builtin_prefetch(next, 0, 2);
+            NAME(winograd_step)(MR, NV, a, 1, d, acc);
+        }
         NAME(winograd_flush)(MR, NV, acc, out, accumulate);
         accumulate = 1;
     } while (depth > 0);
@@ -84,8 +87,8 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
         NAME(winograd_gemm)(mr, nv, a, u, depth, chunk, out, accumulate, next, next_bytes);                            \
     }                                                                                                                  \
     static void NAME(winograd_wgrad_##mr##x##nv)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth,        \
-                                                 void *acc, int accumulate) {                                          \
-        NAME(winograd_wgrad)(mr, nv, a, step, d, depth, acc, accumulate);                                              \
+                                                 void *acc, int accumulate, const void *next, ptrdiff_t next_bytes) {  \
+        NAME(winograd_wgrad)(mr, nv, a, step, d, depth, acc, accumulate, next, next_bytes);                            \
     }
 #define FC_WINOGRAD_GEMM_ENTRY(mr, nv) [mr] = NAME(winograd_gemm_##mr##x##nv),
 #define FC_WINOGRAD_WGRAD_ENTRY(mr, nv) [mr] = NAME(winograd_wgrad_##mr##x##nv),
