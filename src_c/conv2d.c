@@ -60,7 +60,8 @@ static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, co
     const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_backward_weights_applies(conv))) return fc_grouped_backward_weights(conv, x, dy, dw, db);
     if (fc_folded_pays(conv, 0) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
-    if (use_winograd(conv, 0, 0) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    const int winograd = conv->algorithm == FC_AUTO ? fc_winograd_pays_weights(conv) : use_winograd(conv, 0, 0);
+    if (winograd && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     if (fc_wgrad_exchange_pays(conv) && dw) return fc_wgrad_exchanged(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
 }

@@ -102,9 +102,10 @@ int fc_winograd_applies(const fc_conv2d *conv);
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
-/* Whether Winograd applies and is the faster way: for the gradient of the input (transposed) or the other two passes, and with
- * weights that were transformed before or not. */
+/* Whether Winograd applies and is the faster way: for the gradient of the input (transposed) or the forward pass, with weights that
+ * were transformed before or not, and for the gradient of the weights. */
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed);
+int fc_winograd_pays_weights(const fc_conv2d *conv);
 /* The same, where the direct way takes the time of so many multiply-adds; and how many that is for a convolution itself. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct);
 double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed);

@@ -14,6 +14,7 @@
 #include "conv2d_winograd.h"
 
 #include <assert.h>
+#include <math.h>
 
 typedef struct {
     fc_winograd_plan plan;
@@ -34,6 +35,9 @@ static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
 static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_t width) {
     return fc_round_up(tiles, p->kernels->mr) * width + FC_WINOGRAD_SKEW;
 }
+
+/* Of transformed weights. */
+static ptrdiff_t weights_bytes(const fc_winograd_plan *p) { return p->positions * p->depth * p->width * (ptrdiff_t)sizeof(float); }
 
 static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t position, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
@@ -270,11 +274,14 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-/* Tiles of a task such that V and M of a block stay in the second-level cache, beside what passes through a large one. */
+/* Tiles of a task such that V and M of a block stay in the second-level cache: in a part of it that is faster to go through, or in
+ * most of it where weights pass through, of which more tiles need fewer. */
 static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
-    const ptrdiff_t cache = fc_l2_bytes(), room = fc_min(cache / 8 * 7, fc_max(cache / 8 * 3, 448 << 10)), mr = p->kernels->mr;
+    const ptrdiff_t cache = fc_l2_bytes(), mr = p->kernels->mr, most = cache / 8 * 7, enough = 32;
     const ptrdiff_t bytes = p->positions * (p->lanes + fc_min(p->width, group_channels())) * (ptrdiff_t)sizeof(float);
-    return fc_max(fc_min(room / (bytes * mr), 12), 1) * mr;
+    const ptrdiff_t tiles = fc_min(most, fc_max(cache / 8 * 3, 448 << 10)) / bytes;
+    const ptrdiff_t streaming = weights_bytes(p) > cache / 2 ? fc_min(enough, most / 8 * 7 / bytes) : 0;
+    return fc_max(1, fc_min(fc_max(tiles, streaming) / mr, 12)) * mr;
 }
 
 /* Transforms all weights, unless they are. */
@@ -324,14 +331,17 @@ static fc_status by_panels(winograd_call *call) {
     return FC_OK;
 }
 
-/* What goes through the outer caches: by tiles, all weights for each block of tiles; by panels, the transformed tiles when they are
- * written and for each group of panels, and all weights for PANEL_TILES tiles. The former is fetched ahead with less loss. */
-static int panels_move_less(const winograd_call *call) {
+/* Bytes that go through the outer caches, and what takes as long as the products. Beside those, little more than half of the rate is
+ * reached: by tiles, with all weights for each block of tiles; by panels, with the tiles for each group of panels and all weights for PANEL_TILES
+ * tiles. Before that, the tiles are written in place of what was there. */
+static int panels_take_less(const winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    const double tiles = (double)(p->tiles * p->lanes), weights = (double)(p->depth * p->width);
-    if (weights * (double)p->positions * sizeof(float) < (double)fc_l2_bytes() / 2) return 0;
-    return weights * (double)fc_ceil_div(p->tiles, block_tiles(p)) >
-           1.75 * (tiles * (double)(2 + group_count(call)) + weights * (double)fc_ceil_div(p->tiles, PANEL_TILES));
+    const double weights = (double)weights_bytes(p), tiles = (double)(p->tiles * p->positions * p->lanes) * sizeof(float);
+    if (weights < (double)(fc_l2_bytes() / 2)) return 0;
+    const double macs = (double)(p->tiles * p->positions) * (double)(p->depth * p->width), products = macs * 4 / (double)p->kernels->lanes;
+    const double by_tiles = weights * (double)fc_ceil_div(p->tiles, block_tiles(p));
+    const double by_panels = tiles * (double)group_count(call) + weights * (double)fc_ceil_div(p->tiles, PANEL_TILES);
+    return fmax(products, 1.75 * by_tiles) > fmax(products, 1.75 * by_panels) + 2 * tiles;
 }
 
 static fc_status run(const winograd_call *call) {
@@ -339,7 +349,7 @@ static fc_status run(const winograd_call *call) {
     winograd_call own = *call;
     own.group = group_channels() / p->kernels->panel[0].nr;
     const int few_tiles = p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1;
-    const int panels = few_tiles || panels_move_less(&own);
+    const int panels = few_tiles || panels_take_less(&own);
     return p->tiles == 0 ? FC_OK : panels ? by_panels(&own) : by_tiles(&own);
 }
 

@@ -68,9 +68,11 @@ static pass_sizes sizes_of(const fc_conv2d *conv, int transposed) {
 
 static winograd_cost cost_of(const fc_conv2d *conv, piece_taps r, int transposed) {
     const int line = r.rows == 1 || r.cols == 1;
-    const double input = line ? 30 : 180, output = line ? 27 : 160, weight = line ? 25 : 150, sum = 4;
+    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
+    const double wide = lanes > 8 ? 2.3 : 1; /* stores of whole lines, which transforms are made of, take longer than their halves */
+    const double input = (line ? 30 : 180) * wide, output = (line ? 27 : 160) * wide, weight = (line ? 25 : 150) * wide, sum = 4;
     const pass_sizes s = sizes_of(conv, transposed);
-    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes, c = fc_round_up(s.c, lanes), k = fc_round_up(s.k, lanes);
+    const ptrdiff_t c = fc_round_up(s.c, lanes), k = fc_round_up(s.k, lanes);
     const double parts = (double)(axis_parts(conv->kh, conv->stride_h, r.rows) * axis_parts(conv->kw, conv->stride_w, r.cols));
     const double all = (double)(axis_pieces(conv->kh, conv->stride_h, r.rows) * axis_pieces(conv->kw, conv->stride_w, r.cols));
     const double pieces = transposed ? parts : all, shares = transposed ? (double)(conv->stride_h * conv->stride_w) : 1;
@@ -128,16 +130,27 @@ double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
     return (double)conv->n * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * columns);
 }
 
-/* The direct way runs nearer to the peak, with few channels in particular. */
-int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
+/* Whether the time of Winograd's way, times `margin`, is below that of as many multiply-adds as the direct way takes. */
+static int pays(const fc_conv2d *conv, int transposed, int packed, double direct, double margin) {
     const pass_sizes s = sizes_of(conv, transposed);
     if (s.c < 6 || s.k < 6 || s.c * s.k < 64 || conv->kh * conv->kw == 1 || !may_apply(conv)) return 0;
     const piece_choice choice = choose_pieces(conv, transposed);
-    return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * 1.3;
+    return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * margin;
+}
+
+/* The direct way runs nearer to the peak, where transforms are not what counts and where the pieces of strided kernels make short sums. */
+int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
+    const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+    return pays(conv, transposed, packed, direct, !wide ? 1.3 : strided ? 1.45 : 1.05);
 }
 
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
     return fc_winograd_pays_for(conv, transposed, packed, fc_winograd_direct_cost(conv, transposed));
+}
+
+/* The direct weight gradient is further from the peak with wide vectors. */
+int fc_winograd_pays_weights(const fc_conv2d *conv) {
+    return pays(conv, 0, 0, fc_winograd_direct_cost(conv, 0), fc_kernels(FC_F32)->winograd.lanes > 8 ? 0.9 : 1.3);
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {

@@ -239,12 +239,12 @@ _THIN += [
 
 # Strides whose blocks of pixels are folded into channels: borders, rests, rounds of several images.
 FOLDED = [
-    Conv("folded7x7", 2, 34, 31, 3, 64, (7, 7), (2, 2)),
-    Conv("folded7x7-valid", 1, 40, 37, 3, 40, (7, 7), (2, 2), "valid"),
+    Conv("folded7x7", 5, 34, 31, 3, 64, (7, 7), (2, 2)),
+    Conv("folded7x7-valid", 4, 40, 37, 3, 104, (7, 7), (2, 2), "valid"),
     Conv("folded11x11-leaves-rest", 2, 58, 61, 3, 33, (11, 11), (4, 4), "valid"),
     Conv("folded7x5-stride21", 4, 41, 48, 6, 48, (7, 5), (2, 1)),
-    Conv("folded6x7-stride32", 3, 30, 29, 4, 32, (6, 7), (3, 2)),
-    Conv("folded-padding-uneven", 1, 33, 30, 3, 48, (7, 7), (2, 2), ((0, 5), (9, 1))),
+    Conv("folded6x7-stride32", 4, 45, 37, 4, 88, (6, 7), (3, 2)),
+    Conv("folded-padding-uneven", 4, 33, 30, 3, 104, (7, 7), (2, 2), ((0, 5), (9, 1))),
     Conv("folded-rounds", 5, 150, 151, 4, 32, (7, 7), (2, 2), "valid"),
 ]
 
