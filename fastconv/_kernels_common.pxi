@@ -83,6 +83,7 @@ cdef extern from "fastconv.h":
         double rate
         int training
         fc_source source
+        ptrdiff_t sliced
         fc_op_of of
     fc_status fc_run(const fc_op *ops, ptrdiff_t count) nogil
     ctypedef struct fc_moving:

@@ -80,6 +80,12 @@ cdef class Program:
                 self.ops[first + moving.op].arrays[moving.place] = <char *>view.buf + moving.offset
                 PyBuffer_Release(&view)
 
+    def slice(self, ptrdiff_t first):
+        """Let the calls from `first` on run on a few images after the other: see fc_run."""
+        if not 0 <= first < self.count:
+            raise ValueError(f"Expected the number of a call below {self.count}. Received: {first}")
+        self.ops[first].sliced = self.count - first
+
     cdef int place_of(self, array) except -2:
         """Where `array` is among those that move, or -1."""
         cdef int i

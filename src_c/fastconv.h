@@ -201,6 +201,7 @@ typedef struct {
     double rate; /* of dropout; the scale of gathered rows */
     int training;
     fc_source source;
+    ptrdiff_t sliced; /* if above 1: so many records, this one first, run on a few images after the other */
     union {
         fc_conv2d conv;
         fc_pool2d pool;
@@ -208,7 +209,9 @@ typedef struct {
     } of;
 } fc_op;
 
-/* Runs the records one after the other; stops at the first that fails. */
+/* Runs the records one after the other; stops at the first that fails. Records that are sliced are convolutions and poolings of the
+ * same images, the first of which writes what only the others read: that array is not written, a few images of it at a time lie in a
+ * thread's workspace. Gradients of weights are summed over slices. */
 fc_status fc_run(const fc_op *ops, ptrdiff_t count);
 
 /* Place `place` of record `op` is `offset` bytes into moving array `array`. */

@@ -1,9 +1,14 @@
 /* Records of calls: each is handed to its function. */
-#include "fastconv.h"
+#include "dispatch.h"
+#include "scratch.h"
+#include "sizes.h"
 #include "threads.h"
 
 #include <assert.h>
 #include <stdatomic.h>
+
+/* About what a slice takes. */
+#define SLICE_NS 50e3
 
 static fc_status crossentropy(const fc_op *op) {
     void *const *const a = op->arrays;
@@ -87,10 +92,117 @@ static fc_status run_one(const fc_op *op) {
     return FC_UNSUPPORTED;
 }
 
+/* Bytes of an image in an array of a sliced record; 0 for arrays that all images share. */
+static ptrdiff_t image_bytes(const fc_op *op, int place) {
+    const fc_conv2d *const conv = &op->of.conv;
+    const fc_pool2d *const pool = &op->of.pool;
+    const ptrdiff_t esize = fc_esize(op->dtype);
+    switch (op->kind) {
+    case FC_OP_CONV2D:
+    case FC_OP_CONV2D_BACKWARD_INPUT:
+    case FC_OP_CONV2D_BACKWARD_WEIGHTS: {
+        const int weights = op->kind == FC_OP_CONV2D_BACKWARD_WEIGHTS;
+        const int x = op->kind == FC_OP_CONV2D_BACKWARD_INPUT ? 2 : 0, y = op->kind == FC_OP_CONV2D ? 3 : weights ? 1 : 0;
+        return place == x ? conv->h * conv->w * conv->c * esize : place == y ? conv->oh * conv->ow * conv->k * esize : 0;
+    }
+    case FC_OP_MAX_POOL2D:
+    case FC_OP_MAX_POOL2D_BACKWARD: {
+        const int backward = op->kind == FC_OP_MAX_POOL2D_BACKWARD;
+        const int x = backward ? 2 : 0, y = backward ? 0 : 1, indices = backward ? 1 : 2;
+        if (place == x) return pool->h * pool->w * pool->c * esize;
+        return place == y || place == indices ? pool->oh * pool->ow * pool->c * (place == y ? esize : fc_pool_index_bytes(pool)) : 0;
+    }
+    default:
+        assert(0);
+        return 0;
+    }
+}
+
+static ptrdiff_t *images_of(fc_op *op) {
+    return op->kind == FC_OP_MAX_POOL2D || op->kind == FC_OP_MAX_POOL2D_BACKWARD ? &op->of.pool.n : &op->of.conv.n;
+}
+
+static ptrdiff_t kernel_elements(const fc_conv2d *conv) { return conv->kh * conv->kw * conv->c / conv->groups * conv->k; }
+
+/* Sliced records. */
+typedef struct {
+    const fc_op *ops;
+    ptrdiff_t count, n;
+    const char *passed; /* what the first of them hands on: its output */
+    ptrdiff_t passed_bytes, images;
+    char *parts;        /* [slice - 1][dw, then db] of the records that sum over images */
+    ptrdiff_t part_bytes;
+} slices_call;
+
+/* Where the last array of a record that slices begin with is: its output. */
+static int output_place(const fc_op *op) { return op->kind == FC_OP_CONV2D ? 3 : 2; }
+
+static fc_status slice_task(const void *context, ptrdiff_t task) {
+    const slices_call *const call = context;
+    const ptrdiff_t first = task * call->images, images = fc_min(call->images, call->n - first);
+    char *const slice = fc_scratch(FC_SLOT_SLICE, (size_t)(call->images * call->passed_bytes));
+    if (!slice) return FC_NO_MEMORY;
+    char *part = task > 0 ? call->parts + (task - 1) * call->part_bytes : NULL;
+    for (ptrdiff_t i = 0; i < call->count; i++) {
+        fc_op op = call->ops[i];
+        *images_of(&op) = images;
+        for (int place = 0; place < FC_OP_ARRAYS; place++) {
+            if (!op.arrays[place]) continue;
+            if (op.arrays[place] == call->passed) op.arrays[place] = slice;
+            else op.arrays[place] = (char *)op.arrays[place] + first * image_bytes(&op, place);
+        }
+        if (op.kind == FC_OP_CONV2D_BACKWARD_WEIGHTS && part) {
+            const ptrdiff_t esize = fc_esize(op.dtype), kernel = fc_round_up(kernel_elements(&op.of.conv) * esize, FC_ALIGN);
+            if (op.arrays[2]) op.arrays[2] = part;
+            if (op.arrays[3]) op.arrays[3] = part + kernel;
+        }
+        const fc_status status = run_one(&op);
+        if (status != FC_OK) return status;
+    }
+    return FC_OK;
+}
+
+/* Adds the parts of a gradient to that of the first slice. */
+static void add_parts(const slices_call *call, const fc_op *op, ptrdiff_t slices) {
+    const ptrdiff_t kernel = kernel_elements(&op->of.conv), bytes = fc_round_up(kernel * fc_esize(op->dtype), FC_ALIGN);
+    const fc_frame_kernels *const frame = &fc_kernels(op->dtype)->frame;
+    for (ptrdiff_t s = 0; s < slices - 1; s++) {
+        const char *const part = call->parts + s * call->part_bytes;
+        if (op->arrays[2]) frame->add_into(part, op->arrays[2], kernel);
+        if (op->arrays[3]) frame->add_into(part + bytes, op->arrays[3], op->of.conv.k);
+    }
+}
+
+/* What is handed on takes up a third of a second-level cache, or what a small one and the next level hold without loss. Slices are
+ * the same for any number of threads: they decide how gradients are summed. With fewer slices than threads each has all of them. */
+static fc_status run_slices(const fc_op *ops) {
+    slices_call call = {.ops = ops, .count = ops->sliced, .passed = ops->arrays[output_place(ops)]};
+    fc_op first = *ops;
+    call.n = *images_of(&first);
+    call.passed_bytes = image_bytes(ops, output_place(ops));
+    const ptrdiff_t most = fc_max(1, fc_max(fc_l2_bytes() / 3, 512 << 10) / call.passed_bytes), slices = fc_ceil_div(call.n, most);
+    call.images = fc_ceil_div(call.n, fc_max(slices, 1));
+    const fc_op *summed = NULL;
+    for (ptrdiff_t i = 0; i < call.count; i++)
+        if (ops[i].kind == FC_OP_CONV2D_BACKWARD_WEIGHTS) summed = &ops[i];
+    if (summed && slices > 1) {
+        const ptrdiff_t esize = fc_esize(summed->dtype), db = fc_round_up(summed->of.conv.k * esize, FC_ALIGN);
+        call.part_bytes = fc_round_up(kernel_elements(&summed->of.conv) * esize, FC_ALIGN) + db;
+        call.parts = fc_scratch(FC_SLOT_PARTS, (size_t)((slices - 1) * call.part_bytes));
+        if (!call.parts) return FC_NO_MEMORY;
+    }
+    fc_status status = FC_OK;
+    if (slices >= fc_get_num_threads()) status = fc_parallel_for(slices, SLICE_NS * (double)slices, slice_task, &call);
+    else
+        for (ptrdiff_t s = 0; s < slices && status == FC_OK; s++) status = slice_task(&call, s);
+    if (status == FC_OK && summed && slices > 1) add_parts(&call, summed, slices);
+    return status;
+}
+
 fc_status fc_run(const fc_op *ops, ptrdiff_t count) {
     assert(count >= 0);
-    for (ptrdiff_t i = 0; i < count; i++) {
-        const fc_status status = run_one(&ops[i]);
+    for (ptrdiff_t i = 0; i < count; i += fc_max(ops[i].sliced, 1)) {
+        const fc_status status = ops[i].sliced > 1 ? run_slices(&ops[i]) : run_one(&ops[i]);
         if (status != FC_OK) return status;
     }
     return FC_OK;

@@ -10,6 +10,8 @@ typedef enum {
     FC_SLOT_CALL2,     /* a second one: accumulators */
     FC_SLOT_CALL3,     /* a third: whole-array transposes around a call that itself uses the first two */
     FC_SLOT_FOLDED,    /* folded images and weights, or weights of exchanged channels, between those */
+    FC_SLOT_PARTS,     /* around calls: gradients of slices */
+    FC_SLOT_SLICE,     /* what a slice hands on from call to call */
     FC_SLOT_TASK,      /* of one task: pointer tables, padded copies */
     FC_SLOT_TASK2,
     FC_SLOTS

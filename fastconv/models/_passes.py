@@ -4,16 +4,20 @@ Layers that only call kernels are recorded (``Layer.is_recordable``); those that
 between two programs.
 """
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv import regularizers
+from fastconv import activations, regularizers
 from fastconv._variable import changes
 from fastconv.functional import Program
+from fastconv.layers.conv2d import Conv2D
 from fastconv.layers.layer import Layer, State
+from fastconv.layers.max_pooling2d import MaxPooling2D
 
 Array = NDArray[Any]
 
@@ -42,6 +46,22 @@ class Node:
     def is_recordable(self) -> bool:
         """Whether a program may hold this layer's calls."""
         return is_own(self.layer) and self.layer.is_recordable(self.state)
+
+    def hands_on_to(self, pool: "Node") -> bool:
+        """Return whether nothing but the max-pooling after it needs this convolution's output.
+
+        What is handed on must be worth the slices: larger than the kernel, which each of them reads
+        and whose gradients are summed over them.
+        """
+        return (
+            type(self.layer) is Conv2D
+            and type(pool.layer) is MaxPooling2D
+            and self.state.training
+            and (self.state.activation_absorbed or self.layer.ends_in is activations.linear)
+            and self.layer.activity_regularizer is None
+            and pool.layer.activity_regularizer is None
+            and 8 * self.layer.kernel.size <= math.prod(self.state.output_shape)
+        )
 
     def run_forward(self) -> None:
         """Run the layer from ``state.x`` to ``y``."""
@@ -86,6 +106,7 @@ class ForwardPass:
         #: Views of the input itself, which a penalty looks at.
         self._penalized_views: list[Node] = []
         is_input = True
+        handing_on = {after: node for node, after in pairwise(nodes) if node.hands_on_to(after)}
         for node in nodes:
             node.state.x = x
             node.reads_input = is_input
@@ -98,8 +119,10 @@ class ForwardPass:
                 x = node.y
                 is_input = False
                 if node.is_recordable:
-                    with _open(self.steps, moving):
+                    with _open(self.steps, moving) as program:
                         node.run_forward()
+                    if node in handing_on:
+                        program.slice(len(program) - 2)
                 else:
                     self.steps.append(node)
             node.state.y = x
@@ -178,12 +201,16 @@ class BackwardPass:
     def __init__(self, nodes: list[Node], x: Array) -> None:
         self._batch_size = x.shape[0]
         self.steps: list[Program | Node] = []
+        handing_on = {node for node, after in pairwise(nodes) if node.hands_on_to(after)}
         for node in reversed(nodes):
             if node.is_view and node.layer.activity_regularizer is None:
                 continue
             if node.is_recordable and node.layer.activity_regularizer is None:
-                with _open(self.steps, (x,)):
+                with _open(self.steps, (x,)) as program:
+                    recorded = len(program)
                     node.run_backward(self._batch_size)
+                if node in handing_on:
+                    program.slice(recorded - 1)
             else:
                 self.steps.append(node)
 

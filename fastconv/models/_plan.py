@@ -130,10 +130,12 @@ class Plan:
         pair = [self._allocate((largest,), self.dtype) for _ in range(2)]
         side = 0
         self.dy = pair[0][: math.prod(self.output_shape)].reshape(self.output_shape)
+        handed: Array | None = None
         for i in reversed(range(self._first, len(nodes))):
             node, state = nodes[i], nodes[i].state
             size = math.prod(state.output_shape)
-            node.dy = pair[side][:size].reshape(state.output_shape)
+            node.dy = pair[side][:size].reshape(state.output_shape) if handed is None else handed
+            handed = None
             needs_dx = i > self._first
             weights = ("dw", "db") if node.layer.trainable_weights else ()
             state.needs = ("dx", *weights) if needs_dx else weights
@@ -142,6 +144,9 @@ class Plan:
             self._absorb_activation(nodes[i - 1], node)
             if node.is_view:
                 node.dx = node.dy.reshape(state.input_shape)
+            elif nodes[i - 1].hands_on_to(node):
+                # Named in the records, but what is handed on lies in the threads' workspaces.
+                node.dx = handed = self._allocate(state.input_shape, self.dtype)
             elif node.layer.elementwise and state.input_shape == state.output_shape:
                 node.dx = node.dy
             else:
