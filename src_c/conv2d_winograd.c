@@ -39,9 +39,14 @@ static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_
 /* Of transformed weights. */
 static ptrdiff_t weights_bytes(const fc_winograd_plan *p) { return p->positions * p->depth * p->width * (ptrdiff_t)sizeof(float); }
 
-static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t position, float *v) {
+/* Tiles that are multiplied together where there are `tiles` of them: all groups but the last have as many. */
+static ptrdiff_t group_rows(const fc_winograd_plan *p, ptrdiff_t tiles) { return fc_ceil_div(tiles, fc_ceil_div(tiles, p->kernels->mr)); }
+
+/* Tiles first .. first + count - 1, which lie among `total`. */
+static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t total, fc_winograd_order order, ptrdiff_t position,
+                        float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
-    const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = kernels->mr,
+    const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = group_rows(&call->plan, total),
                                          .group_stride = kernels->mr * call->plan.lanes, .tile_stride = kernels->lanes};
     fc_winograd_input(&call->plan, (fc_span){0, call->plan.pieces}, (fc_span){0, call->plan.c}, call->x, first, count, order, &layout, v);
 }
@@ -58,28 +63,37 @@ static fetching fetch_weights(const fc_winograd_plan *p, const float *u, ptrdiff
     return (fetching){.u = (const char *)u, .u_bytes = fc_ceil_div(width * (ptrdiff_t)sizeof(float), fc_ceil_div(tiles, p->kernels->mr))};
 }
 
-/* M (+)= V U for one position of the tiles in `places`, one panel, and `depth` input channels, where v and u start. */
-static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, fc_span places, const float *v, const float *u, ptrdiff_t depth,
+/* Places of tiles, which are multiplied in groups of so many. */
+typedef struct {
+    fc_span places;
+    ptrdiff_t rows;
+} placed_tiles;
+static placed_tiles tiles_of(const fc_winograd_plan *p, const fc_winograd_order *order, ptrdiff_t count, int position) {
+    return (placed_tiles){fc_winograd_present(p, order, position), group_rows(p, count)};
+}
+
+/* M (+)= V U for one position of some tiles, one panel, and `depth` input channels, where v and u start. */
+static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, placed_tiles at, const float *v, const float *u, ptrdiff_t depth,
                      float *m, ptrdiff_t m_group, int accumulate, fetching *fetch) {
     const ptrdiff_t mr = p->kernels->mr;
-    for (ptrdiff_t group = places.first / mr; group * mr < places.end; group++) {
+    for (ptrdiff_t group = at.places.first / at.rows; group * at.rows < at.places.end; group++) {
         const float *const tiles = v + group * mr * p->lanes;
         const void *const next = fetch->u_bytes ? fetch->u : (const void *)(tiles + fetch->v_ahead);
-        panel->kernels->gemm[fc_min(mr, places.end - group * mr)](tiles, u, depth, p->chunk, m + group * m_group, accumulate, next,
+        panel->kernels->gemm[fc_min(at.rows, at.places.end - group * at.rows)](tiles, u, depth, p->chunk, m + group * m_group, accumulate, next,
                                                                   fetch->u_bytes ? fetch->u_bytes : mr * (ptrdiff_t)sizeof(float));
         fetch->u += depth * fetch->u_bytes;
     }
 }
 
 /* M = V U for one position and panel, all pieces at once where their channels lie side by side. */
-static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *panel, int q, fc_span places, const float *v, const float *u,
+static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *panel, int q, placed_tiles at, const float *v, const float *u,
                          float *m, ptrdiff_t m_group, fetching fetch) {
     for (ptrdiff_t piece = 0, end; piece < p->pieces; piece = end) {
         end = piece + 1;
         const int vanishes = fc_winograd_vanishes(p, piece, panel->share, q);
         if (vanishes && piece > 0) continue;
         while (!vanishes && p->c == p->lanes_c && end < p->pieces && !fc_winograd_vanishes(p, end, panel->share, q)) end++;
-        products(p, panel, places, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m,
+        products(p, panel, at, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m,
                  m_group, piece > 0, &fetch);
     }
 }
@@ -109,20 +123,20 @@ static float *place_output(const winograd_call *call, const fc_winograd_tile *ti
 static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,
                          const float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t mr = p->kernels->mr, line = p->cols.out * p->ldy;
+    const ptrdiff_t mr = p->kernels->mr, rows = group_rows(p, count), line = p->cols.out * p->ldy;
     const fc_winograd_columns start = fc_winograd_panel_at(p, begin);
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     fc_winograd_output_args args = {.position = m_step, .row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy,
                                     .relu = call->activation == FC_RELU};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
-        const float *group = m + place / mr * m_group;
+        const float *group = m + place / rows * m_group;
         float *corner = NULL;
         fc_winograd_columns panel = start;
         args.ahead = tile.col + 1 < p->cols.tiles;
         for (ptrdiff_t i = begin; i < end; i++, fc_winograd_next_panel(p, &panel)) {
             if (i == begin || panel.first == 0) corner = place_output(call, &tile, panel.share, &args);
-            args.m = group + place % mr * panel.nr;
+            args.m = group + place % rows * panel.nr;
             group += mr * panel.nr;
             if (!corner) continue;
             args.columns = panel.columns;
@@ -172,14 +186,14 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     if (!v) return FC_NO_MEMORY;
     float *const m = v + p->positions * v_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
-    input_tiles(call, first, count, order, v_step, v);
+    input_tiles(call, first, count, count, order, v_step, v);
     for (ptrdiff_t g = 0; g < group_count(call); g++) {
         const panel_group group = group_at(call, g);
         for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_at(p, group.begin);
             for (ptrdiff_t i = group.begin; i < group.end; i++, fc_winograd_next_panel(p, &panel)) {
                 const float *const next = i + 1 < group.end ? packed_at(call, q, &panel) + panel.nr * p->depth : group_weights(call, q + 1, &group);
-                all_products(p, &panel, q, fc_winograd_present(p, &order, q), v + q * v_step, packed_at(call, q, &panel),
+                all_products(p, &panel, q, tiles_of(p, &order, count, q), v + q * v_step, packed_at(call, q, &panel),
                              m + q * m_step + (panel.at - group.at) * mr, group.width * mr, fetch_weights(p, next, panel.nr, count));
             }
         }
@@ -193,7 +207,7 @@ static fc_status input_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, call->count - first);
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, first, &order);
-    input_tiles(call, call->first + first, count, order, v_position(&call->plan, call->count), call->v);
+    input_tiles(call, call->first + first, count, call->count, order, v_position(&call->plan, call->count), call->v);
     return FC_OK;
 }
 
@@ -217,7 +231,7 @@ static void multiply_packed(const winograd_call *call, const panel_group *group,
             const fetching fetch = !fetch_tiles ? fetch_weights(p, last ? next : u + panel.nr * p->depth, panel.nr, call->count)
                                    : last       ? fetch_weights(p, next, group->width, call->count)
                                                 : (fetching){.v_ahead = i == group->begin ? v_step : 0};
-            all_products(p, &panel, q, fc_winograd_present(p, &call->order, q), call->v + q * v_step, u,
+            all_products(p, &panel, q, tiles_of(p, &call->order, call->count, q), call->v + q * v_step, u,
                          m + q * m_step + (panel.at - group->at) * p->kernels->mr, m_group, fetch);
         }
     }
@@ -240,7 +254,7 @@ static void multiply_some(const winograd_call *call, const panel_group *group, p
             const ptrdiff_t at = panel.at - group->at;
             const float *const v = call->v + q * v_step + (piece * p->lanes_c + c0) * mr;
             fetching fetch = {.v_ahead = i == group->begin ? v_step : 0};
-            products(p, &panel, fc_winograd_present(p, &call->order, q), v, u + q * u_step + at * (c1 - c0),
+            products(p, &panel, tiles_of(p, &call->order, call->count, q), v, u + q * u_step + at * (c1 - c0),
                      vanishes ? 0 : c1 - c0, m + q * m_step + at * mr, m_group, accumulate, &fetch);
         }
 }
