@@ -16,6 +16,7 @@ SOURCES = [
     "src_c/ukernels/isa_neon.c",
     "fastconv/_kernels.pyx",
     "src_c/conv2d.c",
+    "src_c/conv2d_nchw.c",
     "src_c/conv2d_igemm.c",
     "src_c/conv2d_igemm_gradient.c",
     "src_c/conv2d_igemm_pack.c",

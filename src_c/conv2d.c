@@ -66,66 +66,18 @@ static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, co
     return fc_wgrad(conv, x, dy, dw, db);
 }
 
-/* Transposes images of (rows, cols), in bands of rows so that few images still make several tasks. */
+/* The passes with weights, for conv2d_nchw.c. */
 typedef struct {
-    const fc_frame_kernels *frame;
-    const void *in;
-    void *out;
-    ptrdiff_t rows, cols, esize, bands;
-} transposition;
+    const void *w, *bias;
+} weights;
 
-static fc_status transpose_task(const void *context, ptrdiff_t task) {
-    const transposition *const t = context;
-    const ptrdiff_t n = task / t->bands, band = task % t->bands;
-    const ptrdiff_t first = t->rows * band / t->bands, last = t->rows * (band + 1) / t->bands;
-    t->frame->transpose(fc_at(t->in, (n * t->rows + first) * t->cols, t->esize), t->cols,
-                        fc_at_mut(t->out, n * t->rows * t->cols + first, t->esize), t->rows, last - first, t->cols);
-    return FC_OK;
+static fc_status forward_map(const fc_conv2d *conv, const void *context, const void *x, void *y) {
+    const weights *const of = context;
+    return forward_nhwc(conv, x, of->w, of->bias, y);
 }
 
-static fc_status transpose_images(const fc_conv2d *conv, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t cols, const void *in, void *out) {
-    const ptrdiff_t esize = fc_esize(conv->dtype);
-    const transposition t = {&fc_kernels(conv->dtype)->frame, in, out, rows, cols, esize, fc_min(8, fc_ceil_div(rows, 16))};
-    return fc_parallel_for(n * t.bands, (double)(n * rows * cols) * 0.7, transpose_task, &t);
-}
-
-/* NCHW and NHWC are the same memory where there is one channel or one pixel. */
-static int needs_transposition(ptrdiff_t pixels, ptrdiff_t channels) { return pixels > 1 && channels > 1; }
-
-typedef fc_status (*map_fn)(const fc_conv2d *conv, const void *in, const void *w, const void *bias, void *out);
-
-static fc_status backward_input_map(const fc_conv2d *conv, const void *dy, const void *w, const void *bias, void *dx) {
-    (void)bias;
-    return backward_input_nhwc(conv, dy, w, dx);
-}
-
-/* A map from images to images, NCHW on both sides. */
-static fc_status map_nchw(const fc_conv2d *conv, map_fn map, ptrdiff_t in_pixels, ptrdiff_t in_channels, ptrdiff_t out_pixels,
-                          ptrdiff_t out_channels, const void *in, const void *w, const void *bias, void *out) {
-    const ptrdiff_t esize = fc_esize(conv->dtype), in_size = in_pixels * in_channels, out_size = out_pixels * out_channels;
-    const int turn_in = needs_transposition(in_pixels, in_channels), turn_out = needs_transposition(out_pixels, out_channels);
-    if (!turn_in && !turn_out) return map(conv, in, w, bias, out);
-    const ptrdiff_t image = (conv->h * conv->w * conv->c + conv->oh * conv->ow * conv->k) * esize;
-    const ptrdiff_t round = fc_images_per_round(conv->n, image), align = FC_ALIGN / esize;
-    const ptrdiff_t in_space = turn_in ? fc_round_up(round * in_size, align) : 0, out_space = turn_out ? round * out_size : 0;
-    void *const space = fc_scratch(FC_SLOT_CALL3, (size_t)((in_space + out_space) * esize));
-    if (!space) return FC_NO_MEMORY;
-    for (ptrdiff_t n = 0; n < conv->n; n += round) {
-        fc_conv2d part = *conv;
-        part.n = fc_min(round, conv->n - n);
-        part.layout = FC_NHWC;
-        const void *from = fc_at(in, n * in_size, esize);
-        void *const result = fc_at_mut(out, n * out_size, esize), *const to = turn_out ? fc_at_mut(space, in_space, esize) : result;
-        fc_status status = FC_OK;
-        if (turn_in) {
-            status = transpose_images(conv, part.n, in_channels, in_pixels, from, space);
-            from = space;
-        }
-        if (status == FC_OK) status = map(&part, from, w, bias, to);
-        if (status == FC_OK && turn_out) status = transpose_images(conv, part.n, out_pixels, out_channels, to, result);
-        if (status != FC_OK) return status;
-    }
-    return FC_OK;
+static fc_status backward_input_map(const fc_conv2d *conv, const void *context, const void *dy, void *dx) {
+    return backward_input_nhwc(conv, dy, ((const weights *)context)->w, dx);
 }
 
 fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
@@ -134,7 +86,7 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
     else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
-    else status = map_nchw(conv, forward_nhwc, conv->h * conv->w, conv->c, conv->oh * conv->ow, conv->k, x, w, bias, y);
+    else status = fc_nchw_forward(conv, forward_map, &(weights){w, bias}, 1, x, y);
     fc_fp_leave(saved);
     return status;
 }
@@ -143,7 +95,7 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
 typedef struct {
     ptrdiff_t (*bytes)(const fc_conv2d *conv);
     fc_status (*pack)(const fc_conv2d *conv, const void *w, void *packed);
-    map_fn forward;
+    fc_status (*forward)(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 } packing;
 
 static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_transform_weights, fc_winograd_forward_packed};
@@ -181,17 +133,18 @@ fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w, void *packed) {
     return status;
 }
 
-static fc_status forward_packed_nhwc(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
+static fc_status forward_packed_map(const fc_conv2d *conv, const void *context, const void *x, void *y) {
+    const weights *const of = context;
     const fc_conv2d merged = merge_windows(conv);
-    return packing_of(&merged)->forward(&merged, x, packed, bias, y);
+    return packing_of(&merged)->forward(&merged, x, of->w, of->bias, y);
 }
 
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     assert(fc_conv2d_packed_bytes(conv) > 0);
     const unsigned saved = fc_fp_enter();
-    const fc_status status = conv->layout == FC_NHWC ? forward_packed_nhwc(conv, x, packed, bias, y)
-                                                     : map_nchw(conv, forward_packed_nhwc, conv->h * conv->w, conv->c, conv->oh * conv->ow,
-                                                                conv->k, x, packed, bias, y);
+    const weights of = {packed, bias};
+    /* What is packed is for whole images. */
+    const fc_status status = conv->layout == FC_NHWC ? forward_packed_map(conv, &of, x, y) : fc_nchw_forward(conv, forward_packed_map, &of, 0, x, y);
     fc_fp_leave(saved);
     return status;
 }
@@ -202,34 +155,9 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
     fc_status status;
     if (fc_images_pay_backward_input(conv)) status = fc_images_backward_input(conv, dy, w, dx);
     else if (conv->layout == FC_NHWC) status = backward_input_nhwc(conv, dy, w, dx);
-    else status = map_nchw(conv, backward_input_map, conv->oh * conv->ow, conv->k, conv->h * conv->w, conv->c, dy, w, NULL, dx);
+    else status = fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
     fc_fp_leave(saved);
     return status;
-}
-
-static fc_status backward_weights_nchw(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
-    const ptrdiff_t esize = fc_esize(conv->dtype), in_pixels = conv->h * conv->w, out_pixels = conv->oh * conv->ow;
-    const int turn_x = needs_transposition(in_pixels, conv->c), turn_dy = needs_transposition(out_pixels, conv->k);
-    const ptrdiff_t x_space = turn_x ? fc_round_up(conv->n * in_pixels * conv->c, FC_ALIGN / esize) : 0;
-    const ptrdiff_t dy_space = turn_dy ? conv->n * out_pixels * conv->k : 0;
-    fc_conv2d nhwc = *conv;
-    nhwc.layout = FC_NHWC;
-    if (x_space + dy_space > 0) {
-        void *const space = fc_scratch(FC_SLOT_CALL3, (size_t)((x_space + dy_space) * esize));
-        if (!space) return FC_NO_MEMORY;
-        if (turn_x) {
-            const fc_status status = transpose_images(conv, conv->n, conv->c, in_pixels, x, space);
-            if (status != FC_OK) return status;
-            x = space;
-        }
-        if (turn_dy) {
-            void *const to = fc_at_mut(space, x_space, esize);
-            const fc_status status = transpose_images(conv, conv->n, conv->k, out_pixels, dy, to);
-            if (status != FC_OK) return status;
-            dy = to;
-        }
-    }
-    return backward_weights_nhwc(&nhwc, x, dy, dw, db);
 }
 
 fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw_hwio, void *db) {
@@ -239,7 +167,7 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_backward_weights(conv, x, dy, dw_hwio, db);
     else if (conv->layout == FC_NHWC) status = backward_weights_nhwc(conv, x, dy, dw_hwio, db);
-    else status = backward_weights_nchw(conv, x, dy, dw_hwio, db);
+    else status = fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw_hwio, db);
     fc_fp_leave(saved);
     return status;
 }

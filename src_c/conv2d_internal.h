@@ -43,9 +43,12 @@ static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
     return left >= mr ? mr : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-/* Images to rearrange at once, of so many bytes each: they stay in the outer caches. */
+/* Bytes to rearrange at once: they stay in a large second-level cache, or in the next level behind a small one. */
+static inline ptrdiff_t fc_round_limit(void) { return fc_l2_bytes() < 1 << 20 ? (ptrdiff_t)4 << 20 : fc_l2_bytes() / 4; }
+
+/* Images to rearrange at once, of so many bytes each. */
 static inline ptrdiff_t fc_images_per_round(ptrdiff_t n, ptrdiff_t image_bytes) {
-    return fc_max(1, fc_min(n, ((ptrdiff_t)4 << 20) / image_bytes));
+    return fc_max(1, fc_min(n, fc_round_limit() / image_bytes));
 }
 
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
@@ -59,6 +62,13 @@ void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff
 /* The same for pixels that are turned into planes: pixels first .. first + pixels - 1 of every plane, zero outside of the row. */
 void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width,
                           ptrdiff_t first, void *to, ptrdiff_t pixels, ptrdiff_t esize);
+
+/* NCHW by way of NHWC: `run` computes part of a convolution in NHWC. `bands`: it may be given some rows of the images. */
+typedef fc_status (*fc_nhwc_fn)(const fc_conv2d *conv, const void *context, const void *in, void *out);
+typedef fc_status (*fc_nhwc_weights_fn)(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+fc_status fc_nchw_forward(const fc_conv2d *conv, fc_nhwc_fn run, const void *context, int bands, const void *x, void *y);
+fc_status fc_nchw_backward_input(const fc_conv2d *conv, fc_nhwc_fn run, const void *context, const void *dy, void *dx);
+fc_status fc_nchw_backward_weights(const fc_conv2d *conv, fc_nhwc_weights_fn run, const void *x, const void *dy, void *dw, void *db);
 
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 /* With weights packed before; 0 bytes: they are as good where they are. */

@@ -70,9 +70,50 @@ FC_INLINE void NAME(transpose_rows)(const int height, const real *const in, cons
         for (ptrdiff_t k = i; k < i + height; k++) out[j * ld_out + k] = in[k * ld_in + j];
 }
 
-static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
-    const real *const in = in_;
-    real *const out = out_;
+#if defined(FC_TRANSPOSE_SQUARES)
+/* VL rows of VL columns, in registers: stage by stage, lanes s apart are exchanged between vectors s apart. */
+FC_INLINE void NAME(transpose_square)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out) {
+    vec v[VL];
+    FC_UNROLL(16)
+    for (int i = 0; i < VL; i++) v[i] = v_load(in + i * ld_in);
+    FC_UNROLL(4)
+    for (int s = 1; s < VL; s *= 2) {
+        int32_t low[VL], high[VL];
+        FC_UNROLL(16)
+        for (int l = 0; l < VL; l++) low[l] = l & s ? VL + l - s : l, high[l] = l & s ? VL + l : l + s;
+        const vindex from_low = v_index(low), from_high = v_index(high);
+        FC_UNROLL(16)
+        for (int i = 0; i < VL; i++) {
+            if (i & s) continue;
+            const vec a = v[i], b = v[i + s];
+            v[i] = v_permute2(a, b, from_low);
+            v[i + s] = v_permute2(a, b, from_high);
+        }
+    }
+    FC_UNROLL(16)
+    for (int i = 0; i < VL; i++) v_store(out + i * ld_out, v[i]);
+}
+
+/* All whole squares. Of the side whose lines are further apart VL lines at a time are walked from end to end. */
+FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out,
+                                       const ptrdiff_t rows, const ptrdiff_t cols) {
+    if (ld_in > ld_out) {
+        for (ptrdiff_t i = 0; i < rows; i += VL)
+            for (ptrdiff_t j = 0; j < cols; j += VL) NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
+    } else {
+        for (ptrdiff_t j = 0; j < cols; j += VL)
+            for (ptrdiff_t i = 0; i < rows; i += VL) NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
+    }
+}
+#else
+FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out,
+                                       const ptrdiff_t rows, const ptrdiff_t cols) {
+    (void)in, (void)ld_in, (void)out, (void)ld_out, (void)rows, (void)cols;
+}
+#endif
+
+FC_INLINE void NAME(transpose_part)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out,
+                                    const ptrdiff_t rows, const ptrdiff_t cols) {
     enum { SIDE = NAME(side), BLOCK = 16 };
     for (ptrdiff_t j0 = 0; j0 < cols; j0 += BLOCK) {
         const ptrdiff_t j1 = j0 + BLOCK < cols ? j0 + BLOCK : cols;
@@ -81,6 +122,22 @@ static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdif
         for (; i + SIDE <= rows; i += SIDE) NAME(transpose_rows)(SIDE, in, ld_in, out, ld_out, i, j0, j1);
         for (; i < rows; i++) NAME(transpose_rows)(1, in, ld_in, out, ld_out, i, j0, j1);
     }
+}
+
+static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
+    const real *const in = in_;
+    real *const out = out_;
+#if defined(FC_TRANSPOSE_SQUARES)
+    const ptrdiff_t square_rows = rows / VL * VL, square_cols = cols / VL * VL;
+#else
+    const ptrdiff_t square_rows = 0, square_cols = 0;
+#endif
+    const int squares = square_rows > 0 && square_cols > 0;
+    if (squares) NAME(transpose_squares)(in, ld_in, out, ld_out, square_rows, square_cols);
+    const ptrdiff_t done = squares ? square_cols : 0;
+    /* Beside the squares, and below them. */
+    if (done < cols) NAME(transpose_part)(in + done, ld_in, out + done * ld_out, ld_out, rows, cols - done);
+    if (squares && square_rows < rows) NAME(transpose_part)(in + square_rows * ld_in, ld_in, out + square_rows, ld_out, rows - square_rows, done);
 }
 
 FC_INLINE void NAME(column_sums_vectors)(const int NV, const real *x, const ptrdiff_t ld, const ptrdiff_t rows, real *const acc) {

@@ -67,3 +67,4 @@
 #define FC_PANELS(X) X(8, 3, 48) X(8, 2, 32) X(8, 1, 18)
 #define FC_MAIN_PANEL 1
 #define FC_WINOGRAD_MR 8
+#define FC_TRANSPOSE_SQUARES

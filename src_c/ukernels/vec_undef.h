@@ -42,6 +42,7 @@
 #undef FC_PANELS
 #undef FC_MAIN_PANEL
 #undef FC_WINOGRAD_MR
+#undef FC_TRANSPOSE_SQUARES
 #undef FC_F32
 #undef FC_F64
 #undef FC_ISA
