@@ -1,10 +1,10 @@
 /* Convolution of many groups of few channels, depthwise among them: vectors run along the channels of the output.
  *
  * With p input channels and m output channels per group it is the sum of p depthwise convolutions. The input of the j-th has channel
- * j of each group, m times over: rows of the input are spread to p such planes, copied with their padding. Kernel rows outside of the
- * image are left out. A depthwise convolution of a wide image reads its input where it is; the pixels whose taps are not all
- * in the image are then computed one by one. Forward and input gradient are one map from rows to rows, with two ways of finding the
- * taps; weights are transposed for the latter. */
+ * j of each group, m times over: rows of the input are spread to p such planes, copied with their padding. A depthwise convolution
+ * reads its input where it is. Kernel rows outside of the image are left out, or rows of zeros where two rows of the output are
+ * computed at once. Forward and input gradient are one map from rows to rows, with two ways of finding the taps; weights are
+ * transposed for the latter. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
@@ -15,8 +15,10 @@ enum {
     MAX_PLANES = 6,          /* up to here planes beat a GEMM for each group, */
     MAX_TIMES = 8,           /* if the groups of the output are small as well */
     CROWDED_BYTES = 2048, NARROW = 6,
-    STREAM_PIXEL_BYTES = 1024, /* pixels of so many are slower past the caches: a vector is written to each of several, half a line */
-    COPY_BYTES = 20 << 10    /* of copied rows: they stay in the first-level cache */
+    STREAM_INPUTS = 2, /* results go past the caches if they are so many times their input */
+    COPY_BYTES = 20 << 10, /* of copied rows: they stay in the first-level cache */
+    TILE_BYTES = 16 << 10, MIN_TILE = 8, /* of the input that a walk sees, and pixels of it */
+    WAYS = 8, SETS_BYTES = 4096 /* of a first-level cache */
 };
 
 /* The taps, along one axis, of the output positions first + m * step, m >= 0: tap t is at input position
@@ -28,16 +30,18 @@ typedef struct {
 } phase;
 
 static ptrdiff_t gcd(ptrdiff_t a, ptrdiff_t b) {
-    while (b) {
+    while (b > 1) {
         const ptrdiff_t r = a % b;
         a = b;
         b = r;
     }
-    return a;
+    return b ? 1 : a;
 }
 
+/* With dilation the positions whose taps are those of their neighbours are that far apart. */
 static phase forward_phase(ptrdiff_t first, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad) {
-    const phase p = {first, 1, first * stride - pad, stride, dilation, taps, 0, 1};
+    const ptrdiff_t step = dilation / gcd(stride, dilation);
+    const phase p = {first, step, first * stride - pad, step * stride, dilation, taps, 0, 1};
     return p;
 }
 
@@ -67,7 +71,10 @@ typedef struct {
     ptrdiff_t held;         /* rows of the input that a task keeps copies of, 0: they are read where they are */
     ptrdiff_t left, copy_w; /* columns of the input that are copied: the first, and how many */
     ptrdiff_t chunk, chunks; /* output channels of a task */
-    ptrdiff_t rows, task_rows;
+    ptrdiff_t lines;         /* rows of the output that a kernel computes at once */
+    int walks_lines;         /* whether there are kernels that walk along a single one as well */
+    const void *zeros;       /* a row of the input, or of its copies, in the place of those outside; NULL: they are left out */
+    ptrdiff_t parts, images; /* tasks of an image, or images of a task */
 } map;
 
 static phase row_phase(const map *job, ptrdiff_t i) {
@@ -80,7 +87,7 @@ static phase column_phase(const map *job, ptrdiff_t j) {
     return (job->gradient ? gradient_phase : forward_phase)(j, c->kw, c->stride_w, c->dilation_w, c->pad_left);
 }
 
-static ptrdiff_t column_phases(const map *job) { return job->gradient ? fc_min(job->conv.stride_w, job->ow) : 1; }
+static ptrdiff_t column_phases(const map *job) { return fc_min(column_phase(job, 0).step, job->ow); }
 
 static ptrdiff_t phase_pixels(const map *job, const phase *p) { return (job->ow - 1 - p->first) / p->step + 1; }
 
@@ -96,13 +103,13 @@ typedef struct {
 } share;
 
 static int allocate(const map *job, share *s) {
-    const ptrdiff_t list = job->conv.kh * job->planes;
-    const ptrdiff_t lists = fc_round_up((2 * list + job->held) * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    const ptrdiff_t list = job->conv.kh * job->planes, x_list = list + (job->lines - 1) * job->conv.stride_h;
+    const ptrdiff_t lists = fc_round_up((x_list + list + job->held) * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     const ptrdiff_t copies = job->held * job->planes * job->copy_w * s->step, weights = job->held ? list * job->conv.kw * s->step : 0;
     char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(lists + (copies + weights) * job->esize));
     if (!memory) return 0;
     s->x = (const void **)(void *)memory;
-    s->w = s->x + list;
+    s->w = s->x + x_list;
     s->which = (ptrdiff_t *)(void *)(s->w + list);
     for (ptrdiff_t i = 0; i < job->held; i++) s->which[i] = -1;
     s->copies = memory + lists;
@@ -127,96 +134,88 @@ static const void *input_row(const map *job, const share *s, ptrdiff_t r) {
     return copy;
 }
 
-/* Pixels first .. end - 1 of a phase, all of whose taps, or those of the one pixel there is, are columns of the input. */
-static void run_pixels(const map *job, const phase *p, fc_span taps, ptrdiff_t first, ptrdiff_t end, fc_depthwise_args *args, void *to) {
-    const ptrdiff_t column = p->base + first * p->advance + taps.first * p->spread - (job->held ? job->left : 0);
-    if (first >= end) return;
-    args->x_offset = column * args->x_step;
-    args->w_offset = taps.first * args->ldw;
-    args->taps = fc_max(0, taps.end - taps.first);
-    args->pixels = end - first;
-    args->y = fc_at_mut(to, (p->first + first * p->step) * job->out_c, job->esize);
-    job->kernels->depthwise.convolve(args);
+/* The row of all images of the input that follows those which `lines` output rows read, and how many of them the next ones need. */
+static void fetch_next(const map *job, const phase *vertical, ptrdiff_t last, fc_depthwise_args *args) {
+    const fc_conv2d *const c = &job->conv;
+    args->next = fc_at(job->in, (last + 1) * job->w * job->in_c, job->esize);
+    args->next_elements = fc_min(args->lines * vertical->advance / vertical->step, c->n * job->h - 1 - last) * job->w * job->in_c;
 }
 
-static void run_phase(const map *job, const phase *p, fc_depthwise_args *args, void *to) {
-    const ptrdiff_t pixels = phase_pixels(job, p), last_tap = (p->taps - 1) * p->spread;
-    const fc_span all = {0, p->taps};
-    if (job->held || !p->taps) {
-        run_pixels(job, p, all, 0, pixels, args, to);
-        return;
-    }
-    const ptrdiff_t first = p->base < 0 ? fc_min(pixels, fc_ceil_div(-p->base, p->advance)) : 0, room = job->w - 1 - last_tap - p->base;
-    const ptrdiff_t end = room < 0 ? first : fc_max(first, fc_min(pixels, room / p->advance + 1));
-    for (ptrdiff_t i = 0; i < pixels; i++) {
-        if (i == first && first < end) {
-            run_pixels(job, p, all, first, end, args, to);
-            i = end - 1;
-        } else {
-            run_pixels(job, p, fc_clip(p->base + i * p->advance, p->spread, p->taps, job->w), i, i + 1, args, to);
-        }
-    }
-}
-
-static void run_row(const map *job, const share *s, ptrdiff_t image, ptrdiff_t i, void *to) {
+/* Output rows i .. i + lines - 1 of an image. */
+static void run_rows(const map *job, const share *s, ptrdiff_t image, ptrdiff_t i, ptrdiff_t lines, void *to) {
     const fc_conv2d *const c = &job->conv;
     const phase vertical = row_phase(job, i);
-    const fc_span taps = fc_clip(vertical.base, vertical.spread, vertical.taps, job->h);
-    const ptrdiff_t rows = fc_max(0, taps.end - taps.first), first = image * job->h + vertical.base, phases = column_phases(job);
-    for (ptrdiff_t r = 0; r < rows; r++) {
-        const void *const row = input_row(job, s, first + (taps.first + r) * vertical.spread);
+    const ptrdiff_t line_rows = vertical.advance / vertical.spread, seen = vertical.taps + (lines - 1) * line_rows;
+    const fc_span inside = fc_clip(vertical.base, vertical.spread, seen, job->h), all = {0, seen}, taken = job->zeros ? all : inside;
+    const ptrdiff_t rows = fc_max(0, taken.end - taken.first - (lines - 1) * line_rows), first = image * job->h + vertical.base;
+    for (ptrdiff_t r = taken.first; r < taken.end; r++) {
+        const void *const row = r >= inside.first && r < inside.end ? input_row(job, s, first + r * vertical.spread) : job->zeros;
         for (ptrdiff_t j = 0; j < job->planes; j++)
-            s->x[r * job->planes + j] = fc_at(row, j * job->copy_w * s->step, job->esize);
+            s->x[(r - taken.first) * job->planes + j] = fc_at(row, j * job->copy_w * s->step, job->esize);
     }
     fc_depthwise_args args = {
         .x = s->x,
         .w = s->w,
         .rows = rows * job->planes,
         .x_step = s->step,
+        .width = job->held ? job->copy_w : job->w,
+        .lines = lines,
+        .line_rows = line_rows,
         .channels = s->channels,
         .bias = job->bias ? fc_at(job->bias, s->first, job->esize) : NULL,
+        .y_line = job->ow * job->out_c,
         .relu = c->activation == FC_RELU,
         .stream = job->stream,
     };
-    if (rows && !job->held) {
-        /* The rows that the output row after this one reads first. */
-        const ptrdiff_t last = first + (taps.end - 1) * vertical.spread;
-        args.next = fc_at(job->in, (last + 1) * job->w * job->in_c, job->esize);
-        args.next_elements = fc_min(vertical.advance, c->n * job->h - 1 - last) * job->w * job->in_c / phases;
-    }
+    const ptrdiff_t phases = column_phases(job), last = first + (inside.end - 1) * vertical.spread;
+    if (rows && !job->held && last + 1 < c->n * job->h) fetch_next(job, &vertical, last, &args);
     for (ptrdiff_t phase_index = 0; phase_index < phases; phase_index++) {
         const phase p = column_phase(job, phase_index);
         for (ptrdiff_t r = 0; r < rows; r++) {
-            const ptrdiff_t source = (vertical.source + (taps.first + r) * vertical.source_step) * c->kw + p.source;
+            const ptrdiff_t source = (vertical.source + (taken.first + r) * vertical.source_step) * c->kw + p.source;
             for (ptrdiff_t j = 0; j < job->planes; j++)
-                s->w[r * job->planes + j] =
-                    fc_at(s->weights, (source * job->planes + j) * s->ldw, job->esize);
+                s->w[r * job->planes + j] = fc_at(s->weights, (source * job->planes + j) * s->ldw, job->esize);
         }
+        args.column = p.base - (job->held ? job->left : 0);
+        args.taps = p.taps;
         args.ldw = p.source_step * job->planes * s->ldw;
         args.advance = p.advance;
         args.spread = p.spread;
+        args.pixels = phase_pixels(job, &p);
+        args.y = fc_at_mut(to, p.first * job->out_c, job->esize);
         args.y_step = p.step * job->out_c;
-        run_phase(job, &p, &args, to);
+        job->kernels->depthwise.convolve(&args);
+        args.next = NULL, args.next_elements = 0;
+    }
+}
+
+/* Rows begin .. end - 1 of an image. */
+static void run_part(const map *job, const share *s, ptrdiff_t image, ptrdiff_t begin, ptrdiff_t end) {
+    const fc_activation activation = job->conv.activation;
+    char *const to = fc_at_mut(job->out, image * job->oh * job->ow * job->out_c + s->first, job->esize);
+    const ptrdiff_t row = job->ow * job->out_c;
+    for (ptrdiff_t i = begin; i < end; i += job->lines) {
+        /* The last row alone where there is a walk for that, else once more the row before it too. */
+        const ptrdiff_t left = end - (job->walks_lines ? i : begin), lines = fc_min(job->lines, left), at = fc_min(i, end - lines);
+        run_rows(job, s, image, at, lines, to + at * row * job->esize);
+    }
+    if (activation == FC_LINEAR || activation == FC_RELU) return;
+    for (ptrdiff_t j = begin * job->ow; j < end * job->ow; j++) {
+        void *const pixel = to + j * job->out_c * job->esize;
+        job->kernels->elementwise.activation[activation](pixel, pixel, s->channels);
     }
 }
 
 static fc_status map_task(const void *context, ptrdiff_t task) {
     const map *const job = context;
-    const fc_activation activation = job->conv.activation;
-    const ptrdiff_t chunk = task % job->chunks, begin = task / job->chunks * job->task_rows;
+    const ptrdiff_t chunk = task % job->chunks, part = task / job->chunks % job->parts;
+    const ptrdiff_t first = task / job->chunks / job->parts * job->images, last = fc_min(job->conv.n, first + job->images);
     share s = {.first = chunk * job->chunk, .channels = fc_min(job->chunk, job->out_c - chunk * job->chunk)};
     s.step = job->held ? fc_round_up(s.channels, job->kernels->gemm.lanes) : job->in_c;
     if (!allocate(job, &s)) return FC_NO_MEMORY;
-    const ptrdiff_t end = fc_min(job->rows, begin + job->task_rows);
-    for (ptrdiff_t row = begin; row < end; row++) {
-        void *const to = fc_at_mut(job->out, row * job->ow * job->out_c + s.first, job->esize);
-        run_row(job, &s, row / job->oh, row % job->oh, to);
-        if (activation == FC_LINEAR || activation == FC_RELU) continue;
-        for (ptrdiff_t j = 0; j < job->ow; j++) {
-            void *const pixel = fc_at_mut(to, j * job->out_c, job->esize);
-            job->kernels->elementwise.activation[activation](pixel, pixel, s.channels);
-        }
-    }
+    const ptrdiff_t groups = fc_ceil_div(job->oh, job->lines), begin = groups * part / job->parts * job->lines;
+    const ptrdiff_t end = fc_min(job->oh, groups * (part + 1) / job->parts * job->lines);
+    for (ptrdiff_t image = first; image < last; image++) run_part(job, &s, image, begin, end);
     if (job->stream) job->kernels->frame.stream_end();
     return FC_OK;
 }
@@ -234,7 +233,7 @@ static void plan_copies(map *job) {
     }
     if (right < job->left) job->left = 0, right = 0;
     job->copy_w = right - job->left + 1;
-    job->held = fc_min(job->h, (c->kh - 1) * c->dilation_h + 1);
+    job->held = fc_min(job->h, (c->kh - 1) * c->dilation_h + 1 + (job->lines - 1) * c->stride_h);
     const ptrdiff_t column = job->held * job->planes * job->copy_w * job->esize;
     /* Whole groups, whole vectors, whole lines of the cache. */
     const ptrdiff_t line = FC_ALIGN / job->esize, unit = job->times / gcd(job->times, line) * line;
@@ -252,11 +251,22 @@ static void transpose_weights(const map *job, const void *w, void *to) {
                                           job->out_c, job->times, job->planes);
 }
 
-/* Whether copies of rows are worth their time where nothing is spread: pixels so far apart fall into few sets of the cache, and
- * pixels at the border of a narrow image are many. */
+/* Whether copies of rows are worth their time where nothing is spread and there is no walk: pixels so far apart fall into few sets of
+ * the cache, and pixels at the border of a narrow image are many. */
 static int copies_pay(const map *job) {
     const fc_conv2d *const c = &job->conv;
     return job->in_c * job->esize % CROWDED_BYTES == 0 || (c->kw - 1) * c->dilation_w * NARROW >= job->w;
+}
+
+/* Two rows of the output at once where kernels walk along both: 3x3 or 5x5 taps, as far apart in both directions. */
+static void plan_lines(map *job) {
+    const fc_conv2d *const c = &job->conv;
+    const phase rows = row_phase(job, 0), columns = column_phase(job, 0);
+    const ptrdiff_t shift = columns.advance / columns.spread;
+    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5) && rows.taps == c->kh && columns.taps == c->kw &&
+                      rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2 && job->out_c >= job->kernels->gemm.lanes;
+    job->lines = walks && job->oh > 1 ? 2 : 1;
+    job->walks_lines = c->kh == 3 && shift == 1;
 }
 
 static fc_status run_map(map *job) {
@@ -265,22 +275,31 @@ static fc_status run_map(map *job) {
     job->esize = fc_esize(c->dtype);
     job->planes = job->in_c / c->groups;
     job->times = job->out_c / c->groups;
-    if (job->gradient && (job->planes > 1 || job->times > 1)) {
-        void *const transposed = fc_scratch(FC_SLOT_CALL, (size_t)(c->kh * c->kw * job->planes * job->out_c * job->esize));
-        if (!transposed) return FC_NO_MEMORY;
-        transpose_weights(job, job->weights, transposed);
-        job->weights = transposed;
-    }
     job->chunk = job->out_c;
     job->chunks = 1;
-    if (job->planes > 1 || job->times > 1 || copies_pay(job)) plan_copies(job);
-    job->rows = c->n * job->oh;
-    job->task_rows = fc_max(1, TASK_ELEMENTS / (job->ow * job->chunk));
-    const ptrdiff_t bytes = (job->rows * job->ow * job->out_c + c->n * job->h * job->w * job->in_c) * job->esize;
-    job->stream = job->out_c * job->esize < STREAM_PIXEL_BYTES && fc_streams(job->out, job->chunk * job->esize, bytes) && job->out_c * job->esize % FC_ALIGN == 0 &&
-                  (c->activation == FC_LINEAR || c->activation == FC_RELU);
-    const double macs = (double)job->rows * (double)(job->ow * job->out_c) * (double)(c->kh * c->kw * job->planes);
-    return fc_parallel_for(fc_ceil_div(job->rows, job->task_rows) * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
+    plan_lines(job);
+    if (job->planes > 1 || job->times > 1 || (job->lines == 1 && copies_pay(job))) plan_copies(job);
+    const int transposes = job->gradient && (job->planes > 1 || job->times > 1);
+    const ptrdiff_t weights = transposes ? fc_round_up(c->kh * c->kw * job->planes * job->out_c * job->esize, FC_ALIGN) : 0;
+    const ptrdiff_t row = job->held ? job->copy_w * fc_round_up(job->chunk, job->kernels->gemm.lanes) : job->w * job->in_c;
+    const ptrdiff_t zeros = job->lines > 1 ? row * job->esize : 0;
+    char *const memory = weights + zeros ? fc_scratch(FC_SLOT_CALL, (size_t)(weights + zeros)) : NULL;
+    if (weights + zeros && !memory) return FC_NO_MEMORY;
+    if (transposes) {
+        transpose_weights(job, job->weights, memory);
+        job->weights = memory;
+    }
+    if (zeros) job->zeros = memset(memory + weights, 0, (size_t)zeros);
+    const ptrdiff_t image = job->oh * job->ow * job->chunk;
+    job->images = fc_max(1, fc_min(c->n, TASK_ELEMENTS / image));
+    job->parts = fc_max(1, fc_min(job->oh / job->lines, image / TASK_ELEMENTS));
+    const ptrdiff_t outputs = c->n * job->oh * job->ow * job->out_c, inputs = c->n * job->h * job->w * job->in_c;
+    /* A line of the cache at a time: halves of them, which several others come between, may take six times as long. */
+    job->stream = job->lines == 1 && outputs >= STREAM_INPUTS * inputs && job->kernels->gemm.lanes * job->esize == FC_ALIGN &&
+                  fc_streams(job->out, job->chunk * job->esize, (outputs + inputs) * job->esize) &&
+                  job->out_c * job->esize % FC_ALIGN == 0 && (c->activation == FC_LINEAR || c->activation == FC_RELU);
+    const double macs = (double)outputs * (double)(c->kh * c->kw * job->planes);
+    return fc_parallel_for(fc_ceil_div(c->n, job->images) * job->parts * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
 }
 
 static int applies(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times) {

@@ -83,21 +83,20 @@ typedef struct {
 } fc_gemm_kernels;
 
 /* Depthwise convolution of pixels side by side, summed over rows of x:
- * y[i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of
- *     x[r][x_offset + (i * advance + t * spread) * x_step + c] * w[r][w_offset + t * ldw + c]), i < pixels, c < channels.
- * act is relu or the identity. */
+ * y[l * y_line + i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of
+ *     x[l * line_rows + r][(column + i * advance + t * spread) * x_step + c] * w[r][t * ldw + c]), l < lines, i < pixels, c < channels.
+ * Columns outside of 0 .. width - 1 are left out. act is relu or the identity. */
 typedef struct {
     const void *const *x, *const *w;
-    ptrdiff_t x_offset, w_offset;
     ptrdiff_t rows, taps, ldw;
-    ptrdiff_t x_step, advance, spread;
-    ptrdiff_t pixels, channels;
+    ptrdiff_t x_step, column, width, advance, spread;
+    ptrdiff_t lines, line_rows, pixels, channels;
     const void *bias; /* or NULL */
     void *y;
-    ptrdiff_t y_step;
+    ptrdiff_t y_step, y_line;
     int relu;
-    int stream;       /* y goes past the caches: every pixel of it is aligned to FC_ALIGN and a multiple of that long */
-    const void *next; /* what will be read soon: fetched along with the pixels */
+    int stream;       /* y goes past the caches, if lines is 1: every pixel of it is aligned to FC_ALIGN and a multiple of that long */
+    const void *next; /* what will be read soon, or NULL: fetched along with the pixels */
     ptrdiff_t next_elements;
 } fc_depthwise_args;
 

@@ -5,6 +5,7 @@
 #include "channels_body.h"
 #include "frame_body.h"
 #include "depthwise_wgrad_body.h"
+#include "depthwise_walk_body.h"
 #include "depthwise_body.h"
 #include "pool_body.h"
 #include "pool_tiles_body.h"

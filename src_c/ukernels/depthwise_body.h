@@ -1,20 +1,18 @@
-/* Depthwise convolution: see fc_depthwise_args in ukernels.h for what is computed. Vectors run along the channels; where these are not
- * a multiple of the vector, the last vector overlaps the one before it: those results are computed and written twice, equal both times.
- *
- * SHIFT says how far neighbouring pixels are apart, in taps: with 1 or 2 the columns of x that they share are loaded once. With
- * SHIFT 0 nothing is known. Every sum has the same order of terms whichever tile computes it. */
+/* Depthwise convolution where there is no walk for it (see depthwise_walk_body.h): tiles of pixels. Vectors run along the channels as
+ * there, and SHIFT is the same: with 1 the columns of x that neighbouring pixels share are loaded once. With SHIFT 0 nothing is known.
+ * Every sum has the same order of terms whichever tile computes it: row by row. */
 
-/* PX pixels from pixel i on; 0 < n <= VL channels from channel c on. */
+/* PX pixels from pixel i on, all of whose taps are columns of x; 0 < n <= VL channels from channel c on. */
 FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a,
                                     const ptrdiff_t i, const ptrdiff_t c, const ptrdiff_t n) {
     const ptrdiff_t spread = a->spread * a->x_step, advance = a->advance * a->x_step, ldw = a->ldw;
-    const ptrdiff_t from = a->x_offset + i * advance + c;
+    const ptrdiff_t from = a->column * a->x_step + i * advance + c;
     vec acc[8];
     const vec bias = a->bias ? NAME(load_channels)((const real *)a->bias + c, n) : v_zero();
     FC_UNROLL(8)
     for (int p = 0; p < PX; p++) acc[p] = bias;
     for (ptrdiff_t r = 0; r < a->rows; r++) {
-        const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + a->w_offset + c;
+        const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + c;
         if (SHIFT) {
             vec weight[7];
             FC_UNROLL(7)
@@ -39,21 +37,22 @@ FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIF
         FC_UNROLL(8)
         for (int p = 0; p < PX; p++) acc[p] = v_max(v_zero(), acc[p]);
     }
-    real *const y = (real *)a->y + i * a->y_step + c;
+    real *y = (real *)a->y + i * a->y_step + c;
     FC_UNROLL(8)
-    for (int p = 0; p < PX; p++) NAME(put_channels)(y + p * a->y_step, acc[p], n, a->stream);
+    for (int p = 0; p < PX; p++, y += a->y_step) NAME(put_channels)(y, acc[p], n, a->stream);
 }
 
-/* NV vectors of channels of one pixel: independent sums, where neighbouring pixels have none to offer. */
-FC_INLINE void NAME(depthwise_pixel)(const int NV, const fc_depthwise_args *const a, const ptrdiff_t i, const ptrdiff_t c,
-                                     const ptrdiff_t n) {
-    const ptrdiff_t spread = a->spread * a->x_step, ldw = a->ldw, from = a->x_offset + i * a->advance * a->x_step + c;
+/* NV vectors of channels of one pixel, taps first .. end - 1 of it: independent sums, where neighbouring pixels have none to offer. */
+FC_INLINE void NAME(depthwise_pixel)(const int NV, const fc_depthwise_args *const a, const ptrdiff_t i, const ptrdiff_t first,
+                                     const ptrdiff_t end, const ptrdiff_t c, const ptrdiff_t n) {
+    const ptrdiff_t spread = a->spread * a->x_step, ldw = a->ldw;
+    const ptrdiff_t from = (a->column + i * a->advance) * a->x_step + first * spread + c;
     vec acc[4];
     FC_UNROLL(4)
     for (int v = 0; v < NV; v++) acc[v] = a->bias ? NAME(load_channels)((const real *)a->bias + c + v * VL, n) : v_zero();
     for (ptrdiff_t r = 0; r < a->rows; r++) {
-        const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + a->w_offset + c;
-        for (ptrdiff_t t = 0; t < a->taps; t++, x += spread, w += ldw) {
+        const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + first * ldw + c;
+        for (ptrdiff_t t = first; t < end; t++, x += spread, w += ldw) {
             FC_UNROLL(4)
             for (int v = 0; v < NV; v++)
                 acc[v] = v_fma(NAME(load_channels)(x + v * VL, n), NAME(load_channels)(w + v * VL, n), acc[v]);
@@ -70,15 +69,19 @@ FC_INLINE void NAME(depthwise_pixel)(const int NV, const fc_depthwise_args *cons
 /* The channel where the vector that begins at c does, or would if there were more. */
 FC_INLINE ptrdiff_t NAME(vector_start)(const ptrdiff_t c, const ptrdiff_t channels) { return c + VL <= channels ? c : channels - VL; }
 
+/* A pixel, some of whose taps may be no columns of x. */
 static void NAME(depthwise_single)(const fc_depthwise_args *const a, const ptrdiff_t i) {
-    ptrdiff_t c = 0;
+    const ptrdiff_t start = a->column + i * a->advance;
+    ptrdiff_t c = 0, first = 0, end = a->taps;
+    while (first < end && start + first * a->spread < 0) first++;
+    while (end > first && start + (end - 1) * a->spread >= a->width) end--;
     if (a->channels < VL) {
-        NAME(depthwise_pixel)(1, a, i, 0, a->channels);
+        NAME(depthwise_pixel)(1, a, i, first, end, 0, a->channels);
         return;
     }
-    for (; c + 4 * VL <= a->channels; c += 4 * VL) NAME(depthwise_pixel)(4, a, i, c, VL);
-    if (c + 2 * VL <= a->channels) NAME(depthwise_pixel)(2, a, i, c, VL), c += 2 * VL;
-    for (; c < a->channels; c += VL) NAME(depthwise_pixel)(1, a, i, NAME(vector_start)(c, a->channels), VL);
+    for (; c + 4 * VL <= a->channels; c += 4 * VL) NAME(depthwise_pixel)(4, a, i, first, end, c, VL);
+    if (c + 2 * VL <= a->channels) NAME(depthwise_pixel)(2, a, i, first, end, c, VL), c += 2 * VL;
+    for (; c < a->channels; c += VL) NAME(depthwise_pixel)(1, a, i, first, end, NAME(vector_start)(c, a->channels), VL);
 }
 
 FC_INLINE void NAME(depthwise_channels)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a,
@@ -92,33 +95,37 @@ FC_INLINE void NAME(depthwise_channels)(const int PX, const int TAPS, const int 
     }
 }
 
-FC_INLINE void NAME(depthwise_pixels)(const int TAPS, const int SHIFT, const fc_depthwise_args *const a) {
-    ptrdiff_t i = 0;
-    for (; i + 8 <= a->pixels; i += 8) NAME(depthwise_channels)(8, TAPS, SHIFT, a, i);
-    if (i + 4 <= a->pixels) NAME(depthwise_channels)(4, TAPS, SHIFT, a, i), i += 4;
-    if (i > 0 && i < a->pixels) NAME(depthwise_channels)(4, TAPS, SHIFT, a, a->pixels - 4), i = a->pixels; /* some of them again */
-    for (; i < a->pixels; i++) NAME(depthwise_single)(a, i);
+/* Pixels i .. end - 1, at least 4, some of them twice. */
+FC_INLINE void NAME(depthwise_pixels)(const int TAPS, const int SHIFT, const fc_depthwise_args *const a, ptrdiff_t i, const ptrdiff_t end) {
+    for (; i + 8 <= end; i += 8) NAME(depthwise_channels)(8, TAPS, SHIFT, a, i);
+    for (; i < end; i += 4) NAME(depthwise_channels)(4, TAPS, SHIFT, a, i + 4 <= end ? i : end - 4);
+}
+
+static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
+    const ptrdiff_t last = (a->taps - 1) * a->spread;
+    ptrdiff_t first = 0, end = a->taps ? a->pixels : 0, i = 0;
+    while (first < end && a->column + first * a->advance < 0) first++;
+    while (end > first && a->column + (end - 1) * a->advance + last >= a->width) end--;
+    if (end < first + 4) first = end = 0;
+    for (; i < first; i++) NAME(depthwise_single)(a, i);
+    if (end == 0) {
+    } else if (a->channels < VL) {
+        for (i = first; i < end; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i + 4 <= end ? i : end - 4, 0, a->channels);
+    } else switch (a->advance == a->spread ? a->taps : 0) {
+        case 2: NAME(depthwise_pixels)(2, 1, a, first, end); break;
+        case 3: NAME(depthwise_pixels)(3, 1, a, first, end); break;
+        case 7: NAME(depthwise_pixels)(7, 1, a, first, end); break;
+        default: NAME(depthwise_pixels)(0, 0, a, first, end);
+        }
+    for (i = end; i < a->pixels; i++) NAME(depthwise_single)(a, i);
 }
 
 static void NAME(depthwise)(const fc_depthwise_args *const args) {
-    const fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
-    assert(a->rows >= 0 && a->taps >= 0 && a->pixels > 0 && a->channels > 0);
-    if (a->channels < VL) {
-        ptrdiff_t i = 0;
-        for (; i + 4 <= a->pixels; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i, 0, a->channels);
-        for (; i < a->pixels; i++) NAME(depthwise_single)(a, i);
-        return;
-    }
-    const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0;
-    switch (shift * 8 + a->taps) {
-    case 8 + 2: NAME(depthwise_pixels)(2, 1, a); break;
-    case 8 + 3: NAME(depthwise_pixels)(3, 1, a); break;
-    case 8 + 5: NAME(depthwise_pixels)(5, 1, a); break;
-    case 8 + 7: NAME(depthwise_pixels)(7, 1, a); break;
-    case 16 + 3: NAME(depthwise_pixels)(3, 2, a); break;
-    case 16 + 5: NAME(depthwise_pixels)(5, 2, a); break;
-    default: NAME(depthwise_pixels)(0, 0, a);
-    }
+    assert(args->rows >= 0 && args->taps >= 0 && args->lines > 0 && args->pixels > 0 && args->channels > 0);
+    if (NAME(depthwise_walks)(args)) return;
+    fc_depthwise_args copy = *args; /* known not to change when y is written */
+    for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line)
+        NAME(depthwise_line)(&copy);
 }
 
 /* Elements of a pixel that the planes' vectors from channel c on are made of: the first, and how many. */

@@ -1,0 +1,130 @@
+/* Depthwise convolution by walks along the pixels: see fc_depthwise_args in ukernels.h for what is computed. The weights of one vector of
+ * channels stay in registers, and so do the sums of the pixels that the column of x at hand belongs to: every column is loaded once
+ * for all of them, and for LINES lines of the result. Where channels are not a multiple of the vector, the last vector overlaps the
+ * one before it: those results are computed and written twice, equal both times.
+ *
+ * SHIFT says how far neighbouring pixels are apart, in taps. The terms of a sum are added column by column, whatever the walk. */
+
+typedef struct {
+    const real *x[7], *next;
+    real *y;
+    ptrdiff_t at;
+    vec weight[5][5], sum[2][5], bias;
+} NAME(depthwise_walk);
+
+/* The columns that come with a pixel, for the pixels of the walk from `first` on. */
+FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LINES, const int CHECK, const int first, const int end,
+                                  const fc_depthwise_args *const a, NAME(depthwise_walk) *const walk, ptrdiff_t column) {
+    FC_UNROLL(2)
+    for (int u = 0; u < SHIFT; u++, walk->at += a->spread * a->x_step, column += a->spread) {
+        if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
+        FC_UNROLL(7)
+        for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) {
+            vec value = v_load(walk->x[r] + walk->at);
+            v_keep(value);
+            FC_UNROLL(2)
+            for (int l = 0; l < LINES; l++) {
+                FC_UNROLL(5)
+                for (int d = first; d < end; d++)
+                    if (r >= l * SHIFT && r < l * SHIFT + TAPS && u + d * SHIFT < TAPS)
+                        walk->sum[l][d] = v_fma(value, walk->weight[r - l * SHIFT][u + d * SHIFT], walk->sum[l][d]);
+            }
+        }
+    }
+}
+
+/* The pixels before move on by one, and a new one comes. */
+FC_INLINE void NAME(walk_on)(const int LIVE, const int LINES, NAME(depthwise_walk) *const walk) {
+    FC_UNROLL(2)
+    for (int l = 0; l < LINES; l++) {
+        FC_UNROLL(5)
+        for (int d = LIVE - 1; d > 0; d--) walk->sum[l][d] = walk->sum[l][d - 1];
+        walk->sum[l][0] = walk->bias;
+    }
+}
+
+/* The oldest pixel leaves. What the next walks read and write comes along. With 5 taps there is time enough to wait for the latter. */
+FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a,
+                              NAME(depthwise_walk) *const walk) {
+    const int LIVE = (TAPS - 1) / SHIFT + 1, FETCHES = LINES * SHIFT * SHIFT, LINE = 64 / (int)sizeof(real);
+    FC_UNROLL(2)
+    for (int l = 0; l < LINES; l++) {
+        vec v = walk->sum[l][LIVE - 1];
+        if (a->relu) v = v_max(v_zero(), v);
+        v_store(walk->y + l * a->y_line, v);
+        if (TAPS == 3) __builtin_prefetch(walk->y + l * a->y_line + LINE, 1, 3);
+    }
+    walk->y += a->y_step;
+    FC_UNROLL(8)
+    for (int f = 0; f < FETCHES; f++, walk->next += VL)
+        if (a->next) __builtin_prefetch(walk->next, 0, 2);
+}
+
+/* Pixels first .. end - 1, the vector of channels at c. */
+FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a, const ptrdiff_t first,
+                                const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
+    const int LIVE = (TAPS - 1) / SHIFT + 1;
+    NAME(depthwise_walk) walk;
+    FC_UNROLL(5)
+    for (int r = 0; r < TAPS; r++) {
+        FC_UNROLL(5)
+        for (int t = 0; t < TAPS; t++) walk.weight[r][t] = v_load((const real *)a->w[r] + t * a->ldw + c);
+    }
+    walk.bias = a->bias ? v_load((const real *)a->bias + c) : v_zero();
+    FC_UNROLL(7)
+    for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) walk.x[r] = (const real *)a->x[r] + c;
+    walk.y = (real *)a->y + first * a->y_step + c;
+    walk.next = next;
+    ptrdiff_t column = a->column + first * a->advance;
+    walk.at = column * a->x_step;
+    FC_UNROLL(5)
+    for (int s = 0; s < LIVE - 1; s++, column += a->advance) {
+        NAME(walk_on)(s + 1, LINES, &walk);
+        NAME(walk_columns)(TAPS, SHIFT, LINES, 1, 0, s + 1, a, &walk, column);
+    }
+    FC_ROLLED
+    for (ptrdiff_t i = first + LIVE - 1; i < end; i++) {
+        NAME(walk_on)(LIVE, LINES, &walk);
+        NAME(walk_columns)(TAPS, SHIFT, LINES, 0, 0, LIVE, a, &walk, 0);
+        NAME(walk_put)(TAPS, SHIFT, LINES, a, &walk);
+    }
+    column = a->column + end * a->advance;
+    FC_UNROLL(5)
+    for (int s = 1; s < LIVE; s++, column += a->advance) {
+        NAME(walk_on)(LIVE, LINES, &walk);
+        NAME(walk_columns)(TAPS, SHIFT, LINES, 1, s, LIVE, a, &walk, column);
+        NAME(walk_put)(TAPS, SHIFT, LINES, a, &walk);
+    }
+}
+
+/* All pixels, some at a time: so few that their rows of x stay in the first-level cache while the channels are gone through, which
+ * reads and writes memory in order, and enough to be worth the loads of the weights. */
+FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a) {
+    const ptrdiff_t tiles = (a->pixels - 1) / (4 * TAPS) + 1, channels = a->channels;
+    const real *next = a->next;
+    for (ptrdiff_t k = 0; k < tiles; k++) {
+        const ptrdiff_t first = a->pixels * k / tiles, end = a->pixels * (k + 1) / tiles;
+        const ptrdiff_t share = (end - first) * LINES * SHIFT * SHIFT * VL;
+        for (ptrdiff_t c = 0; c < channels; c += VL, next += share)
+            NAME(walk_block)(TAPS, SHIFT, LINES, a, first, end, c + VL <= channels ? c : channels - VL, next);
+    }
+}
+
+/* Whether there is a walk for it, and it is taken. */
+static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
+    const fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
+    if (a->rows != a->taps || a->channels < VL || (a->taps != 3 && a->taps != 5)) return 0;
+    const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0, live = shift ? (a->taps - 1) / shift + 1 : 0;
+    if (!shift || a->pixels < live || a->column + (live - 1) * a->advance < 0 ||
+        a->column + a->pixels * a->advance - a->spread >= a->width || (a->lines > 1 && (a->lines > 2 || a->line_rows != shift)))
+        return 0;
+    switch (shift * 8 + a->taps + (a->lines > 1 ? 1 : 0)) {
+    case 8 + 3: NAME(walk_lines)(3, 1, 1, a); break;
+    case 8 + 3 + 1: NAME(walk_lines)(3, 1, 2, a); break;
+    case 8 + 5 + 1: NAME(walk_lines)(5, 1, 2, a); break;
+    case 16 + 3 + 1: NAME(walk_lines)(3, 2, 2, a); break;
+    case 16 + 5 + 1: NAME(walk_lines)(5, 2, 2, a); break;
+    default: return 0;
+    }
+    return 1;
+}
