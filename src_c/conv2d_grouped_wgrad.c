@@ -9,13 +9,12 @@
 
 enum {
     COPY_BYTES = 128 << 10, /* of x: a band and its dy stay in the second-level cache */
-    CROWDED_BYTES = 2048,  /* pixels so far apart fall into few sets of the cache */
     MAX_PLANES = 4,        /* up to here planes beat a GEMM for each group, */
     MAX_TIMES = 8,         /* if the groups of dy are small as well */
     CHUNK = 64,            /* channels of a task, about, if x is copied */
     WIDE_CHUNK = 256,      /* and if it is not: long runs of memory */
     TASKS = 8,             /* to aim at; like the chunks the parts depend on the shape alone */
-    TILE_BYTES = 16 << 10  /* of pixels of x and dy, a line of each */
+    TILE = 12, WIDE_TILE = 48, RUN_BYTES = 3 << 10 /* see tile_columns */
 };
 
 typedef struct {
@@ -39,6 +38,12 @@ static ptrdiff_t part_elements(const wgrad *g) { return (weight_rows(g) + 1) * a
 /* Rows of x that `rows` rows of dy see. */
 static ptrdiff_t rows_seen(const wgrad *g, ptrdiff_t rows) {
     return (rows - 1) * g->conv->stride_h + (g->conv->kh - 1) * g->conv->dilation_h + 1;
+}
+
+/* Columns of x that are taken at a time, if it is not copied: few read memory in order, if they are a long run of it; many are worth
+ * the loads and stores of more sums. */
+static ptrdiff_t tile_columns(const fc_conv2d *c, ptrdiff_t esize) {
+    return c->kw > 3 ? WIDE_TILE : fc_max(TILE, fc_min(WIDE_TILE, RUN_BYTES / (c->c * esize)));
 }
 
 /* Copies rows top .. top + rows - 1 of an image: [plane][row][column][channel]. */
@@ -117,7 +122,7 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
         .pixels = c->ow,
         .taps = c->kw,
         .channels = channels,
-        .tile = g->copies ? c->ow : fc_max(1, TILE_BYTES / FC_ALIGN / (1 + c->kh * c->stride_w)),
+        .tile = g->copies ? c->ow : fc_max(1, tile_columns(c, g->esize) / c->stride_w),
         .ldw = g->planes * acc_row(g),
     };
     const ptrdiff_t last = all * (part + 1) / g->parts;
@@ -132,7 +137,7 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
 static void plan(wgrad *g) {
     const fc_conv2d *const c = g->conv;
     const ptrdiff_t k = c->k;
-    g->copies = g->planes > 1 || g->times > 1 || c->c * g->esize % CROWDED_BYTES == 0;
+    g->copies = g->planes > 1 || g->times > 1;
     /* Whole groups, and whole lines of the cache if it can be. */
     const ptrdiff_t about = g->copies ? fc_max(1, CHUNK / g->planes) : WIDE_CHUNK;
     g->chunk = fc_min(k, fc_round_up(fc_ceil_div(k, fc_ceil_div(k, about)), FC_ALIGN / g->esize));

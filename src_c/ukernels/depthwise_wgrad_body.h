@@ -10,13 +10,13 @@ typedef struct {
 
 FC_INLINE void NAME(wgrad_columns)(const int ROWS, const int TAPS, const int SHIFT, const int CHECK, const int first, const int end,
                                    const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk, ptrdiff_t column,
-                                   vec acc[3][7]) {
+                                   vec acc[5][7]) {
     FC_UNROLL(2)
     for (int u = 0; u < SHIFT; u++, walk->at += a->spread * a->x_step, column += a->spread) {
         if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
         if (walk->next) __builtin_prefetch(walk->next + walk->at, 0, 2);
         const real *x = walk->x + walk->at;
-        FC_UNROLL(3)
+        FC_UNROLL(5)
         for (int r = 0; r < ROWS; r++, x += a->x_line) {
             vec value = v_load(x);
             v_keep(value);
@@ -46,14 +46,14 @@ FC_INLINE void NAME(wgrad_block)(const int ROWS, const int TAPS, const int SHIFT
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     real *const out = (real *)a->acc + row * TAPS * a->ldw + slot, *const bias = (real *)a->bias + slot;
     NAME(wgrad_walk) walk;
-    vec acc[3][7];
-    FC_UNROLL(3)
+    vec acc[5][7];
+    FC_UNROLL(5)
     for (int r = 0; r < ROWS; r++) {
         FC_UNROLL(7)
         for (int t = 0; t < TAPS; t++) acc[r][t] = v_load(out + (r * TAPS + t) * a->ldw);
     }
     if (BIAS) walk.bias = v_load(bias);
-    const int fetches = row == 0 && slot / VL % 2 == 0;
+    const int fetches = row == 0 && slot * (ptrdiff_t)sizeof(real) % 64 == 0; /* once for a line of the cache */
     walk.next = fetches && a->x_next ? (const real *)a->x_next + c : NULL;
     for (ptrdiff_t l = 0; l < a->lines; l++) {
         const ptrdiff_t from = first * a->dy_step + c;
@@ -78,7 +78,7 @@ FC_INLINE void NAME(wgrad_block)(const int ROWS, const int TAPS, const int SHIFT
             NAME(wgrad_columns)(ROWS, TAPS, SHIFT, 1, s, LIVE, a, &walk, column, acc);
         }
     }
-    FC_UNROLL(3)
+    FC_UNROLL(5)
     for (int r = 0; r < ROWS; r++) {
         FC_UNROLL(7)
         for (int t = 0; t < TAPS; t++) v_store(out + (r * TAPS + t) * a->ldw, acc[r][t]);
@@ -95,12 +95,12 @@ FC_INLINE void NAME(wgrad_walks)(const int ROWS, const int TAPS, const int SHIFT
         for (ptrdiff_t slot = 0; slot < channels; slot += VL) {
             const ptrdiff_t c = slot + VL <= channels ? slot : channels - VL;
             ptrdiff_t r = 0;
-            if (a->bias) {
-                if (r + ROWS <= a->rows) NAME(wgrad_block)(ROWS, TAPS, SHIFT, 1, a, r, first, pixels, c, slot), r += ROWS;
+            if (ROWS == 5 || a->bias) {
+                if (ROWS == 5 || r + ROWS <= a->rows) NAME(wgrad_block)(ROWS, TAPS, SHIFT, 1, a, r, first, pixels, c, slot), r += ROWS;
                 else NAME(wgrad_block)(1, TAPS, SHIFT, 1, a, r, first, pixels, c, slot), r++;
             }
-            for (; r + ROWS <= a->rows; r += ROWS) NAME(wgrad_block)(ROWS, TAPS, SHIFT, 0, a, r, first, pixels, c, slot);
-            for (; r < a->rows; r++) NAME(wgrad_block)(1, TAPS, SHIFT, 0, a, r, first, pixels, c, slot);
+            for (; ROWS < 5 && r + ROWS <= a->rows; r += ROWS) NAME(wgrad_block)(ROWS, TAPS, SHIFT, 0, a, r, first, pixels, c, slot);
+            for (; ROWS < 5 && r < a->rows; r++) NAME(wgrad_block)(1, TAPS, SHIFT, 0, a, r, first, pixels, c, slot);
         }
     }
 }
@@ -148,18 +148,25 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
                       a->column + (live - 1) * a->advance >= 0 && a->column + last < a->width;
     /* The first and last rows of images have code of their own in float32; float64 is for checks, and the library is to be small. */
     const int pairs = a->rows == 2 && sizeof(real) == sizeof(float);
+    const int whole = a->rows == 5 && a->bias && FC_REGISTERS >= 32 && sizeof(real) == sizeof(float);
     switch (walks ? shift * 8 + a->taps : 0) {
     case 8 + 3:
         if (pairs) NAME(wgrad_walks)(2, 3, 1, a);
         else NAME(wgrad_walks)(3, 3, 1, a);
         break;
-    case 8 + 5: NAME(wgrad_walks)(2, 5, 1, a); break;
+    case 8 + 5:
+        if (whole) NAME(wgrad_walks)(5, 5, 1, a);
+        else NAME(wgrad_walks)(2, 5, 1, a);
+        break;
     case 8 + 7: NAME(wgrad_walks)(1, 7, 1, a); break;
     case 16 + 3:
         if (pairs) NAME(wgrad_walks)(2, 3, 2, a);
         else NAME(wgrad_walks)(3, 3, 2, a);
         break;
-    case 16 + 5: NAME(wgrad_walks)(2, 5, 2, a); break;
+    case 16 + 5:
+        if (whole) NAME(wgrad_walks)(5, 5, 2, a);
+        else NAME(wgrad_walks)(2, 5, 2, a);
+        break;
     default: NAME(wgrad_any)(a);
     }
 }

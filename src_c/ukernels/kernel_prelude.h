@@ -25,6 +25,7 @@
  *   FC_PANELS(X)            the GEMM tiles as X(rows, vectors, cost), widest first; FC_MAIN_PANEL the index of the main one
  *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors
  *   FC_TRANSPOSE_SQUARES    defined where v_permute2 is one instruction: matrices are transposed VL x VL at a time
+ *   FC_REGISTERS            how many vectors stay in registers
  */
 #include <assert.h>
 #include <math.h>

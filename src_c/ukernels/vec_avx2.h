@@ -171,3 +171,4 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define FC_PANELS(X) X(4, 3, 24) X(6, 2, 16) X(10, 1, 9)
 #define FC_MAIN_PANEL 1
 #define FC_WINOGRAD_MR 6
+#define FC_REGISTERS 16

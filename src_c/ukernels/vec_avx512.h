@@ -68,3 +68,4 @@
 #define FC_MAIN_PANEL 1
 #define FC_WINOGRAD_MR 8
 #define FC_TRANSPOSE_SQUARES
+#define FC_REGISTERS 32

@@ -152,3 +152,4 @@ FC_INLINE uint8x16_t fc_neon_permute2(uint8x16_t a, uint8x16_t b, uint8x16_t i) 
 #define FC_PANELS(X) X(8, 2, 16) X(8, 1, 9)
 #define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 8
+#define FC_REGISTERS 32

@@ -131,3 +131,4 @@ FC_INLINE vec NAME(permute2)(vec a, vec b, vmask index) {
 #define FC_PANELS(X) X(4, 2, 16) X(4, 1, 9)
 #define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 4
+#define FC_REGISTERS 16

@@ -43,6 +43,7 @@
 #undef FC_MAIN_PANEL
 #undef FC_WINOGRAD_MR
 #undef FC_TRANSPOSE_SQUARES
+#undef FC_REGISTERS
 #undef FC_F32
 #undef FC_F64
 #undef FC_ISA
