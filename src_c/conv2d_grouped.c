@@ -258,12 +258,12 @@ static int copies_pay(const map *job) {
     return job->in_c * job->esize % CROWDED_BYTES == 0 || (c->kw - 1) * c->dilation_w * NARROW >= job->w;
 }
 
-/* Two rows of the output at once where kernels walk along both: 3x3 or 5x5 taps, as far apart in both directions. */
+/* Two rows of the output at once where kernels walk along both: 3x3, 5x5 or 7x7 taps, as far apart in both directions. */
 static void plan_lines(map *job) {
     const fc_conv2d *const c = &job->conv;
     const phase rows = row_phase(job, 0), columns = column_phase(job, 0);
     const ptrdiff_t shift = columns.advance / columns.spread;
-    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5) && rows.taps == c->kh && columns.taps == c->kw &&
+    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh && columns.taps == c->kw &&
                       rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2 && job->out_c >= job->kernels->gemm.lanes;
     job->lines = walks && job->oh > 1 ? 2 : 1;
     job->walks_lines = c->kh == 3 && shift == 1;

@@ -14,10 +14,10 @@ FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIF
     for (ptrdiff_t r = 0; r < a->rows; r++) {
         const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + c;
         if (SHIFT) {
-            vec weight[7];
-            FC_UNROLL(7)
+            vec weight[3];
+            FC_UNROLL(3)
             for (int t = 0; t < TAPS; t++) weight[t] = NAME(load_channels)(w + t * ldw, n);
-            FC_UNROLL(21)
+            FC_UNROLL(10)
             for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++, x += spread) {
                 vec column = NAME(load_channels)(x, n);
                 v_keep(column);
@@ -114,7 +114,6 @@ static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
     } else switch (a->advance == a->spread ? a->taps : 0) {
         case 2: NAME(depthwise_pixels)(2, 1, a, first, end); break;
         case 3: NAME(depthwise_pixels)(3, 1, a, first, end); break;
-        case 7: NAME(depthwise_pixels)(7, 1, a, first, end); break;
         default: NAME(depthwise_pixels)(0, 0, a, first, end);
         }
     for (i = end; i < a->pixels; i++) NAME(depthwise_single)(a, i);

@@ -6,10 +6,10 @@
  * SHIFT says how far neighbouring pixels are apart, in taps. The terms of a sum are added column by column, whatever the walk. */
 
 typedef struct {
-    const real *x[7], *next;
+    const real *x[8], *next;
     real *y;
     ptrdiff_t at;
-    vec weight[5][5], sum[2][5], bias;
+    vec weight[7][7], sum[2][7], bias;
 } NAME(depthwise_walk);
 
 /* The columns that come with a pixel, for the pixels of the walk from `first` on. */
@@ -18,13 +18,13 @@ FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LIN
     FC_UNROLL(2)
     for (int u = 0; u < SHIFT; u++, walk->at += a->spread * a->x_step, column += a->spread) {
         if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
-        FC_UNROLL(7)
+        FC_UNROLL(8)
         for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) {
             vec value = v_load(walk->x[r] + walk->at);
             v_keep(value);
             FC_UNROLL(2)
             for (int l = 0; l < LINES; l++) {
-                FC_UNROLL(5)
+                FC_UNROLL(7)
                 for (int d = first; d < end; d++)
                     if (r >= l * SHIFT && r < l * SHIFT + TAPS && u + d * SHIFT < TAPS)
                         walk->sum[l][d] = v_fma(value, walk->weight[r - l * SHIFT][u + d * SHIFT], walk->sum[l][d]);
@@ -37,7 +37,7 @@ FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LIN
 FC_INLINE void NAME(walk_on)(const int LIVE, const int LINES, NAME(depthwise_walk) *const walk) {
     FC_UNROLL(2)
     for (int l = 0; l < LINES; l++) {
-        FC_UNROLL(5)
+        FC_UNROLL(7)
         for (int d = LIVE - 1; d > 0; d--) walk->sum[l][d] = walk->sum[l][d - 1];
         walk->sum[l][0] = walk->bias;
     }
@@ -65,19 +65,30 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
                                 const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     NAME(depthwise_walk) walk;
-    FC_UNROLL(5)
+    FC_UNROLL(7)
     for (int r = 0; r < TAPS; r++) {
-        FC_UNROLL(5)
+        FC_UNROLL(7)
         for (int t = 0; t < TAPS; t++) walk.weight[r][t] = v_load((const real *)a->w[r] + t * a->ldw + c);
     }
     walk.bias = a->bias ? v_load((const real *)a->bias + c) : v_zero();
-    FC_UNROLL(7)
+    FC_UNROLL(8)
     for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) walk.x[r] = (const real *)a->x[r] + c;
     walk.y = (real *)a->y + first * a->y_step + c;
     walk.next = next;
     ptrdiff_t column = a->column + first * a->advance;
     walk.at = column * a->x_step;
-    FC_UNROLL(5)
+    if (TAPS == 7 || sizeof(real) == sizeof(double)) { /* where code of its own for the ends is too much: some sums are no pixel's */
+        FC_UNROLL(7)
+        for (int s = 0; s < LIVE; s++) NAME(walk_on)(s + 1, LINES, &walk);
+        FC_ROLLED
+        for (ptrdiff_t i = first; i < end + LIVE - 1; i++, column += a->advance) {
+            NAME(walk_on)(LIVE, LINES, &walk);
+            NAME(walk_columns)(TAPS, SHIFT, LINES, 1, 0, LIVE, a, &walk, column);
+            if (i >= first + LIVE - 1) NAME(walk_put)(TAPS, SHIFT, LINES, a, &walk);
+        }
+        return;
+    }
+    FC_UNROLL(7)
     for (int s = 0; s < LIVE - 1; s++, column += a->advance) {
         NAME(walk_on)(s + 1, LINES, &walk);
         NAME(walk_columns)(TAPS, SHIFT, LINES, 1, 0, s + 1, a, &walk, column);
@@ -89,7 +100,7 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
         NAME(walk_put)(TAPS, SHIFT, LINES, a, &walk);
     }
     column = a->column + end * a->advance;
-    FC_UNROLL(5)
+    FC_UNROLL(7)
     for (int s = 1; s < LIVE; s++, column += a->advance) {
         NAME(walk_on)(LIVE, LINES, &walk);
         NAME(walk_columns)(TAPS, SHIFT, LINES, 1, s, LIVE, a, &walk, column);
@@ -113,17 +124,19 @@ FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES
 /* Whether there is a walk for it, and it is taken. */
 static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
     const fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
-    if (a->rows != a->taps || a->channels < VL || (a->taps != 3 && a->taps != 5)) return 0;
+    if (a->rows != a->taps || a->channels < VL || (a->taps != 3 && a->taps != 5 && a->taps != 7)) return 0;
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0, live = shift ? (a->taps - 1) / shift + 1 : 0;
-    if (!shift || a->pixels < live || a->column + (live - 1) * a->advance < 0 ||
-        a->column + a->pixels * a->advance - a->spread >= a->width || (a->lines > 1 && (a->lines > 2 || a->line_rows != shift)))
-        return 0;
-    switch (shift * 8 + a->taps + (a->lines > 1 ? 1 : 0)) {
-    case 8 + 3: NAME(walk_lines)(3, 1, 1, a); break;
-    case 8 + 3 + 1: NAME(walk_lines)(3, 1, 2, a); break;
-    case 8 + 5 + 1: NAME(walk_lines)(5, 1, 2, a); break;
-    case 16 + 3 + 1: NAME(walk_lines)(3, 2, 2, a); break;
-    case 16 + 5 + 1: NAME(walk_lines)(5, 2, 2, a); break;
+    /* Only the columns of the first and last pixels may be outside, where the others are not asked about. */
+    const int inside = a->pixels >= live && a->column + (live - 1) * a->advance >= 0 &&
+                       a->column + a->pixels * a->advance - a->spread < a->width;
+    if (!shift || !(inside || a->taps == 7) || a->lines > 2 || (a->lines == 2 && a->line_rows != shift)) return 0;
+    switch (shift * 16 + a->taps * 2 + a->lines) {
+    case 16 + 6 + 1: NAME(walk_lines)(3, 1, 1, a); break;
+    case 16 + 6 + 2: NAME(walk_lines)(3, 1, 2, a); break;
+    case 16 + 10 + 2: NAME(walk_lines)(5, 1, 2, a); break;
+    case 16 + 14 + 2: NAME(walk_lines)(7, 1, 2, a); break;
+    case 32 + 6 + 2: NAME(walk_lines)(3, 2, 2, a); break;
+    case 32 + 10 + 2: NAME(walk_lines)(5, 2, 2, a); break;
     default: return 0;
     }
     return 1;
