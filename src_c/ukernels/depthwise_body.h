@@ -101,6 +101,55 @@ FC_INLINE void NAME(depthwise_pixels)(const int TAPS, const int SHIFT, const fc_
     for (; i < end; i += 4) NAME(depthwise_channels)(4, TAPS, SHIFT, a, i + 4 <= end ? i : end - 4);
 }
 
+/* Fewer channels than lanes, pixels without a gap: as many pixels as fit are one vector, with weights that are repeated. */
+#define FC_FLAT_TAPS 49
+typedef struct {
+    const real *x[FC_FLAT_TAPS];
+    real weight[FC_FLAT_TAPS + 2][VL]; /* bias after them, and what the last one reaches into */
+    ptrdiff_t count;
+} NAME(flat_taps);
+
+static void NAME(repeat_channels)(const real *const from, const ptrdiff_t channels, real *const to) {
+    const vec v = from ? v_load_n(from, channels) : v_zero();
+    for (ptrdiff_t k = 0; k < VL; k += channels) v_store(to + k, v);
+}
+
+/* NV vectors, `step` elements apart, of n elements each. What whole ones write too much is written again. */
+FC_INLINE void NAME(flat_vectors)(const int NV, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, const ptrdiff_t at,
+                                  const ptrdiff_t step, const ptrdiff_t n) {
+    vec acc[4];
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++) acc[v] = v_load(taps->weight[taps->count]);
+    for (ptrdiff_t q = 0; q < taps->count; q++) {
+        const vec weight = v_load(taps->weight[q]);
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) acc[v] = v_fma(NAME(load_channels)(taps->x[q] + at + v * step, n), weight, acc[v]);
+    }
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++)
+        NAME(store_channels)((real *)a->y + at + v * step, a->relu ? v_max(v_zero(), acc[v]) : acc[v], n);
+}
+
+/* Pixels first .. end - 1, if that is the way. */
+static int NAME(depthwise_flat)(const fc_depthwise_args *const a, const ptrdiff_t first, const ptrdiff_t end) {
+    const ptrdiff_t channels = a->channels, step = VL / channels * channels, last = end * channels;
+    if (channels >= VL || a->advance != 1 || a->x_step != channels || a->y_step != channels || a->stream ||
+        a->rows * a->taps > FC_FLAT_TAPS)
+        return 0;
+    NAME(flat_taps) taps;
+    taps.count = 0;
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t t = 0; t < a->taps; t++, taps.count++) {
+            taps.x[taps.count] = (const real *)a->x[r] + (a->column + t * a->spread) * channels;
+            NAME(repeat_channels)((const real *)a->w[r] + t * a->ldw, channels, taps.weight[taps.count]);
+        }
+    NAME(repeat_channels)(a->bias, channels, taps.weight[taps.count]);
+    ptrdiff_t at = first * channels;
+    for (; at + 3 * step + VL <= last; at += 4 * step) NAME(flat_vectors)(4, a, &taps, at, step, VL);
+    for (; at < last; at += step) NAME(flat_vectors)(1, a, &taps, at, step, last - at < step ? last - at : step);
+    return 1;
+}
+
 static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
     const ptrdiff_t last = (a->taps - 1) * a->spread;
     ptrdiff_t first = 0, end = a->taps ? a->pixels : 0, i = 0;
@@ -108,7 +157,7 @@ static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
     while (end > first && a->column + (end - 1) * a->advance + last >= a->width) end--;
     if (end < first + 4) first = end = 0;
     for (; i < first; i++) NAME(depthwise_single)(a, i);
-    if (end == 0) {
+    if (end == 0 || NAME(depthwise_flat)(a, first, end)) {
     } else if (a->channels < VL) {
         for (i = first; i < end; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i + 4 <= end ? i : end - 4, 0, a->channels);
     } else switch (a->advance == a->spread ? a->taps : 0) {
