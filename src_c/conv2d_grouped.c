@@ -263,8 +263,8 @@ static void plan_lines(map *job) {
     const fc_conv2d *const c = &job->conv;
     const phase rows = row_phase(job, 0), columns = column_phase(job, 0);
     const ptrdiff_t shift = columns.advance / columns.spread;
-    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh && columns.taps == c->kw &&
-                      rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2 && job->out_c >= job->kernels->gemm.lanes;
+    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) &&
+                      rows.taps == c->kh && columns.taps == c->kw && rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2;
     job->lines = walks && job->oh > 1 ? 2 : 1;
     job->walks_lines = c->kh == 3 && shift == 1;
 }

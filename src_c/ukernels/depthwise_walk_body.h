@@ -5,12 +5,21 @@
  *
  * SHIFT says how far neighbouring pixels are apart, in taps. The terms of a sum are added column by column, whatever the walk. */
 
+/* From so many pixels in a vector on that is better than a walk, which has but one (see depthwise_flat). */
+#define FC_FLAT_PIXELS 3
+
 typedef struct {
     const real *x[8], *next;
     real *y;
     ptrdiff_t at;
     vec weight[7][7], sum[2][7], bias;
+    int partial; /* known at compile time: there are but n channels, fewer than lanes */
+    ptrdiff_t n;
 } NAME(depthwise_walk);
+
+FC_INLINE vec NAME(walk_load)(const NAME(depthwise_walk) *const walk, const real *const p) {
+    return walk->partial ? v_load_n(p, walk->n) : v_load(p);
+}
 
 /* The columns that come with a pixel, for the pixels of the walk from `first` on. */
 FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LINES, const int CHECK, const int first, const int end,
@@ -20,7 +29,7 @@ FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LIN
         if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
         FC_UNROLL(8)
         for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) {
-            vec value = v_load(walk->x[r] + walk->at);
+            vec value = NAME(walk_load)(walk, walk->x[r] + walk->at);
             v_keep(value);
             FC_UNROLL(2)
             for (int l = 0; l < LINES; l++) {
@@ -51,7 +60,8 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
     for (int l = 0; l < LINES; l++) {
         vec v = walk->sum[l][LIVE - 1];
         if (a->relu) v = v_max(v_zero(), v);
-        v_store(walk->y + l * a->y_line, v);
+        if (walk->partial) v_store_n(walk->y + l * a->y_line, v, walk->n);
+        else v_store(walk->y + l * a->y_line, v);
         if (TAPS == 3) __builtin_prefetch(walk->y + l * a->y_line + LINE, 1, 3);
     }
     walk->y += a->y_step;
@@ -61,16 +71,18 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
 }
 
 /* Pixels first .. end - 1, the vector of channels at c. */
-FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a, const ptrdiff_t first,
+FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const int PARTIAL, const fc_depthwise_args *const a, const ptrdiff_t first,
                                 const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     NAME(depthwise_walk) walk;
+    walk.partial = PARTIAL;
+    walk.n = a->channels;
     FC_UNROLL(7)
     for (int r = 0; r < TAPS; r++) {
         FC_UNROLL(7)
-        for (int t = 0; t < TAPS; t++) walk.weight[r][t] = v_load((const real *)a->w[r] + t * a->ldw + c);
+        for (int t = 0; t < TAPS; t++) walk.weight[r][t] = NAME(walk_load)(&walk, (const real *)a->w[r] + t * a->ldw + c);
     }
-    walk.bias = a->bias ? v_load((const real *)a->bias + c) : v_zero();
+    walk.bias = a->bias ? NAME(walk_load)(&walk, (const real *)a->bias + c) : v_zero();
     FC_UNROLL(8)
     for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) walk.x[r] = (const real *)a->x[r] + c;
     walk.y = (real *)a->y + first * a->y_step + c;
@@ -110,33 +122,41 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
 
 /* All pixels, some at a time: so few that their rows of x stay in the first-level cache while the channels are gone through, which
  * reads and writes memory in order, and enough to be worth the loads of the weights. */
-FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a) {
+FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES, const int PARTIAL, const fc_depthwise_args *const a) {
     const ptrdiff_t tiles = (a->pixels - 1) / (4 * TAPS) + 1, channels = a->channels;
     const real *next = a->next;
     for (ptrdiff_t k = 0; k < tiles; k++) {
         const ptrdiff_t first = a->pixels * k / tiles, end = a->pixels * (k + 1) / tiles;
         const ptrdiff_t share = (end - first) * LINES * SHIFT * SHIFT * VL;
         for (ptrdiff_t c = 0; c < channels; c += VL, next += share)
-            NAME(walk_block)(TAPS, SHIFT, LINES, a, first, end, c + VL <= channels ? c : channels - VL, next);
+            NAME(walk_block)(TAPS, SHIFT, LINES, PARTIAL, a, first, end, c + VL <= channels || c == 0 ? c : channels - VL, next);
     }
 }
 
 /* Whether there is a walk for it, and it is taken. */
 static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
     const fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
-    if (a->rows != a->taps || a->channels < VL || (a->taps != 3 && a->taps != 5 && a->taps != 7)) return 0;
+    if (a->rows != a->taps || (a->taps != 3 && a->taps != 5 && a->taps != 7)) return 0;
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0, live = shift ? (a->taps - 1) / shift + 1 : 0;
     /* Only the columns of the first and last pixels may be outside, where the others are not asked about. */
     const int inside = a->pixels >= live && a->column + (live - 1) * a->advance >= 0 &&
                        a->column + a->pixels * a->advance - a->spread < a->width;
     if (!shift || !(inside || a->taps == 7) || a->lines > 2 || (a->lines == 2 && a->line_rows != shift)) return 0;
+    const int few = FC_PARTIAL_FREE && shift == 1 && a->taps == 3 && a->lines == 2 && a->channels * FC_FLAT_PIXELS > VL;
+    if (a->channels < VL && !few) return 0;
     switch (shift * 16 + a->taps * 2 + a->lines) {
-    case 16 + 6 + 1: NAME(walk_lines)(3, 1, 1, a); break;
-    case 16 + 6 + 2: NAME(walk_lines)(3, 1, 2, a); break;
-    case 16 + 10 + 2: NAME(walk_lines)(5, 1, 2, a); break;
-    case 16 + 14 + 2: NAME(walk_lines)(7, 1, 2, a); break;
-    case 32 + 6 + 2: NAME(walk_lines)(3, 2, 2, a); break;
-    case 32 + 10 + 2: NAME(walk_lines)(5, 2, 2, a); break;
+    case 16 + 6 + 1: NAME(walk_lines)(3, 1, 1, 0, a); break;
+    case 16 + 6 + 2:
+        if (FC_PARTIAL_FREE && a->channels < VL) NAME(walk_lines)(3, 1, 2, 1, a);
+        else NAME(walk_lines)(3, 1, 2, 0, a);
+        break;
+    case 16 + 10 + 2: NAME(walk_lines)(5, 1, 2, 0, a); break;
+    case 16 + 14 + 2:
+        if (sizeof(real) == sizeof(double)) return 0; /* float64 is for checks, and the library is to be small */
+        NAME(walk_lines)(7, 1, 2, 0, a);
+        break;
+    case 32 + 6 + 2: NAME(walk_lines)(3, 2, 2, 0, a); break;
+    case 32 + 10 + 2: NAME(walk_lines)(5, 2, 2, 0, a); break;
     default: return 0;
     }
     return 1;

@@ -163,10 +163,7 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
         if (pairs) NAME(wgrad_walks)(2, 3, 2, a);
         else NAME(wgrad_walks)(3, 3, 2, a);
         break;
-    case 16 + 5:
-        if (whole) NAME(wgrad_walks)(5, 5, 2, a);
-        else NAME(wgrad_walks)(2, 5, 2, a);
-        break;
+    case 16 + 5: NAME(wgrad_walks)(2, 5, 2, a); break;
     default: NAME(wgrad_any)(a);
     }
 }

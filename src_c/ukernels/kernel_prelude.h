@@ -26,6 +26,7 @@
  *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors
  *   FC_TRANSPOSE_SQUARES    defined where v_permute2 is one instruction: matrices are transposed VL x VL at a time
  *   FC_REGISTERS            how many vectors stay in registers
+ *   FC_PARTIAL_FREE         whether v_load_n and v_store_n take no longer than whole vectors, and the element type is worth the code
  */
 #include <assert.h>
 #include <math.h>

@@ -172,3 +172,4 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define FC_MAIN_PANEL 1
 #define FC_WINOGRAD_MR 6
 #define FC_REGISTERS 16
+#define FC_PARTIAL_FREE 0

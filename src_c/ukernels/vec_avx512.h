@@ -69,3 +69,4 @@
 #define FC_WINOGRAD_MR 8
 #define FC_TRANSPOSE_SQUARES
 #define FC_REGISTERS 32
+#define FC_PARTIAL_FREE (VL == 16)

@@ -153,3 +153,4 @@ FC_INLINE uint8x16_t fc_neon_permute2(uint8x16_t a, uint8x16_t b, uint8x16_t i) 
 #define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 8
 #define FC_REGISTERS 32
+#define FC_PARTIAL_FREE 0

@@ -44,6 +44,7 @@
 #undef FC_WINOGRAD_MR
 #undef FC_TRANSPOSE_SQUARES
 #undef FC_REGISTERS
+#undef FC_PARTIAL_FREE
 #undef FC_F32
 #undef FC_F64
 #undef FC_ISA
