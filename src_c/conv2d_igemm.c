@@ -208,7 +208,7 @@ static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t
         const ptrdiff_t y = top + r;
         const void *const row =
             y < 0 || y >= g->h ? NULL : fc_at(g->x, (n * g->h + y) * g->w * g->ldx + group * g->depth, g->esize);
-        fc_copy_padded_row(row, g->w, g->ldx, g->min_x, g->depth, to, g->copy_w, g->depth, g->esize);
+        fc_copy_padded_row(&g->kernels->frame, row, g->w, g->ldx, g->min_x, g->depth, to, g->copy_w, g->depth, g->esize);
     }
 }
 

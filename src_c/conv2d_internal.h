@@ -56,8 +56,8 @@ static inline double fc_macs_ns(double macs) { return macs / 24.0; }
 
 /* Pixels first .. first + pixels - 1 of an image row, `depth` elements each, to `to`, where they are `ld` elements apart. The row has
  * `width` pixels, `ldx` elements apart; pixels outside of it are zero, all of them if row is NULL. */
-void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to,
-                        ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
+void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first,
+                        ptrdiff_t depth, void *to, ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
 
 /* The same for pixels that are turned into planes: pixels first .. first + pixels - 1 of every plane, zero outside of the row. */
 void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width,

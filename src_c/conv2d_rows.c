@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to_,
+void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to_,
                         ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize) {
     char *to = to_;
     const ptrdiff_t pixel = ld * esize, before = fc_min(fc_max(0, -first), pixels);
@@ -16,10 +16,7 @@ void fc_copy_padded_row(const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff
     memset(to, 0, (size_t)(before * pixel));
     to += before * pixel;
     if (ldx == depth && ld == depth) memcpy(to, from, (size_t)(inside * pixel));
-    else if (depth * esize == FC_ALIGN)
-        for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * ldx * esize, FC_ALIGN);
-    else
-        for (ptrdiff_t j = 0; j < inside; j++) memcpy(to + j * pixel, from + j * ldx * esize, (size_t)(depth * esize));
+    else frame->pack(from, ldx, inside, depth, to, ld);
     memset(to + inside * pixel, 0, (size_t)((pixels - before - inside) * pixel));
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    BLOCK_PIXELS = 192,
+    BLOCK_PIXELS = 112,
     MAX_CHUNKS = 16,
     MIN_CHUNKS = 4,
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
@@ -81,7 +81,8 @@ static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i
     const void *const row =
         y < 0 || y >= conv->h ? NULL : fc_at(g->x, ((p->n + i) * conv->h + y) * conv->w * conv->c + group * g->depth, g->esize);
     for (ptrdiff_t c = 0; c < g->depth; c += g->slab, to = fc_at_mut(to, g->slab_step, g->esize))
-        fc_copy_padded_row(row ? fc_at(row, c, g->esize) : NULL, fc_ceil_div(conv->w, g->skip_w), conv->c * g->skip_w, -conv->pad_left, fc_min(g->slab, g->depth - c),
+        fc_copy_padded_row(&g->kernels->frame, row ? fc_at(row, c, g->esize) : NULL, fc_ceil_div(conv->w, g->skip_w),
+                           conv->c * g->skip_w, -conv->pad_left, fc_min(g->slab, g->depth - c),
                            fc_at_mut(to, i * g->image_step + r * g->copy_w * g->ld, g->esize), g->copy_w, g->ld, g->esize);
 }
 
@@ -97,21 +98,22 @@ static void *bias_sums(const wgrad *g, ptrdiff_t chunk) {
     return fc_at_mut(g->acc, g->chunks * g->groups * g->acc_size + chunk * g->conv->k, g->esize);
 }
 
-/* From a block's packed dy where there is one: its panels are read from end to end. But for a panel that is less than a vector, whose
- * columns would be added in another order than those of dy. */
-static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk, const void *packed) {
+/* The sums of one panel's columns: from its packed dy where there is one, which is read from end to end. But for a panel that is less
+ * than a vector, whose columns would be added in another order than those of dy. */
+static void sum_panel(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk, const fc_panel *panel, const void *packed) {
     if (!g->db) return;
-    const fc_frame_kernels *const frame = &g->kernels->frame;
-    const ptrdiff_t ld = g->conv->k, pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
-    const void *const dy = fc_at(g->dy, pixel * ld + group * g->k, g->esize);
-    void *const sums = fc_at_mut(bias_sums(g, chunk), group * g->k, g->esize);
-    if (!packed) frame->column_sums(dy, ld, p->pixels, g->k, sums);
-    for (ptrdiff_t i = 0; packed && i < fc_panels_count(&g->panels); i++) {
+    const ptrdiff_t nr = panel->kernels->nr, ld = g->conv->k, at = group * g->k + panel->first;
+    const ptrdiff_t pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
+    const int from_packed = packed && nr >= g->kernels->gemm.lanes;
+    g->kernels->frame.column_sums(from_packed ? packed : fc_at(g->dy, pixel * ld + at, g->esize), from_packed ? nr : ld, p->pixels,
+                                  panel->columns, fc_at_mut(bias_sums(g, chunk), at, g->esize));
+}
+
+/* Those of all panels, with all of the packed dy or none. */
+static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk, const void *packed) {
+    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
         const fc_panel panel = fc_panels_get(&g->panels, i);
-        const ptrdiff_t nr = panel.kernels->nr;
-        const int whole = nr >= g->kernels->gemm.lanes;
-        frame->column_sums(whole ? fc_at(packed, panel.first * p->pixels, g->esize) : fc_at(dy, panel.first, g->esize), whole ? nr : ld,
-                           p->pixels, panel.columns, fc_at_mut(sums, panel.first, g->esize));
+        sum_panel(g, p, group, chunk, &panel, packed ? fc_at(packed, panel.first * p->pixels, g->esize) : NULL);
     }
 }
 
@@ -192,7 +194,7 @@ static void run_tiles(const wgrad *g, block_work *work, const fc_panel *panel, p
     void *const dw = g->dw ? fc_at_mut(g->dw, work->group * g->k + panel->first, g->esize) : NULL;
     fc_wgrad_args args = {
         .x = work->x, .line = work->line, .lines = p->pixels / pixels, .pixels = pixels, .step = g->conv->stride_w / g->skip_w * g->ld,
-        .dy = fc_at(work->dy, panel->first * (g->packed ? p->pixels : 1), g->esize), .ld_dy = g->packed ? nr : k,
+        .dy = work->dy, .ld_dy = g->packed ? nr : k,
         .ld_acc = from_dw ? k : nr, .ld_out = in_dw ? k : nr, .next_bytes = work->next.bytes,
     };
     for (ptrdiff_t l = first, tile; l < last; l += tile) {
@@ -220,17 +222,25 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
         const part p = block_part(g, block);
         for (ptrdiff_t i = 0; g->dw && i < p.images; i++)
             for (ptrdiff_t r = 0; r < copied_rows(g, &p); r++) copy_row(g, &p, group, i, r, copy);
-        if (g->packed && g->dw) pack_dy(g, &p, group, 0, p.pixels, packed);
-        sum_bias(g, &p, group, chunk, g->packed && g->dw ? packed : NULL);
-        if (!g->dw) continue;
+        if (!g->dw) {
+            sum_bias(g, &p, group, chunk, NULL);
+            continue;
+        }
         fill_lines(g, &p, line);
         block_work work = {
-            .p = p, .group = group, .x = g->copy ? copy : input_of(g, &p, group), .dy = g->packed ? packed : gradient_of(g, &p, group),
-            .line = line, .acc = acc, .begins = block == begin, .ends = block == end - 1, .next = fetch_block(g, block, end),
+            .p = p, .group = group, .x = g->copy ? copy : input_of(g, &p, group), .line = line, .acc = acc,
+            .begins = block == begin, .ends = block == end - 1, .next = fetch_block(g, block, end),
         };
+        const void *const dy = gradient_of(g, &p, group);
         for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
             const fc_panel panel = fc_panels_get(&g->panels, i);
+            work.dy = fc_at(dy, panel.first, g->esize);
+            if (g->packed) {
+                g->kernels->frame.pack(work.dy, g->conv->k, p.pixels, panel.columns, packed, panel.kernels->nr);
+                work.dy = packed;
+            }
             run_tiles(g, &work, &panel, 0, g->rows);
+            sum_panel(g, &p, group, chunk, &panel, g->packed ? packed : NULL);
         }
     }
     return FC_OK;
@@ -262,6 +272,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t of_x = fc_min(before, work.next.x_end - work.next.x);
     advance(&work.next, of_x);
     advance(&work.next, before - of_x);
+    work.dy = fc_at(work.dy, panel.first * (g->packed ? work.p.pixels : 1), g->esize);
     run_tiles(g, &work, &panel, first, fc_min(first + TILE_ROWS, g->rows));
     return FC_OK;
 }

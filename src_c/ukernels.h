@@ -9,6 +9,8 @@
 
 /* A tile's largest number of rows (output pixels, or rows of a weight gradient). */
 #define FC_MR_MAX 12
+/* The largest number of vectors side by side in one. */
+#define FC_NV_MAX 4
 /* Alignment of packed buffers, bytes. */
 #define FC_ALIGN 64
 

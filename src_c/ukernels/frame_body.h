@@ -157,7 +157,14 @@ static void NAME(column_sums)(const void *x_, ptrdiff_t ld, ptrdiff_t rows, ptrd
     real *const acc = acc_;
     ptrdiff_t j = 0;
     for (; j + 4 * VL <= cols; j += 4 * VL) NAME(column_sums_vectors)(4, x + j, ld, rows, acc + j);
-    for (; j + VL <= cols; j += VL) NAME(column_sums_vectors)(1, x + j, ld, rows, acc + j);
+    if (j + 2 * VL <= cols) {
+        NAME(column_sums_vectors)(2, x + j, ld, rows, acc + j);
+        j += 2 * VL;
+    }
+    if (j + VL <= cols) {
+        NAME(column_sums_vectors)(1, x + j, ld, rows, acc + j);
+        j += VL;
+    }
     if (j == cols) return;
     if (ld == cols && VL % cols == 0) {
         /* The rows follow each other: a vector holds several, and its lanes belong to the columns in turn. */

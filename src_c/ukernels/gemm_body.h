@@ -2,7 +2,7 @@
  * in ukernels.h for what they compute. One multiply-add per product, in the order of the reduction: an output does not
  * depend on the tile that computed it. */
 
-FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a, void *const *out) {
+FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][FC_NV_MAX], const fc_gemm_args *const a, void *const *out) {
     real *to[FC_MR_MAX];
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) to[i] = (real *)out[i] + a->column;
@@ -10,27 +10,27 @@ FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3
         const vec zero = v_zero();
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            FC_UNROLL(3)
+            FC_UNROLL(4)
             for (int v = 0; v < NV; v++) acc[i][v] = v_max(zero, acc[i][v]);
         }
     }
     if (a->columns == NV * VL && a->stream) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            FC_UNROLL(3)
+            FC_UNROLL(4)
             for (int v = 0; v < NV; v++) v_stream(to[i] + v * VL, acc[i][v]);
         }
     } else if (a->columns == NV * VL) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            FC_UNROLL(3)
+            FC_UNROLL(4)
             for (int v = 0; v < NV; v++) v_store(to[i] + v * VL, acc[i][v]);
         }
     } else {
         const ptrdiff_t columns = a->columns;
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            FC_UNROLL(3)
+            FC_UNROLL(4)
             for (int v = 0; v < NV; v++) {
                 const ptrdiff_t n = columns - v * VL;
                 if (n >= VL) v_store(to[i] + v * VL, acc[i][v]);
@@ -40,17 +40,17 @@ FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][3
     }
 }
 
-FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][3], const fc_gemm_args *const a, void *const *out) {
+FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][FC_NV_MAX], const fc_gemm_args *const a, void *const *out) {
     if (a->accumulate) {
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) {
-            FC_UNROLL(3)
+            FC_UNROLL(4)
             for (int v = 0; v < NV; v++) acc[i][v] = v_load((const real *)out[i] + a->column + v * VL);
         }
         return;
     }
-    vec bias[3];
-    FC_UNROLL(3)
+    vec bias[FC_NV_MAX];
+    FC_UNROLL(4)
     for (int v = 0; v < NV; v++) {
         const ptrdiff_t n = a->columns - v * VL;
         const real *const b = (const real *)a->bias + v * VL;
@@ -58,52 +58,72 @@ FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][3]
     }
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
-        FC_UNROLL(3)
+        FC_UNROLL(4)
         for (int v = 0; v < NV; v++) acc[i][v] = bias[v];
     }
 }
 
+/* Steps of the reduction between which memory is fetched. */
+#ifndef FC_STEPS
+#define FC_STEPS 4
+#endif
+
 /* One step of the reduction: element `at` of every row times the vectors at w. */
 FC_INLINE void NAME(gemm_step)(const int MR, const int NV, const real *const x[FC_MR_MAX], const ptrdiff_t at, const real *const w,
-                               vec acc[FC_MR_MAX][3]) {
-    vec b[3];
-    FC_UNROLL(3)
+                               vec acc[FC_MR_MAX][FC_NV_MAX]) {
+    vec b[FC_NV_MAX];
+    FC_UNROLL(4)
     for (int v = 0; v < NV; v++) b[v] = v_load(w + v * VL);
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         const vec s = v_set1(x[i][at]);
-        FC_UNROLL(3)
-        for (int v = 0; v < NV; v++) acc[i][v] = v_fma(s, b[v], acc[i][v]);
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) {
+            if (NV > 1) v_accumulate(acc[i][v], s, b[v]);
+            else acc[i][v] = v_fma(s, b[v], acc[i][v]); /* which may take s from memory */
+        }
     }
 }
 
 FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a, const void *const *rows, void *const *out,
                                const char *next) {
-    vec acc[FC_MR_MAX][3];
+    vec acc[FC_MR_MAX][FC_NV_MAX];
     NAME(gemm_init)(MR, NV, acc, a, out);
-    const int fetch = next != NULL;
-    const ptrdiff_t next_bytes = fetch ? a->next_bytes : 0;
+    const ptrdiff_t next_bytes = a->next_bytes;
     /* The result is far from the last one in memory: it is fetched while the sums are made. */
-    if (!a->stream) {
-        FC_UNROLL(12)
-        for (int i = 0; i < MR; i++) {
-            const char *const to = (const char *)((real *)out[i] + a->column);
-            FC_UNROLL(4)
-            for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(to + byte, 1);
-        }
-    }
+    void *const *to = out, *const *const to_end = a->stream ? out : out + MR;
     const real *w = a->w;
     const ptrdiff_t ldw = a->ldw, depth = a->depth;
     for (ptrdiff_t t = 0; t < a->taps; t++, rows += a->row_stride) {
         const real *x[FC_MR_MAX];
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) x[i] = rows[i];
-        FC_UNROLL(4)
-        for (ptrdiff_t c = 0; c < depth; c++) {
+        ptrdiff_t c = 0;
+        if (ldw == NV * VL) {
+            FC_ROLLED
+            for (; c + FC_STEPS <= depth; c += FC_STEPS, w += FC_STEPS * NV * VL) {
+                FC_UNROLL(4)
+                for (int s = 0; s < FC_STEPS; s++) NAME(gemm_step)(MR, NV, x, c + s, w + s * NV * VL, acc);
+                if (to < to_end) {
+                    const char *const line = (const char *)((real *)*to++ + a->column);
+                    FC_UNROLL(4)
+                    for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(line + byte, 1);
+                }
+                if (next) {
+                    __builtin_prefetch(next, 0, 2);
+                    __builtin_prefetch(next + 64, 0, 2);
+                    next += FC_STEPS * next_bytes;
+                }
+            }
+        }
+        FC_ROLLED
+        for (; c < depth; c++, w += ldw) {
             NAME(gemm_step)(MR, NV, x, c, w, acc);
-            if (fetch) __builtin_prefetch(next, 0, 2);
-            next += next_bytes;
-            w += ldw;
+            if (next) {
+                FC_UNROLL(4)
+                for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(next + byte, 0, 2);
+                next += next_bytes;
+            }
         }
     }
     NAME(gemm_store)(MR, NV, acc, a, out);
@@ -125,16 +145,21 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
     const void *const *rows = a->rows;
     void *const *out = a->out;
     for (ptrdiff_t tile = 0; tile < a->tiles; tile++, rows += MR, out += MR) {
-        vec acc[FC_MR_MAX][3];
+        vec acc[FC_MR_MAX][FC_NV_MAX];
         NAME(gemm_init)(MR, NV, acc, a, out);
         const real *x[FC_MR_MAX], *w = a->w;
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) x[i] = rows[i];
-        FC_ROLLED
-        for (ptrdiff_t c = 0; c < depth; c++) {
-            NAME(gemm_step)(MR, NV, x, offset[c], w, acc);
-            w += ldw;
+        ptrdiff_t c = 0;
+        if (ldw == NV * VL) {
+            FC_ROLLED
+            for (; c + FC_STEPS <= depth; c += FC_STEPS, w += FC_STEPS * NV * VL) {
+                FC_UNROLL(4)
+                for (int s = 0; s < FC_STEPS; s++) NAME(gemm_step)(MR, NV, x, offset[c + s], w + s * NV * VL, acc);
+            }
         }
+        FC_ROLLED
+        for (; c < depth; c++, w += ldw) NAME(gemm_step)(MR, NV, x, offset[c], w, acc);
         NAME(gemm_store)(MR, NV, acc, a, out);
     }
 }
@@ -186,13 +211,13 @@ FC_INLINE void NAME(dot_tile)(const int MR, const int NC, const fc_gemm_args *co
 }
 
 FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args *const a) {
-    vec acc[FC_MR_MAX][3];
+    vec acc[FC_MR_MAX][FC_NV_MAX];
     const real *const sums = a->acc;
     real *const out = a->out;
     const ptrdiff_t ld_acc = a->ld_acc, ld_out = a->ld_out;
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
-        FC_UNROLL(3)
+        FC_UNROLL(4)
         for (int v = 0; v < NV; v++) acc[i][v] = sums ? v_load(sums + i * ld_acc + v * VL) : v_zero();
     }
     /* The next tile's sums come from far away: they are fetched while these are made. */
@@ -205,24 +230,39 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     const real *x[FC_MR_MAX], *dy = a->dy;
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) x[i] = (const real *)a->x + a->offset[i];
-    const ptrdiff_t step = a->step, ld_dy = a->ld_dy;
+    const ptrdiff_t step = a->step, ld_dy = a->ld_dy, next_bytes = a->next_bytes;
+    const int packed = ld_dy == NV * VL;
     const char *next = a->next;
-    const int fetch = next != NULL;
-    const ptrdiff_t next_bytes = fetch ? a->next_bytes : 0;
     for (ptrdiff_t r = 0; r < a->lines; r++) {
-        ptrdiff_t o = a->line[r];
-        FC_UNROLL(4)
-        for (ptrdiff_t p = 0; p < a->pixels; p++) {
+        ptrdiff_t o = a->line[r], left = a->pixels;
+        if (packed) {
+            FC_ROLLED
+            for (; left >= FC_STEPS; left -= FC_STEPS, dy += FC_STEPS * NV * VL) {
+                FC_UNROLL(4)
+                for (int s = 0; s < FC_STEPS; s++, o += step) {
+                    NAME(gemm_step)(MR, NV, x, o, dy + s * NV * VL, acc);
+                    FC_OPAQUE(o);
+                }
+                if (next) {
+                    __builtin_prefetch(next, 0, 2);
+                    __builtin_prefetch(next + 64, 0, 2);
+                    next += FC_STEPS * next_bytes;
+                }
+            }
+        }
+        FC_ROLLED
+        for (; left > 0; left--, dy += ld_dy, o += step) {
             NAME(gemm_step)(MR, NV, x, o, dy, acc);
-            if (fetch) __builtin_prefetch(next, 0, 2);
-            next += next_bytes;
-            dy += ld_dy;
-            o += step;
+            FC_OPAQUE(o);
+            if (next) {
+                __builtin_prefetch(next, 0, 2);
+                next += next_bytes;
+            }
         }
     }
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
-        FC_UNROLL(3)
+        FC_UNROLL(4)
         for (int v = 0; v < NV; v++) v_store(out + i * ld_out + v * VL, acc[i][v]);
     }
 }

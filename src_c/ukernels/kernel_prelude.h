@@ -8,6 +8,8 @@
  *   v_load_n(p, n) v_store_n(p, v, n)   the first n lanes, 0 <= n <= VL; the others are zero and not touched in memory
  *   v_add v_sub v_mul v_div v_sqrt      as in IEEE 754
  *   v_fma(a, b, c)          a * b + c      v_fnma(a, b, c)  c - a * b
+ *   v_accumulate(acc, a, b) statement: acc = v_fma(a, b, acc), acc staying in its register: compilers that see many of these in a row
+ *                           move sums about and run out of registers
  *   v_max(a, b) v_min(a, b) b if either is NaN
  *   vmask, v_gt(a, b), v_eq(a, b)       false if either is NaN
  *   v_beats(a, b)           a > b, or a is NaN and b is not: the order of max-pooling
@@ -37,6 +39,9 @@
 
 #define FC_PASTE(type, op, isa) FC_PASTE_(type, op, isa)
 #define FC_PASTE_(type, op, isa) fc_##type##_##op##__##isa
+
+/* An integer whose value compilers must not reason about: they would keep a number of sums of it, in more registers than there are. */
+#define FC_OPAQUE(i) __asm__("" : "+r"(i))
 
 #define FC_INLINE static inline __attribute__((always_inline))
 /* FC_ROLLED: a loop that must stay one. */

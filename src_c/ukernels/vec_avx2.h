@@ -19,6 +19,7 @@
 #define v_stream(p, v) FC_MM(stream)(p, v)
 #define v_stream_end() _mm_sfence()
 #define v_keep(v) __asm__("" : "+x"(v))
+#define v_accumulate(acc, a, b) __asm__(FC_FMADD231 " %1, %2, %0" : "+x"(acc) : "x"(a), "x"(b))
 #define v_beats(a, b) FC_MM(and)(FC_MM(cmp)(a, b, _CMP_NLE_UQ), FC_MM(cmp)(b, b, _CMP_ORD_Q))
 #define v_select(m, a, b) FC_MM(blendv)(b, a, m)
 #define v_abs(a) FC_MM(andnot)(v_set1((real)-0.0), a)
@@ -29,6 +30,7 @@
 #if defined(FC_F32)
 #define VL 8
 #define vec __m256
+#define FC_FMADD231 "vfmadd231ps"
 #define vmask __m256
 #define FC_MM(op) FC_MM_F32(op)
 #ifndef FC_VEC_AVX2_HELPERS
@@ -153,6 +155,7 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #else
 #define VL 4
 #define vec __m256d
+#define FC_FMADD231 "vfmadd231pd"
 #define vmask __m256d
 #define FC_MM(op) FC_MM_F64(op)
 #define v_load_n(p, n) _mm256_maskload_pd(p, fc_avx2_mask64(n))

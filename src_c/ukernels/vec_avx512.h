@@ -24,6 +24,7 @@
 #define v_stream(p, v) FC_MM512(stream)(p, v)
 #define v_stream_end() _mm_sfence()
 #define v_keep(v) __asm__("" : "+v"(v))
+#define v_accumulate(acc, a, b) __asm__(FC_FMADD231 " %1, %2, %0" : "+v"(acc) : "v"(a), "v"(b))
 #define v_sum(v) FC_MM512(reduce_add)(v)
 
 #define vindex __m512i
@@ -33,6 +34,7 @@
 #if defined(FC_F32)
 #define VL 16
 #define vec __m512
+#define FC_FMADD231 "vfmadd231ps"
 #define vmask __mmask16
 #define FC_LANES(n) ((__mmask16)((1u << (n)) - 1u))
 #define FC_MM512(op) FC_MM512_F32(op)
@@ -51,6 +53,7 @@
 #else
 #define VL 8
 #define vec __m512d
+#define FC_FMADD231 "vfmadd231pd"
 #define vmask __mmask8
 #define FC_LANES(n) ((__mmask8)((1u << (n)) - 1u))
 #define FC_MM512(op) FC_MM512_F64(op)
@@ -64,8 +67,8 @@
     ((__mmask8)_mm_cmpeq_epi8_mask(_mm_loadl_epi64((const __m128i *)(p)), _mm_set1_epi8((char)(byte))))
 #endif
 
-#define FC_PANELS(X) X(8, 3, 48) X(8, 2, 32) X(8, 1, 18)
-#define FC_MAIN_PANEL 1
+#define FC_PANELS(X) X(6, 4, 62) X(8, 2, 32) X(8, 1, 18)
+#define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 8
 #define FC_TRANSPOSE_SQUARES
 #define FC_REGISTERS 32

@@ -149,6 +149,7 @@ FC_INLINE uint8x16_t fc_neon_permute2(uint8x16_t a, uint8x16_t b, uint8x16_t i) 
 #define v_permute2(a, b, i) vreinterpretq_f64_u8(fc_neon_permute2(vreinterpretq_u8_f64(a), vreinterpretq_u8_f64(b), i))
 #endif
 
+#define v_accumulate(acc, a, b) ((acc) = v_fma(a, b, acc))
 #define FC_PANELS(X) X(8, 2, 16) X(8, 1, 9)
 #define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 8

@@ -128,6 +128,7 @@ FC_INLINE vec NAME(permute2)(vec a, vec b, vmask index) {
 #define v_stream_end() ((void)0)
 #define v_keep(v) ((void)0)
 
+#define v_accumulate(acc, a, b) ((acc) = v_fma(a, b, acc))
 #define FC_PANELS(X) X(4, 2, 16) X(4, 1, 9)
 #define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 4

@@ -40,6 +40,8 @@
 #undef v_stream
 #undef v_stream_end
 #undef FC_PANELS
+#undef v_accumulate
+#undef FC_FMADD231
 #undef FC_MAIN_PANEL
 #undef FC_WINOGRAD_MR
 #undef FC_TRANSPOSE_SQUARES
