@@ -22,6 +22,7 @@ SOURCES = [
     "src_c/conv2d_igemm_pack.c",
     "src_c/conv2d_panels.c",
     "src_c/conv2d_rows.c",
+    "src_c/conv2d_scattered.c",
     "src_c/conv2d_wgrad.c",
     "src_c/conv2d_wgrad_exchanged.c",
     "src_c/conv2d_winograd.c",

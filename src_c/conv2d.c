@@ -51,6 +51,7 @@ static fc_status forward_nhwc(const fc_conv2d *given, const void *x, const void 
 static fc_status backward_input_nhwc(const fc_conv2d *given, const void *dy, const void *w, void *dx) {
     const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_backward_input_applies(conv))) return fc_grouped_backward_input(conv, dy, w, dx);
+    if (fc_scattered_pays(conv)) return fc_scattered_backward_input(conv, dy, w, dx);
     if (fc_folded_pays(conv, 0)) return fc_folded_backward_input(conv, dy, w, dx);
     if (use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
     return fc_igemm_backward_input(conv, dy, w, dx);

@@ -29,8 +29,9 @@ typedef struct {
 fc_panels fc_panels_plan(const fc_gemm_kernels *gemm, ptrdiff_t k);
 fc_panel fc_panels_get(const fc_panels *panels, ptrdiff_t index);
 static inline ptrdiff_t fc_panels_count(const fc_panels *panels) { return panels->bulk + panels->tails; }
-/* Sum of the widths of all panels. */
+/* Sum of the widths of all panels, and of their costs: 2 vectors of multiply-adds cost as much as they have lanes. */
 ptrdiff_t fc_panels_width(const fc_panels *panels);
+ptrdiff_t fc_panels_cost(const fc_panels *panels);
 /* Packs `rows` rows of k channels, ld elements apart, for the panels from `first` on: they are rows row, row + 1, ...
  * of [panel][panel_rows][nr]. */
 void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld,
@@ -80,6 +81,10 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
 /* The same for few output channels, and whether that is the faster way. dw is not NULL. */
 int fc_wgrad_exchange_pays(const fc_conv2d *conv);
 fc_status fc_wgrad_exchanged(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+
+/* The gradient of the input with few channels, and whether that is the faster way. */
+int fc_scattered_pays(const fc_conv2d *conv);
+fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 
 /* Vectors along the images, in either layout; the gradient of the input with stride 1. Whether that is the faster way: the rule for
  * the forward pass holds for the weight gradient too. */

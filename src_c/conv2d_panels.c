@@ -62,6 +62,12 @@ ptrdiff_t fc_panels_width(const fc_panels *panels) {
     return width;
 }
 
+ptrdiff_t fc_panels_cost(const fc_panels *panels) {
+    ptrdiff_t cost = panels->bulk * panels->main->cost;
+    for (int i = 0; i < panels->tails; i++) cost += panels->tail[i]->cost;
+    return cost;
+}
+
 void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld,
                     ptrdiff_t rows, void *out, ptrdiff_t row, ptrdiff_t panel_rows, ptrdiff_t esize) {
     /* A few rows at a time are read from end to end: whole columns would touch a page of memory for every row. */

@@ -135,6 +135,16 @@ typedef struct {
     void (*spread)(const fc_spread_args *args, const void *from, void *to, ptrdiff_t pixels);
 } fc_depthwise_kernels;
 
+/* Sums of windows of `width` elements, `step` apart, pixel by pixel:
+ * out[p * step + e] = sum over the pixels q and rows r < rows of z[r][q * pixel + e + (p - q) * step], as long as that is in the window.
+ * step is at most a vector, width FC_SLIDE_VECTORS of them; out has room for so many from the last pixel's on. */
+#define FC_SLIDE_VECTORS 3
+typedef struct {
+    const void *const *z;
+    ptrdiff_t rows, pixels, pixel, width, step;
+    void *out;
+} fc_slide_args;
+
 /* Small services of the frame. */
 typedef struct {
     /* out (rows, width) = in (rows, cols) with leading dimension ld_in; columns cols .. width - 1 are zero, cols <= width */
@@ -143,6 +153,7 @@ typedef struct {
     void (*transpose)(const void *in, ptrdiff_t ld_in, void *out, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols);
     /* acc[j] += sum over i < rows of x[i * ld + j], j < cols */
     void (*column_sums)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc);
+    void (*slide)(const fc_slide_args *args);
     /* acc[i] += x[i], i < n */
     void (*add_into)(const void *x, void *acc, ptrdiff_t n);
     /* After kernels that wrote past the caches, before other threads may read. */

@@ -3,6 +3,7 @@
 #include "gemm_body.h"
 #include "line_body.h"
 #include "channels_body.h"
+#include "slide_body.h"
 #include "frame_body.h"
 #include "depthwise_wgrad_body.h"
 #include "depthwise_walk_body.h"

@@ -207,4 +207,4 @@ static double NAME(multiply_adds)(double count) {
 static void NAME(stream_end)(void) { v_stream_end(); }
 
 #define FC_FRAME_KERNELS                                                                                               \
-    {NAME(pack), NAME(transpose), NAME(column_sums), NAME(add_into), NAME(stream_end), NAME(multiply_adds)}
+    {NAME(pack), NAME(transpose), NAME(column_sums), NAME(slide), NAME(add_into), NAME(stream_end), NAME(multiply_adds)}
