@@ -13,6 +13,7 @@
 enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
+    LARGE_L2 = 1 << 20,    /* with so much, results come in and go out while the next are computed: faster than past the caches */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     STEP_BYTES = 64 << 10, /* of weights in a step of the reduction */
@@ -33,6 +34,7 @@ static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p,
     args->bias = g->bias ? fc_at(g->bias, group * g->k + p->first, g->esize) : NULL;
     args->column = group * g->k + p->first;
     args->columns = (int)p->columns;
+    args->fetch = g->fetch;
     args->stream = g->stream && p->kernels->nr * g->esize % FC_ALIGN == 0 && args->column * g->esize % FC_ALIGN == 0;
 }
 
@@ -109,9 +111,24 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
     args->accumulate = 0;
 }
 
+/* All pixels of one panel, whose weights are packed and do not stay in the caches: half of its tiles fetch the weights of the panel
+ * that is next, or `first` after the last one; the others what args->next says. */
+static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *args, const void *const *rows, void *const *out,
+                          ptrdiff_t pixels, const void *first, int last) {
+    const ptrdiff_t mr = p->kernels->mr, reduction = fc_igemm_reduction(g), bytes = reduction * p->kernels->nr * g->esize;
+    const ptrdiff_t half = fc_min(pixels, fc_round_up(fc_ceil_div(pixels, 2), mr));
+    fc_gemm_args before = *args;
+    before.next = last ? first : fc_at(args->w, reduction * p->kernels->nr, g->esize);
+    before.next_end = (const char *)before.next + bytes;
+    before.next_bytes = fc_ceil_div(bytes, fc_ceil_div(half, mr) * reduction);
+    run_tiles(p->kernels->gemm, mr, &before, rows, out, half);
+    if (pixels > half) run_tiles(p->kernels->gemm, mr, args, rows + half, out + half, pixels - half);
+}
+
 /* All tiles of `pixels` pixels for panels first <= i < last. */
 static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                        ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
+    const void *first_weights = NULL;
     if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
@@ -119,7 +136,9 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
         const fc_panel p = fc_panels_get(&g->panels, i);
         if (g->steps && p.columns == p.kernels->nr) continue;
         panel_weights(g, group, &p, args);
-        run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
+        if (i == first) first_weights = args->w;
+        if (g->far) run_far_panel(g, &p, args, rows, out, pixels, first_weights, i + 1 == last);
+        else run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
     }
     if (g->activation != FC_LINEAR && g->activation != FC_RELU && first < last) {
         const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;
@@ -189,7 +208,7 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = units * split / g->splits * g->unit, last = fc_min(panels, units * (split + 1) / g->splits * g->unit);
     /* This task's share of what the thread's next block reads and this one has not. */
     const ptrdiff_t shares = g->groups * g->splits, next = begin + fc_get_num_threads() * g->block;
-    const ptrdiff_t tiles = fc_ceil_div(pixels, g->panels.main->mr) * (last - first);
+    const ptrdiff_t tiles = fc_ceil_div(g->far ? pixels / 2 : pixels, g->panels.main->mr) * (last - first);
     if (tiles > 0 && g->taps > 0 && next < g->n * image) {
         const char *const from = last_tap(g, next), *const to = last_tap(g, fc_min(next + g->block, g->n * image));
         const ptrdiff_t share = (to - from) / shares;
@@ -304,9 +323,11 @@ fc_status fc_igemm_run(fc_igemm *g) {
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
     const ptrdiff_t bytes_moved = (g->n * g->h * g->w * g->ldx + pixels * g->ldy) * g->esize;
-    const int bound = fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION;
+    const int large = fc_l2_bytes() >= LARGE_L2;
+    const int bound = !large && (fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION);
     g->stream = bound && fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot &&
                 (g->activation == FC_LINEAR || g->activation == FC_RELU);
+    g->fetch = !g->stream && (large || !g->by_offset);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
@@ -325,6 +346,8 @@ fc_status fc_igemm_run(fc_igemm *g) {
         if (status != FC_OK) return status;
     }
 
+    const ptrdiff_t weights_bytes = g->groups * g->packed_group * g->esize;
+    g->far = !g->raw && !g->by_offset && 2 * weights_bytes > fc_l2_bytes();
     const double work = fc_macs_ns((double)pixels * (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g));
     if (g->by_offset) {
         plan_offsets(g);

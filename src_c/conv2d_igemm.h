@@ -33,8 +33,9 @@ typedef struct {
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
     int steps;              /* and that in steps of the reduction */
+    int far;                /* the packed weights do not stay in the second-level cache from block to block */
     const void *zero;
-    int stream; /* y is written past the caches */
+    int stream, fetch; /* y is written past the caches; its lines are fetched before */
 
     int dot; /* few output channels: vectors run along the reduction */
     int by_offset, copy;

@@ -35,6 +35,7 @@ typedef struct {
     int columns;
     int relu;
     int stream; /* out goes past the caches, if all columns are stored: aligned to FC_ALIGN, whole lines */
+    int fetch;  /* its lines are fetched while the sums are made */
 } fc_gemm_args;
 typedef void (*fc_gemm_fn)(const fc_gemm_args *args);
 

@@ -85,13 +85,19 @@ FC_INLINE void NAME(gemm_step)(const int MR, const int NV, const real *const x[F
     }
 }
 
+/* A row of a tile's result is far from the last one in memory: it is fetched while the sums are made. */
+FC_INLINE void NAME(fetch_result)(const int NV, const fc_gemm_args *const a, const void *const out) {
+    const char *const line = (const char *)((const real *)out + a->column);
+    FC_UNROLL(4)
+    for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(line + byte, 1);
+}
+
 FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a, const void *const *rows, void *const *out,
                                const char *next) {
     vec acc[FC_MR_MAX][FC_NV_MAX];
     NAME(gemm_init)(MR, NV, acc, a, out);
     const ptrdiff_t next_bytes = a->next_bytes;
-    /* The result is far from the last one in memory: it is fetched while the sums are made. */
-    void *const *to = out, *const *const to_end = a->stream ? out : out + MR;
+    void *const *to = out, *const *const to_end = a->fetch ? out + MR : out;
     const real *w = a->w;
     const ptrdiff_t ldw = a->ldw, depth = a->depth;
     for (ptrdiff_t t = 0; t < a->taps; t++, rows += a->row_stride) {
@@ -104,11 +110,7 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
             for (; c + FC_STEPS <= depth; c += FC_STEPS, w += FC_STEPS * NV * VL) {
                 FC_UNROLL(4)
                 for (int s = 0; s < FC_STEPS; s++) NAME(gemm_step)(MR, NV, x, c + s, w + s * NV * VL, acc);
-                if (to < to_end) {
-                    const char *const line = (const char *)((real *)*to++ + a->column);
-                    FC_UNROLL(4)
-                    for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(line + byte, 1);
-                }
+                if (to < to_end) NAME(fetch_result)(NV, a, *to++);
                 if (next) {
                     __builtin_prefetch(next, 0, 2);
                     __builtin_prefetch(next + 64, 0, 2);
@@ -148,6 +150,7 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
         vec acc[FC_MR_MAX][FC_NV_MAX];
         NAME(gemm_init)(MR, NV, acc, a, out);
         const real *x[FC_MR_MAX], *w = a->w;
+        void *const *to = out, *const *const to_end = a->fetch ? out + MR : out;
         FC_UNROLL(12)
         for (int i = 0; i < MR; i++) x[i] = rows[i];
         ptrdiff_t c = 0;
@@ -156,6 +159,7 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
             for (; c + FC_STEPS <= depth; c += FC_STEPS, w += FC_STEPS * NV * VL) {
                 FC_UNROLL(4)
                 for (int s = 0; s < FC_STEPS; s++) NAME(gemm_step)(MR, NV, x, offset[c + s], w + s * NV * VL, acc);
+                if (to < to_end) NAME(fetch_result)(NV, a, *to++);
             }
         }
         FC_ROLLED
