@@ -1,6 +1,6 @@
 /* The input gradient of few channels. As an implicit GEMM its columns would be those channels, which fill no vector. Here every pixel of
  * dy times all of the kernel makes a window of products [tap][c], a GEMM with taps * c columns; windows that overlap are then added up,
- * row by row. Bands of dy follow each other; the products that the next rows of dx need too are kept. */
+ * row by row. A task goes through bands of dy that stay in its second-level cache; the products that the next rows of dx need too are kept. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
@@ -9,13 +9,23 @@
 typedef struct {
     const fc_conv2d *conv;
     const fc_ukernels *kernels;
-    ptrdiff_t esize, columns;    /* of a window: taps * c */
-    ptrdiff_t image, first, end; /* z holds rows first .. end - 1 of dy, of this image and those after it */
-    ptrdiff_t row, rows;         /* rows of dx to be written */
-    void *z, *dx;
+    ptrdiff_t esize, columns;      /* of a window: taps * c */
+    ptrdiff_t room;                /* rows of products that a task holds, beside those it keeps */
+    ptrdiff_t images, segments;    /* images of a task; or their rows are cut into so many segments, a task each */
+    const void *dy, *w;
+    void *dx;
 } scattered;
 
+/* Products of rows first .. end - 1 of dy, of some images from `image` on. */
+typedef struct {
+    ptrdiff_t image, first, end;
+    void *z;
+} products_of_rows;
+
 static ptrdiff_t row_size(const scattered *s) { return s->conv->ow * s->columns; }
+
+/* Rows of dy that products are kept of for the rows of dx that follow. */
+static ptrdiff_t kept_most(const fc_conv2d *conv) { return (conv->kh - 1) / conv->stride_h + 1; }
 
 /* The rows of dy that reach row y of dx. */
 static fc_span rows_reaching(const fc_conv2d *conv, ptrdiff_t y) {
@@ -23,12 +33,25 @@ static fc_span rows_reaching(const fc_conv2d *conv, ptrdiff_t y) {
     return (fc_span){before < 0 ? 0 : before / conv->stride_h + 1, fc_min(conv->oh, last / conv->stride_h + 1)};
 }
 
-static fc_status row_task(const void *context, ptrdiff_t task) {
-    const scattered *const s = context;
+/* Multiplies `count` more rows of dy. */
+static fc_status multiply(const scattered *s, products_of_rows *p, ptrdiff_t images, ptrdiff_t count) {
     const fc_conv2d *const conv = s->conv;
-    const ptrdiff_t image = task / s->rows, y = s->row + task % s->rows, step = conv->stride_w * conv->c;
-    const ptrdiff_t before = conv->pad_left * conv->c, width = conv->w * conv->c, vectors = FC_SLIDE_VECTORS * s->kernels->gemm.lanes;
-    const ptrdiff_t written = (conv->ow - 1) * step, size = fc_max(written + vectors, before + width);
+    assert(images == 1 || p->end == p->first);
+    fc_conv2d one = *conv;
+    one.n = images, one.h = one.oh = count, one.w = one.ow, one.c = s->columns;
+    one.kh = one.kw = one.stride_h = one.stride_w = 1, one.pad_top = one.pad_left = 0;
+    const void *const dy = fc_at(s->dy, (p->image * conv->oh + p->end) * conv->ow * conv->k, s->esize);
+    void *const z = fc_at_mut(p->z, (p->end - p->first) * row_size(s), s->esize);
+    p->end += count;
+    return fc_igemm_backward_input(&one, dy, s->w, z);
+}
+
+/* Row y of dx of the image-th of the images in p. */
+static fc_status add_row(const scattered *s, const products_of_rows *p, ptrdiff_t image, ptrdiff_t y) {
+    const fc_conv2d *const conv = s->conv;
+    const ptrdiff_t step = conv->stride_w * conv->c, before = conv->pad_left * conv->c, width = conv->w * conv->c;
+    const ptrdiff_t written = (conv->ow - 1) * step, vectors = FC_SLIDE_VECTORS * s->kernels->gemm.lanes;
+    const ptrdiff_t size = fc_max(written + vectors, before + width);
     const size_t pointers = (size_t)fc_round_up(conv->kh * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     char *const space = fc_scratch(FC_SLOT_TASK, pointers + (size_t)(size * s->esize));
     if (!space) return FC_NO_MEMORY;
@@ -36,58 +59,65 @@ static fc_status row_task(const void *context, ptrdiff_t task) {
     void *const line = space + pointers;
     const fc_span reaching = rows_reaching(conv, y);
     fc_slide_args args = {.z = z, .pixels = conv->ow, .pixel = s->columns, .width = conv->kw * conv->c, .step = step, .out = line};
-    assert(reaching.end <= reaching.first || (reaching.first >= s->first && reaching.end <= s->end));
+    assert(reaching.end <= reaching.first || (reaching.first >= p->first && reaching.end <= p->end));
     for (ptrdiff_t i = reaching.first; i < reaching.end; i++) {
-        const ptrdiff_t tap = y + conv->pad_top - i * conv->stride_h, row = image * (s->end - s->first) + i - s->first;
-        z[args.rows++] = fc_at(s->z, row * row_size(s) + tap * args.width, s->esize);
+        const ptrdiff_t tap = y + conv->pad_top - i * conv->stride_h, row = image * (p->end - p->first) + i - p->first;
+        z[args.rows++] = fc_at(p->z, row * row_size(s) + tap * args.width, s->esize);
     }
     memset(fc_at_mut(line, written, s->esize), 0, (size_t)((size - written) * s->esize));
     s->kernels->frame.slide(&args);
-    memcpy(fc_at_mut(s->dx, ((s->image + image) * conv->h + y) * width, s->esize), fc_at(line, before, s->esize), (size_t)(width * s->esize));
+    memcpy(fc_at_mut(s->dx, ((p->image + image) * conv->h + y) * width, s->esize), fc_at(line, before, s->esize), (size_t)(width * s->esize));
     return FC_OK;
 }
 
-/* Products of `count` rows of dy, of image s->image and those after it, behind the rows that z holds; then the rows of dx up to `end`. */
-static fc_status run_round(scattered *s, ptrdiff_t images, ptrdiff_t count, const void *dy, const void *w) {
-    const fc_conv2d *const conv = s->conv;
-    const ptrdiff_t kept = s->end - s->first;
-    assert(kept == 0 || images == 1);
-    fc_conv2d one = *conv;
-    one.n = images, one.h = one.oh = count, one.w = one.ow, one.c = s->columns;
-    one.kh = one.kw = one.stride_h = one.stride_w = 1, one.pad_top = one.pad_left = 0;
-    const void *const from = fc_at(dy, (s->image * conv->oh + s->end) * conv->ow * conv->k, s->esize);
-    fc_status status = fc_igemm_backward_input(&one, from, w, fc_at_mut(s->z, kept * row_size(s), s->esize));
-    if (status != FC_OK) return status;
-    s->end += count;
-    const ptrdiff_t done = s->end == conv->oh ? conv->h : fc_max(s->row, fc_min(conv->h, s->end * conv->stride_h - conv->pad_top));
-    s->rows = done - s->row;
-    const double work = (double)(images * s->rows) * (double)(conv->ow * (conv->kh + 8)) * 0.4;
-    status = fc_parallel_for(images * s->rows, work, row_task, s);
-    s->row = done;
+static fc_status images_task(const scattered *s, products_of_rows *p, ptrdiff_t images) {
+    fc_status status = multiply(s, p, images, s->conv->oh);
+    for (ptrdiff_t r = 0; r < images * s->conv->h && status == FC_OK; r++) status = add_row(s, p, r / s->conv->h, r % s->conv->h);
     return status;
 }
 
-fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    scattered s = {.conv = conv, .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype),
-                   .columns = conv->kh * conv->kw * conv->c, .dx = dx};
-    const ptrdiff_t line = row_size(&s) * s.esize, room = fc_max(1, fc_get_num_threads() * fc_l2_bytes() / 2 / line);
-    const ptrdiff_t images = fc_min(conv->n, room / conv->oh), kept_most = (conv->kh - 1) / conv->stride_h + 1;
-    const ptrdiff_t band = fc_min(conv->oh, fc_max(room, kept_most));
-    const ptrdiff_t held = images > 0 ? images * conv->oh : kept_most + band;
-    s.z = fc_scratch(FC_SLOT_FOLDED, (size_t)(held * line));
-    if (!s.z) return FC_NO_MEMORY;
+/* Rows y .. last - 1 of dx of one image. */
+static fc_status segment_task(const scattered *s, products_of_rows *p, ptrdiff_t y, ptrdiff_t last) {
+    const fc_conv2d *const conv = s->conv;
+    const ptrdiff_t dy_last = fc_max(rows_reaching(conv, y).first, rows_reaching(conv, last - 1).end);
     fc_status status = FC_OK;
-    for (; s.image < conv->n && status == FC_OK; s.image += fc_max(1, images)) {
-        s.first = s.end = s.row = 0;
-        if (images > 0) status = run_round(&s, fc_min(images, conv->n - s.image), conv->oh, dy, w);
-        while (images == 0 && s.end < conv->oh && status == FC_OK) {
-            const ptrdiff_t first = fc_min(s.end, rows_reaching(conv, s.row).first), kept = s.end - first;
-            memmove(s.z, fc_at(s.z, (first - s.first) * row_size(&s), s.esize), (size_t)(kept * line));
-            s.first = first;
-            status = run_round(&s, 1, fc_min(band, conv->oh - s.end), dy, w);
-        }
+    p->first = p->end = rows_reaching(conv, y).first;
+    while (y < last && status == FC_OK) {
+        const ptrdiff_t first = fc_min(p->end, rows_reaching(conv, y).first), kept = p->end - first;
+        memmove(p->z, fc_at(p->z, (first - p->first) * row_size(s), s->esize), (size_t)(kept * row_size(s) * s->esize));
+        p->first = first;
+        const ptrdiff_t count = fc_min(s->room, dy_last - p->end);
+        if (count > 0) status = multiply(s, p, 1, count);
+        const ptrdiff_t done = p->end >= dy_last ? last : fc_min(last, p->end * conv->stride_h - conv->pad_top);
+        for (; y < done && status == FC_OK; y++) status = add_row(s, p, 0, y);
     }
     return status;
+}
+
+static fc_status scattered_task(const void *context, ptrdiff_t task) {
+    const scattered *const s = context;
+    const fc_conv2d *const conv = s->conv;
+    const ptrdiff_t held = s->images > 0 ? s->images * conv->oh : s->room + kept_most(conv);
+    products_of_rows p = {.z = fc_scratch(FC_SLOT_FOLDED, (size_t)(held * row_size(s) * s->esize))};
+    if (!p.z) return FC_NO_MEMORY;
+    p.image = s->images > 0 ? task * s->images : task / s->segments;
+    if (s->images > 0) return images_task(s, &p, fc_min(s->images, conv->n - p.image));
+    const ptrdiff_t segment = task % s->segments;
+    return segment_task(s, &p, conv->h * segment / s->segments, conv->h * (segment + 1) / s->segments);
+}
+
+/* Tasks are made for the threads: a row of dx is the same sum in all of them. */
+fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    scattered s = {.conv = conv, .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype),
+                   .columns = conv->kh * conv->kw * conv->c, .dy = dy, .w = w, .dx = dx};
+    const ptrdiff_t rows = fc_max(1, fc_l2_bytes() / 2 / (row_size(&s) * s.esize)), threads = fc_get_num_threads();
+    const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;
+    s.images = fc_min(rows / conv->oh, fc_ceil_div(conv->n, enough));
+    if (conv->n < enough && conv->h >= 8 * kept_most(conv) * conv->stride_h * enough) s.images = 0;
+    s.room = fc_min(conv->oh, fc_max(rows, kept_most(conv)));
+    s.segments = s.images > 0 ? 1 : fc_max(1, fc_min(fc_ceil_div(enough, conv->n), conv->h / (8 * kept_most(conv) * conv->stride_h)));
+    const double macs = (double)(conv->n * conv->oh * conv->ow) * (double)(conv->k * s.columns);
+    return fc_parallel_for(s.images > 0 ? fc_ceil_div(conv->n, s.images) : conv->n * s.segments, fc_macs_ns(macs), scattered_task, &s);
 }
 
 /* Vectors of multiply-adds, as the kernels' cost counts them. */
