@@ -13,7 +13,6 @@
 enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
-    LARGE_L2 = 1 << 20,    /* with so much, results come in and go out while the next are computed: faster than past the caches */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     STEP_BYTES = 64 << 10, /* of weights in a step of the reduction */
@@ -323,11 +322,10 @@ fc_status fc_igemm_run(fc_igemm *g) {
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
     const ptrdiff_t bytes_moved = (g->n * g->h * g->w * g->ldx + pixels * g->ldy) * g->esize;
-    const int large = fc_l2_bytes() >= LARGE_L2;
-    const int bound = !large && (fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION);
+    const int bound = !fc_stores_through() && (fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION);
     g->stream = bound && fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot &&
                 (g->activation == FC_LINEAR || g->activation == FC_RELU);
-    g->fetch = !g->stream && (large || !g->by_offset);
+    g->fetch = !g->stream && (fc_stores_through() || !g->by_offset);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;

@@ -16,6 +16,10 @@ static inline int fc_streams(const void *out, ptrdiff_t run, ptrdiff_t bytes) {
     return bytes >= FC_STREAM_BYTES && (uintptr_t)out % FC_ALIGN == 0 && run % FC_ALIGN == 0;
 }
 
+/* Whether results come in and go out while the next are computed, faster than past the caches: where the second-level cache is large,
+ * fetching them ahead costs nothing, and stores past it wait for few buffers. */
+static inline int fc_stores_through(void) { return fc_l2_bytes() >= (1 << 20); }
+
 /* How `k` output channels are cut into panels: `bulk` of the main width, then a tail of at most 4. */
 typedef struct {
     const fc_panel_kernels *main, *tail[4];

@@ -53,7 +53,7 @@ static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, fl
     const fc_conv2d *const conv = call->conv;
     const ptrdiff_t k = conv->k, lanes = call->kernels->lanes, size = FC_WINOGRAD_POSITIONS * conv->c, line = conv->ow * k;
     fc_winograd_few_args out = {.row = blocks ? BLOCK * 4 * k : line, .pixel = k, .channels = conv->c, .rows = (int)rows,
-                                .relu = conv->activation == FC_RELU};
+                                .relu = conv->activation == FC_RELU, .fetch = fc_stores_through()};
     pending before = {0};
     for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
         float *const here = y + tile * 4 * k, *const to = blocks ? blocks[tile / BLOCK % 2] : here;
@@ -81,7 +81,8 @@ static fc_status few_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t image = task / bands, first = task % bands * ROWS, last = fc_min(first + ROWS, call->rows);
     const ptrdiff_t v_size = fc_round_up(FC_WINOGRAD_POSITIONS * call->tiles * c + lanes, FC_ALIGN);
     const ptrdiff_t lines_size = fc_round_up(FC_WINOGRAD_TILE * line, FC_ALIGN);
-    const int stream = fc_streams(call->y, conv->k * (ptrdiff_t)sizeof(float), conv->n * conv->oh * conv->ow * conv->k * (ptrdiff_t)sizeof(float));
+    const ptrdiff_t pixel = conv->k * (ptrdiff_t)sizeof(float);
+    const int stream = !fc_stores_through() && fc_streams(call->y, pixel, conv->n * conv->oh * conv->ow * pixel);
     const ptrdiff_t block_size = stream ? 4 * BLOCK * 4 * conv->k : 0;
     float *const lines = fc_scratch(FC_SLOT_TASK, (size_t)(lines_size + v_size + 2 * block_size) * sizeof(float)), *const v = lines + lines_size;
     if (!lines) return FC_NO_MEMORY;

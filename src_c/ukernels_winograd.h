@@ -98,6 +98,7 @@ typedef struct {
     void *y;
     ptrdiff_t row, pixel, channels, columns, width;
     int rows, relu;
+    int fetch; /* lines of y, while their tiles are computed */
 } fc_winograd_few_args;
 
 /* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr.

@@ -1,8 +1,9 @@
 /* Winograd for images of few channels, F(4x4, 3x3): the products are so few that they are computed where the output transform wants
  * them, in registers. See ukernels_winograd.h. */
 
-/* Tiles that share each vector of weights: their products of one row of positions fill the registers. */
-#define FC_FEW_TILES (FC_WINOGRAD_MR > 6 ? 4 : 2)
+/* With many registers they hold the 16 outputs of one tile, to which each row of positions is added. With few, two tiles share each
+ * vector of weights, and rows of positions wait in memory for the second half of the output transform. */
+#define FC_FEW_TILES (FC_WINOGRAD_MR > 6 ? 1 : 2)
 
 static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) {
     const ptrdiff_t c = a->channels, line = a->line;
@@ -40,6 +41,11 @@ FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const
     FC_ROLLED
     for (int i = 0; i < 6; i++, u += 6 * C * VL, p += 6 * C) {
         vec acc[T][6];
+        if (FULL && a->fetch && i < 4) {
+            const real *const y = (const real *)a->y + tile * 4 * a->pixel + i * a->row;
+            FC_UNROLL(16)
+            for (int j = 0; j < 4 * T; j++) __builtin_prefetch(y + j * a->pixel, 1);
+        }
         FC_UNROLL(4)
         for (int t = 0; t < T; t++) {
             FC_UNROLL(6)
@@ -86,9 +92,68 @@ FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const
     }
 }
 
+/* One tile. The same, but for the order of the sums. */
+FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_args *const a, const real *const p, const ptrdiff_t tile) {
+    const double A = FC_WINOGRAD_A, B = FC_WINOGRAD_B, power[2][4] = {{1, A, A * A, A * A * A}, {1, B, B * B, B * B * B}};
+    const ptrdiff_t pixel = a->pixel, row = a->row;
+    const int whole = a->rows == 4 && a->columns == VL && (tile + 1) * 4 <= a->width;
+    real *const to = (real *)a->y + tile * 4 * pixel;
+    vec y[4][4]; /* column, row */
+    FC_UNROLL(6)
+    for (int i = 0; i < 6; i++) {
+        const real *const x = p + i * 6 * C, *const u = (const real *)a->u + i * 6 * C * VL;
+        vec acc[6], out[5];
+        FC_UNROLL(6)
+        for (int j = 0; j < 6; j++) acc[j] = v_mul(v_set1(x[j * C]), v_load(u + j * C * VL));
+        FC_UNROLL(4)
+        for (int ch = 1; ch < C; ch++) {
+            FC_UNROLL(6)
+            for (int j = 0; j < 6; j++) v_accumulate(acc[j], v_set1(x[j * C + ch]), v_load(u + (j * C + ch) * VL));
+        }
+        if (i < 4 && whole && a->fetch) {
+            FC_UNROLL(4)
+            for (int j = 0; j < 4; j++) __builtin_prefetch(to + i * row + j * pixel, 1);
+        }
+        NAME(winograd_at)(4, acc, out);
+        FC_UNROLL(4)
+        for (int j = 0; j < 4; j++) {
+            y[j][0] = i == 0 ? out[j] : i == 5 ? y[j][0] : v_add(y[j][0], out[j]);
+            FC_UNROLL(4)
+            for (int r = 1; r < 4; r++) {
+                const vec factor = v_set1((real)power[i > 2][r]);
+                if (i == 1) y[j][r] = v_mul(factor, out[j]);
+                else if (i == 3 || (i < 5 && i > 0 && r == 2)) y[j][r] = v_fma(factor, out[j], y[j][r]);
+                else if (i == 2 || i == 4) y[j][r] = v_fnma(factor, out[j], y[j][r]);
+                else if (i == 5 && r == 3) y[j][r] = v_add(y[j][r], out[j]);
+            }
+        }
+    }
+    const vec bias = !a->bias ? v_zero() : v_load_n(a->bias, a->columns);
+    FC_UNROLL(4)
+    for (int j = 0; j < 4; j++) {
+        FC_UNROLL(4)
+        for (int r = 0; r < 4; r++) {
+            y[j][r] = v_add(y[j][r], bias);
+            if (a->relu) y[j][r] = v_max(v_zero(), y[j][r]);
+        }
+    }
+    FC_UNROLL(4)
+    for (int j = 0; j < 4; j++) {
+        FC_UNROLL(4)
+        for (int r = 0; r < 4; r++) {
+            if (whole) v_store(to + j * pixel + r * row, y[j][r]);
+            else if (r < a->rows && tile * 4 + j < a->width) v_store_n(to + j * pixel + r * row, y[j][r], a->columns);
+        }
+    }
+}
+
 FC_INLINE void NAME(winograd_few_row)(const ptrdiff_t C, const fc_winograd_few_args *const a) {
     const real *v = a->v;
     ptrdiff_t tile = 0;
+    if (FC_FEW_TILES == 1) {
+        for (; tile * 4 < a->width; tile++, v += 36 * C) NAME(winograd_few_tile)(C, a, v, tile);
+        return;
+    }
     if (a->rows == 4 && a->columns == VL)
         for (; (tile + FC_FEW_TILES) * 4 <= a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) NAME(winograd_few_tiles)(C, 1, a, v, tile);
     for (; tile * 4 < a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) NAME(winograd_few_tiles)(C, 0, a, v, tile);
