@@ -1,19 +1,32 @@
 /* Services of the frame: transposition and sums. See fc_frame_kernels in ukernels.h. */
 
+FC_INLINE void NAME(pack_vectors)(const int NV, const real *in, const ptrdiff_t ld_in, const ptrdiff_t rows, real *out, const ptrdiff_t width) {
+    for (ptrdiff_t i = 0; i < rows; i++, in += ld_in, out += width) {
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) v_store(out + v * VL, v_load(in + v * VL));
+    }
+}
+
 static void NAME(pack)(const void *in_, ptrdiff_t ld_in, ptrdiff_t rows, ptrdiff_t cols, void *out_, ptrdiff_t width) {
-    const real *const in = in_;
-    real *const out = out_;
-    const ptrdiff_t whole = cols / VL * VL, rest = cols - whole;
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        ptrdiff_t j = 0;
-        for (; j < whole; j += VL) v_store(out + i * width + j, v_load(in + i * ld_in + j));
-        if (rest) {
-            const vec tail = v_load_n(in + i * ld_in + j, rest);
-            if (j + VL <= width) v_store(out + i * width + j, tail);
-            else v_store_n(out + i * width + j, tail, width - j);
-            j += VL;
-        }
-        for (; j < width; j++) out[i * width + j] = 0;
+    const real *in = in_;
+    real *out = out_;
+    ptrdiff_t j = 0;
+    for (; j + 4 * VL <= cols; j += 4 * VL) NAME(pack_vectors)(4, in + j, ld_in, rows, out + j, width);
+    if (j + 2 * VL <= cols) {
+        NAME(pack_vectors)(2, in + j, ld_in, rows, out + j, width);
+        j += 2 * VL;
+    }
+    if (j + VL <= cols) {
+        NAME(pack_vectors)(1, in + j, ld_in, rows, out + j, width);
+        j += VL;
+    }
+    const ptrdiff_t rest = cols - j, room = width - j;
+    for (ptrdiff_t i = 0; i < rows && room > 0; i++) {
+        const vec tail = v_load_n(in + i * ld_in + j, rest);
+        real *const to = out + i * width + j;
+        if (room >= VL) v_store(to, tail);
+        else v_store_n(to, tail, room);
+        for (ptrdiff_t l = VL; l < room; l++) to[l] = 0;
     }
 }
 

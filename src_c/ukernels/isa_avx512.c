@@ -11,7 +11,7 @@
 #define FC_ISA avx512_half
 #include "vec_avx2.h"
 #undef FC_PANELS
-#define FC_PANELS(X) X(8, 1, 10)
+#define FC_PANELS(X) X(8, 1, 16)
 #include "gemm_body.h"
 #include "vec_undef.h"
 #define FC_NARROW_PANEL fc_f32_panels__avx512_half
@@ -25,7 +25,7 @@
 #define FC_ISA avx512_half
 #include "vec_avx2.h"
 #undef FC_PANELS
-#define FC_PANELS(X) X(8, 1, 10)
+#define FC_PANELS(X) X(8, 1, 16)
 #include "gemm_body.h"
 #include "vec_undef.h"
 #define FC_NARROW_PANEL fc_f64_panels__avx512_half
