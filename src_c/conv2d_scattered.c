@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
+/* Products that pass through memory take so many times longer, adding them up included. */
+#define PASSING 1.4
+
 typedef struct {
     const fc_conv2d *conv;
     const fc_ukernels *kernels;
@@ -133,7 +136,7 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     if (step > lanes || width > FC_SLIDE_VECTORS * lanes || conv->kw < conv->stride_w || conv->n == 0) return 0;
     const double vectors = (double)fc_ceil_div(width, lanes), cycle = 2.0 * (double)lanes;
     const double adding = ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)(conv->stride_h) * cycle;
-    const double scattered = (double)(conv->oh * conv->ow) * (products(conv, conv->kh * conv->kw * conv->c) + adding);
+    const double scattered = PASSING * (double)(conv->oh * conv->ow) * (products(conv, conv->kh * conv->kw * conv->c) + adding);
     const double direct = (double)(conv->h * conv->w) / (double)(conv->stride_h * conv->stride_w) * (double)(conv->kh * conv->kw) *
                           products(conv, conv->c);
     if (scattered >= direct) return 0;
