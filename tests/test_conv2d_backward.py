@@ -89,6 +89,13 @@ def test_winograd(case: Conv, isa: str) -> None:
     check(case, "float32", "winograd", winograd_bound)
 
 
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 2)], ids=str)
+def test_bands_of_few_channels(strides: tuple[int, int], isa: str) -> None:
+    """Images whose products, 27 for every pixel of dy, fill more than a second-level cache."""
+    height, width = 260 * strides[0], 160 * strides[1]
+    check(Conv("bands", 1, height, width, 3, 16, strides=strides), "float32", "direct", sum_bound)
+
+
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_auto_is_one_of_the_algorithms(case: Conv, dtype: str) -> None:
     def run(algorithm: str) -> tuple[Any, ...]:
