@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to_,
-                        ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize) {
+void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first,
+                        ptrdiff_t depth, void *to_, ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize) {
     char *to = to_;
     const ptrdiff_t pixel = ld * esize, before = fc_min(fc_max(0, -first), pixels);
     const ptrdiff_t inside = row ? fc_max(0, fc_min(width - first - before, pixels - before)) : 0;

@@ -1,6 +1,6 @@
-/* The input gradient of few channels. As an implicit GEMM its columns would be those channels, which fill no vector. Here every pixel of
- * dy times all of the kernel makes a window of products [tap][c], a GEMM with taps * c columns; windows that overlap are then added up,
- * row by row. A task goes through bands of dy that stay in its second-level cache; the products that the next rows of dx need too are kept. */
+/* The input gradient of few channels. As an implicit GEMM its columns would be those channels, which fill no vector. Here every pixel
+ * of dy times all of the kernel makes a window of products [tap][c], a GEMM with taps * c columns; windows that overlap are then added
+ * up, row by row. A task goes through bands of dy that stay in its second-level cache; the products that the next rows of dx need too are kept. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
@@ -69,7 +69,8 @@ static fc_status add_row(const scattered *s, const products_of_rows *p, ptrdiff_
     }
     memset(fc_at_mut(line, written, s->esize), 0, (size_t)((size - written) * s->esize));
     s->kernels->frame.slide(&args);
-    memcpy(fc_at_mut(s->dx, ((p->image + image) * conv->h + y) * width, s->esize), fc_at(line, before, s->esize), (size_t)(width * s->esize));
+    void *const to = fc_at_mut(s->dx, ((p->image + image) * conv->h + y) * width, s->esize);
+    memcpy(to, fc_at(line, before, s->esize), (size_t)(width * s->esize));
     return FC_OK;
 }
 

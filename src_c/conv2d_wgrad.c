@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    BLOCK_PIXELS = 112,
+    BLOCK_PIXELS = 112,           /* with their part of dy they stay in the first-level cache */
     MAX_CHUNKS = 16,
     MIN_CHUNKS = 4,
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
