@@ -57,7 +57,7 @@ static inline ptrdiff_t fc_images_per_round(ptrdiff_t n, ptrdiff_t image_bytes) 
 }
 
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
-static inline double fc_macs_ns(double macs) { return macs / 24.0; }
+static inline double fc_macs_ns(double macs) { return macs / (fc_kernels(FC_F32)->gemm.lanes > 8 ? 80.0 : 24.0); }
 
 /* Pixels first .. first + pixels - 1 of an image row, `depth` elements each, to `to`, where they are `ld` elements apart. The row has
  * `width` pixels, `ldx` elements apart; pixels outside of it are zero, all of them if row is NULL. */

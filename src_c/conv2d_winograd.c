@@ -317,8 +317,9 @@ static fc_status by_tiles(winograd_call *call) {
     return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
 }
 
-/* Tiles that are transformed before their products are made. */
+/* Tiles that are transformed before their products are made, and what an element of them takes. */
 enum { PANEL_TILES = 128 };
+#define TRANSFORM_NS 0.2
 
 static fc_status by_panels(winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
@@ -336,10 +337,10 @@ static fc_status by_panels(winograd_call *call) {
         call->order = fc_winograd_order_of(p, call->first, call->count);
         call->block = fc_ceil_div(call->count, threads * fc_ceil_div(call->count, threads * p->kernels->mr));
         const double per_tile = p->positions * (double)p->depth;
-        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile, input_task, call);
+        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile * TRANSFORM_NS, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
-        status = fc_parallel_for(group_count(call), fc_macs_ns(macs) + (double)(p->depth * p->width) * 2, panels_task, call);
+        status = fc_parallel_for(group_count(call), fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width), panels_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
