@@ -16,6 +16,12 @@
 #include <assert.h>
 #include <math.h>
 
+/* How tiles are multiplied: in groups of `rows`, but for the last. With each step of their sums, so many bytes of a wide panel's weights
+ * are fetched. Made once for a task: divisions take as long as a few tiles. */
+typedef struct {
+    ptrdiff_t rows, weight_bytes;
+} tile_groups;
+
 typedef struct {
     fc_winograd_plan plan;
     const float *x, *w, *bias;
@@ -25,6 +31,7 @@ typedef struct {
     float *v;                /* tiles first .. first + count - 1, by panels only */
     ptrdiff_t first, count;
     fc_winograd_order order; /* of these tiles */
+    tile_groups groups;
     ptrdiff_t block;         /* tiles of a task that transforms them */
     ptrdiff_t group;         /* panels of a group */
 } winograd_call;
@@ -39,14 +46,16 @@ static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_
 /* Of transformed weights. */
 static ptrdiff_t weights_bytes(const fc_winograd_plan *p) { return p->positions * p->depth * p->width * (ptrdiff_t)sizeof(float); }
 
-/* Tiles that are multiplied together where there are `tiles` of them: all groups but the last have as many. */
-static ptrdiff_t group_rows(const fc_winograd_plan *p, ptrdiff_t tiles) { return fc_ceil_div(tiles, fc_ceil_div(tiles, p->kernels->mr)); }
+static tile_groups groups_of(const fc_winograd_plan *p, ptrdiff_t tiles) {
+    const ptrdiff_t groups = fc_ceil_div(tiles, p->kernels->mr);
+    return (tile_groups){fc_ceil_div(tiles, groups), fc_ceil_div(p->kernels->panel[0].nr * (ptrdiff_t)sizeof(float), groups)};
+}
 
-/* Tiles first .. first + count - 1, which lie among `total`. */
-static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, ptrdiff_t total, fc_winograd_order order, ptrdiff_t position,
-                        float *v) {
+/* Tiles first .. first + count - 1. */
+static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, const tile_groups *groups, fc_winograd_order order,
+                        ptrdiff_t position, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
-    const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = group_rows(&call->plan, total),
+    const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = groups->rows,
                                          .group_stride = kernels->mr * call->plan.lanes, .tile_stride = kernels->lanes};
     fc_winograd_input(&call->plan, (fc_span){0, call->plan.pieces}, (fc_span){0, call->plan.c}, call->x, first, count, order, &layout, v);
 }
@@ -58,9 +67,9 @@ typedef struct {
     ptrdiff_t u_bytes, v_ahead;
 } fetching;
 
-/* The weights of `width` channels that `tiles` tiles will be multiplied with next: a share with each step of a sum that is as long. */
-static fetching fetch_weights(const fc_winograd_plan *p, const float *u, ptrdiff_t width, ptrdiff_t tiles) {
-    return (fetching){.u = (const char *)u, .u_bytes = fc_ceil_div(width * (ptrdiff_t)sizeof(float), fc_ceil_div(tiles, p->kernels->mr))};
+/* The weights of some panels that the tiles will be multiplied with next: a share with each step of sums that are as long. */
+static fetching fetch_weights(const tile_groups *groups, const float *u, ptrdiff_t panels) {
+    return (fetching){.u = (const char *)u, .u_bytes = groups->weight_bytes * panels};
 }
 
 /* Places of tiles, which are multiplied in groups of so many. */
@@ -68,15 +77,15 @@ typedef struct {
     fc_span places;
     ptrdiff_t rows;
 } placed_tiles;
-static placed_tiles tiles_of(const fc_winograd_plan *p, const fc_winograd_order *order, ptrdiff_t count, int position) {
-    return (placed_tiles){fc_winograd_present(p, order, position), group_rows(p, count)};
+static placed_tiles tiles_of(const fc_winograd_plan *p, const fc_winograd_order *order, const tile_groups *groups, int position) {
+    return (placed_tiles){fc_winograd_present(p, order, position), groups->rows};
 }
 
 /* M (+)= V U for one position of some tiles, one panel, and `depth` input channels, where v and u start. */
 static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel, placed_tiles at, const float *v, const float *u, ptrdiff_t depth,
                      float *m, ptrdiff_t m_group, int accumulate, fetching *fetch) {
     const ptrdiff_t mr = p->kernels->mr;
-    for (ptrdiff_t group = at.places.first / at.rows; group * at.rows < at.places.end; group++) {
+    for (ptrdiff_t group = at.places.first ? at.places.first / at.rows : 0; group * at.rows < at.places.end; group++) {
         const float *const tiles = v + group * mr * p->lanes;
         const void *const next = fetch->u_bytes ? fetch->u : (const void *)(tiles + fetch->v_ahead);
         panel->kernels->gemm[fc_min(at.rows, at.places.end - group * at.rows)](tiles, u, depth, p->chunk, m + group * m_group, accumulate, next,
@@ -120,10 +129,10 @@ static float *place_output(const winograd_call *call, const fc_winograd_tile *ti
 }
 
 /* y of panels begin .. end - 1. */
-static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,
-                         const float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first, ptrdiff_t count, const tile_groups *groups,
+                         fc_winograd_order order, const float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t mr = p->kernels->mr, rows = group_rows(p, count), line = p->cols.out * p->ldy;
+    const ptrdiff_t mr = p->kernels->mr, rows = groups->rows, line = p->cols.out * p->ldy;
     const fc_winograd_columns start = fc_winograd_panel_at(p, begin);
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     fc_winograd_output_args args = {.position = m_step, .row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy,
@@ -186,18 +195,19 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     if (!v) return FC_NO_MEMORY;
     float *const m = v + p->positions * v_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
-    input_tiles(call, first, count, count, order, v_step, v);
+    const tile_groups groups = groups_of(p, count);
+    input_tiles(call, first, count, &groups, order, v_step, v);
     for (ptrdiff_t g = 0; g < group_count(call); g++) {
         const panel_group group = group_at(call, g);
         for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_at(p, group.begin);
             for (ptrdiff_t i = group.begin; i < group.end; i++, fc_winograd_next_panel(p, &panel)) {
                 const float *const next = i + 1 < group.end ? packed_at(call, q, &panel) + panel.nr * p->depth : group_weights(call, q + 1, &group);
-                all_products(p, &panel, q, tiles_of(p, &order, count, q), v + q * v_step, packed_at(call, q, &panel),
-                             m + q * m_step + (panel.at - group.at) * mr, group.width * mr, fetch_weights(p, next, panel.nr, count));
+                all_products(p, &panel, q, tiles_of(p, &order, &groups, q), v + q * v_step, packed_at(call, q, &panel),
+                             m + q * m_step + (panel.at - group.at) * mr, group.width * mr, fetch_weights(&groups, next, 1));
             }
         }
-        output_tiles(call, group.begin, group.end, first, count, order, m, m_step, group.width * mr);
+        output_tiles(call, group.begin, group.end, first, count, &groups, order, m, m_step, group.width * mr);
     }
     return FC_OK;
 }
@@ -207,7 +217,7 @@ static fc_status input_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, call->count - first);
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, first, &order);
-    input_tiles(call, call->first + first, count, call->count, order, v_position(&call->plan, call->count), call->v);
+    input_tiles(call, call->first + first, count, &call->groups, order, v_position(&call->plan, call->count), call->v);
     return FC_OK;
 }
 
@@ -228,10 +238,10 @@ static void multiply_packed(const winograd_call *call, const panel_group *group,
         for (ptrdiff_t i = group->begin; i < group->end; i++, fc_winograd_next_panel(p, &panel)) {
             const float *const u = packed_at(call, q, &panel), *const next = group_weights(call, q + 1, group);
             const int last = i + 1 == group->end;
-            const fetching fetch = !fetch_tiles ? fetch_weights(p, last ? next : u + panel.nr * p->depth, panel.nr, call->count)
-                                   : last       ? fetch_weights(p, next, group->width, call->count)
+            const fetching fetch = !fetch_tiles ? fetch_weights(&call->groups, last ? next : u + panel.nr * p->depth, 1)
+                                   : last       ? fetch_weights(&call->groups, next, group->end - group->begin)
                                                 : (fetching){.v_ahead = i == group->begin ? v_step : 0};
-            all_products(p, &panel, q, tiles_of(p, &call->order, call->count, q), call->v + q * v_step, u,
+            all_products(p, &panel, q, tiles_of(p, &call->order, &call->groups, q), call->v + q * v_step, u,
                          m + q * m_step + (panel.at - group->at) * p->kernels->mr, m_group, fetch);
         }
     }
@@ -254,7 +264,7 @@ static void multiply_some(const winograd_call *call, const panel_group *group, p
             const ptrdiff_t at = panel.at - group->at;
             const float *const v = call->v + q * v_step + (piece * p->lanes_c + c0) * mr;
             fetching fetch = {.v_ahead = i == group->begin ? v_step : 0};
-            products(p, &panel, tiles_of(p, &call->order, call->count, q), v, u + q * u_step + at * (c1 - c0),
+            products(p, &panel, tiles_of(p, &call->order, &call->groups, q), v, u + q * u_step + at * (c1 - c0),
                      vanishes ? 0 : c1 - c0, m + q * m_step + at * mr, m_group, accumulate, &fetch);
         }
 }
@@ -284,7 +294,7 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
         const fc_status status = multiply(call, &group, m, m_step, m_group);
         if (status != FC_OK) return status;
     }
-    output_tiles(call, group.begin, group.end, call->first, call->count, call->order, m, m_step, m_group);
+    output_tiles(call, group.begin, group.end, call->first, call->count, &call->groups, call->order, m, m_step, m_group);
     return FC_OK;
 }
 
@@ -335,6 +345,7 @@ static fc_status by_panels(winograd_call *call) {
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(most, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
+        call->groups = groups_of(p, call->count);
         call->block = fc_ceil_div(call->count, threads * fc_ceil_div(call->count, threads * p->kernels->mr));
         const double per_tile = p->positions * (double)p->depth;
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile * TRANSFORM_NS, input_task, call);
