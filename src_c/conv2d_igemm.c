@@ -8,6 +8,7 @@
 #include "conv2d_igemm.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -21,6 +22,9 @@ enum {
     STEP_MIN_ROWS = 64,    /* shorter steps pay for the tiles of one or two only */
     OFFSET_MAX_DEPTH = 32  /* up to here the list of offsets beats the table of pointers */
 };
+
+/* Of weights, about, from the outer caches. */
+#define BYTES_PER_NS 64.0
 
 static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
     if (g->raw && p->columns == p->kernels->nr) {
@@ -346,7 +350,9 @@ fc_status fc_igemm_run(fc_igemm *g) {
 
     const ptrdiff_t weights_bytes = g->groups * g->packed_group * g->esize;
     g->far = !g->raw && !g->by_offset && 2 * weights_bytes > fc_l2_bytes();
-    const double work = fc_macs_ns((double)pixels * (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g));
+    const double weights = (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g);
+    /* Weights that few pixels use take as long as they are read. */
+    const double work = fmax(fc_macs_ns((double)pixels * weights), weights * (double)g->esize / BYTES_PER_NS);
     if (g->by_offset) {
         plan_offsets(g);
         return fc_parallel_for(g->groups * g->n * g->blocks, work, offset_task, g);

@@ -157,11 +157,9 @@ static fc_status map_images(const fc_conv2d *conv, const image_map *map, const v
     return FC_OK;
 }
 
-static ptrdiff_t kernel_elements(const fc_conv2d *conv) { return conv->kh * conv->kw * conv->c / conv->groups * conv->k; }
-
 /* What stays in a large second-level cache beside the weights, or in the next level. Weights are prepared anew in every round. */
 static ptrdiff_t round_bytes(const fc_conv2d *conv, int prepared) {
-    return fc_max(fc_round_limit(), prepared ? 0 : 8 * kernel_elements(conv) * fc_esize(conv->dtype));
+    return fc_max(fc_round_limit(), prepared ? 0 : 8 * fc_kernel_elements(conv) * fc_esize(conv->dtype));
 }
 
 fc_status fc_nchw_forward(const fc_conv2d *conv, fc_nhwc_fn run, const void *context, int bands, const void *x, void *y) {
@@ -183,7 +181,7 @@ fc_status fc_nchw_backward_weights(const fc_conv2d *conv, fc_nhwc_weights_fn run
     const rounds r = plan_rounds(conv->n, (x_image + dy_image) * esize, conv->oh, round_bytes(conv, 0), 1);
     const ptrdiff_t extent = (conv->kh - 1) * conv->dilation_h + 1, x_rows = r.rows == conv->oh ? conv->h : fc_min(conv->h, (r.rows - 1) * conv->stride_h + extent);
     const ptrdiff_t x_space = fc_round_up(r.images * x_rows * conv->w * conv->c * esize, FC_ALIGN);
-    const ptrdiff_t dw_space = fc_round_up(kernel_elements(conv) * esize, FC_ALIGN);
+    const ptrdiff_t dw_space = fc_round_up(fc_kernel_elements(conv) * esize, FC_ALIGN);
     char *const space = fc_scratch(FC_SLOT_CALL3, (size_t)(x_space + r.images * r.rows * conv->ow * conv->k * esize));
     char *const more = fc_scratch(FC_SLOT_ROUND, (size_t)(dw_space + conv->k * esize));
     if (!space || !more) return FC_NO_MEMORY;
@@ -202,7 +200,7 @@ fc_status fc_nchw_backward_weights(const fc_conv2d *conv, fc_nhwc_weights_fn run
             if (status == FC_OK) status = run(&part, x_from, dy_from, first || !dw ? dw : more, first || !db ? db : more + dw_space);
             if (status != FC_OK) return status;
             const fc_frame_kernels *const frame = &fc_kernels(conv->dtype)->frame;
-            if (!first && dw) frame->add_into(more, dw, kernel_elements(conv));
+            if (!first && dw) frame->add_into(more, dw, fc_kernel_elements(conv));
             if (!first && db) frame->add_into(more + dw_space, db, conv->k);
         }
     return FC_OK;

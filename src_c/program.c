@@ -122,8 +122,6 @@ static ptrdiff_t *images_of(fc_op *op) {
     return op->kind == FC_OP_MAX_POOL2D || op->kind == FC_OP_MAX_POOL2D_BACKWARD ? &op->of.pool.n : &op->of.conv.n;
 }
 
-static ptrdiff_t kernel_elements(const fc_conv2d *conv) { return conv->kh * conv->kw * conv->c / conv->groups * conv->k; }
-
 /* Sliced records. */
 typedef struct {
     const fc_op *ops;
@@ -152,7 +150,7 @@ static fc_status slice_task(const void *context, ptrdiff_t task) {
             else op.arrays[place] = (char *)op.arrays[place] + first * image_bytes(&op, place);
         }
         if (op.kind == FC_OP_CONV2D_BACKWARD_WEIGHTS && part) {
-            const ptrdiff_t esize = fc_esize(op.dtype), kernel = fc_round_up(kernel_elements(&op.of.conv) * esize, FC_ALIGN);
+            const ptrdiff_t esize = fc_esize(op.dtype), kernel = fc_round_up(fc_kernel_elements(&op.of.conv) * esize, FC_ALIGN);
             if (op.arrays[2]) op.arrays[2] = part;
             if (op.arrays[3]) op.arrays[3] = part + kernel;
         }
@@ -164,7 +162,7 @@ static fc_status slice_task(const void *context, ptrdiff_t task) {
 
 /* Adds the parts of a gradient to that of the first slice. */
 static void add_parts(const slices_call *call, const fc_op *op, ptrdiff_t slices) {
-    const ptrdiff_t kernel = kernel_elements(&op->of.conv), bytes = fc_round_up(kernel * fc_esize(op->dtype), FC_ALIGN);
+    const ptrdiff_t kernel = fc_kernel_elements(&op->of.conv), bytes = fc_round_up(kernel * fc_esize(op->dtype), FC_ALIGN);
     const fc_frame_kernels *const frame = &fc_kernels(op->dtype)->frame;
     for (ptrdiff_t s = 0; s < slices - 1; s++) {
         const char *const part = call->parts + s * call->part_bytes;
@@ -187,7 +185,7 @@ static fc_status run_slices(const fc_op *ops) {
         if (ops[i].kind == FC_OP_CONV2D_BACKWARD_WEIGHTS) summed = &ops[i];
     if (summed && slices > 1) {
         const ptrdiff_t esize = fc_esize(summed->dtype), db = fc_round_up(summed->of.conv.k * esize, FC_ALIGN);
-        call.part_bytes = fc_round_up(kernel_elements(&summed->of.conv) * esize, FC_ALIGN) + db;
+        call.part_bytes = fc_round_up(fc_kernel_elements(&summed->of.conv) * esize, FC_ALIGN) + db;
         call.parts = fc_scratch(FC_SLOT_PARTS, (size_t)((slices - 1) * call.part_bytes));
         if (!call.parts) return FC_NO_MEMORY;
     }
