@@ -2,7 +2,6 @@
 #include "conv2d_internal.h"
 
 #include <assert.h>
-#include <string.h>
 
 int fc_conv2d_winograd_applies(const fc_conv2d *conv) { return fc_winograd_applies(conv); }
 

@@ -179,7 +179,8 @@ fc_status fc_nchw_backward_weights(const fc_conv2d *conv, fc_nhwc_weights_fn run
     nhwc.layout = FC_NHWC;
     if (conv->n == 0 || (!turns(conv->h * conv->w, conv->c) && !turns(conv->oh * conv->ow, conv->k))) return run(&nhwc, x, dy, dw, db);
     const rounds r = plan_rounds(conv->n, (x_image + dy_image) * esize, conv->oh, round_bytes(conv, 0), 1);
-    const ptrdiff_t extent = (conv->kh - 1) * conv->dilation_h + 1, x_rows = r.rows == conv->oh ? conv->h : fc_min(conv->h, (r.rows - 1) * conv->stride_h + extent);
+    const ptrdiff_t extent = (conv->kh - 1) * conv->dilation_h + 1;
+    const ptrdiff_t x_rows = r.rows == conv->oh ? conv->h : fc_min(conv->h, (r.rows - 1) * conv->stride_h + extent);
     const ptrdiff_t x_space = fc_round_up(r.images * x_rows * conv->w * conv->c * esize, FC_ALIGN);
     const ptrdiff_t dw_space = fc_round_up(fc_kernel_elements(conv) * esize, FC_ALIGN);
     char *const space = fc_scratch(FC_SLOT_CALL3, (size_t)(x_space + r.images * r.rows * conv->ow * conv->k * esize));

@@ -128,8 +128,8 @@ typedef struct {
     ptrdiff_t count, n;
     const char *passed; /* what the first of them hands on: its output */
     ptrdiff_t passed_bytes, images;
-    char *parts;        /* [slice - 1][dw, then db] of the records that sum over images */
-    ptrdiff_t part_bytes;
+    char *parts;        /* [slice - 1][dw, then db] of the record that sums over images */
+    ptrdiff_t part_bytes, dw_bytes;
 } slices_call;
 
 /* Where the last array of a record that slices begin with is: its output. */
@@ -140,7 +140,7 @@ static fc_status slice_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = task * call->images, images = fc_min(call->images, call->n - first);
     char *const slice = fc_scratch(FC_SLOT_SLICE, (size_t)(call->images * call->passed_bytes));
     if (!slice) return FC_NO_MEMORY;
-    char *part = task > 0 ? call->parts + (task - 1) * call->part_bytes : NULL;
+    char *const part = task > 0 ? call->parts + (task - 1) * call->part_bytes : NULL;
     for (ptrdiff_t i = 0; i < call->count; i++) {
         fc_op op = call->ops[i];
         *images_of(&op) = images;
@@ -150,9 +150,8 @@ static fc_status slice_task(const void *context, ptrdiff_t task) {
             else op.arrays[place] = (char *)op.arrays[place] + first * image_bytes(&op, place);
         }
         if (op.kind == FC_OP_CONV2D_BACKWARD_WEIGHTS && part) {
-            const ptrdiff_t esize = fc_esize(op.dtype), kernel = fc_round_up(fc_kernel_elements(&op.of.conv) * esize, FC_ALIGN);
             if (op.arrays[2]) op.arrays[2] = part;
-            if (op.arrays[3]) op.arrays[3] = part + kernel;
+            if (op.arrays[3]) op.arrays[3] = part + call->dw_bytes;
         }
         const fc_status status = run_one(&op);
         if (status != FC_OK) return status;
@@ -162,12 +161,11 @@ static fc_status slice_task(const void *context, ptrdiff_t task) {
 
 /* Adds the parts of a gradient to that of the first slice. */
 static void add_parts(const slices_call *call, const fc_op *op, ptrdiff_t slices) {
-    const ptrdiff_t kernel = fc_kernel_elements(&op->of.conv), bytes = fc_round_up(kernel * fc_esize(op->dtype), FC_ALIGN);
     const fc_frame_kernels *const frame = &fc_kernels(op->dtype)->frame;
     for (ptrdiff_t s = 0; s < slices - 1; s++) {
         const char *const part = call->parts + s * call->part_bytes;
-        if (op->arrays[2]) frame->add_into(part, op->arrays[2], kernel);
-        if (op->arrays[3]) frame->add_into(part + bytes, op->arrays[3], op->of.conv.k);
+        if (op->arrays[2]) frame->add_into(part, op->arrays[2], fc_kernel_elements(&op->of.conv));
+        if (op->arrays[3]) frame->add_into(part + call->dw_bytes, op->arrays[3], op->of.conv.k);
     }
 }
 
@@ -184,8 +182,9 @@ static fc_status run_slices(const fc_op *ops) {
     for (ptrdiff_t i = 0; i < call.count; i++)
         if (ops[i].kind == FC_OP_CONV2D_BACKWARD_WEIGHTS) summed = &ops[i];
     if (summed && slices > 1) {
-        const ptrdiff_t esize = fc_esize(summed->dtype), db = fc_round_up(summed->of.conv.k * esize, FC_ALIGN);
-        call.part_bytes = fc_round_up(fc_kernel_elements(&summed->of.conv) * esize, FC_ALIGN) + db;
+        const ptrdiff_t esize = fc_esize(summed->dtype);
+        call.dw_bytes = fc_round_up(fc_kernel_elements(&summed->of.conv) * esize, FC_ALIGN);
+        call.part_bytes = call.dw_bytes + fc_round_up(summed->of.conv.k * esize, FC_ALIGN);
         call.parts = fc_scratch(FC_SLOT_PARTS, (size_t)((slices - 1) * call.part_bytes));
         if (!call.parts) return FC_NO_MEMORY;
     }

@@ -106,7 +106,7 @@ class ForwardPass:
         #: Views of the input itself, which a penalty looks at.
         self._penalized_views: list[Node] = []
         is_input = True
-        handing_on = {after: node for node, after in pairwise(nodes) if node.hands_on_to(after)}
+        handed_to = {after for node, after in pairwise(nodes) if node.hands_on_to(after)}
         for node in nodes:
             node.state.x = x
             node.reads_input = is_input
@@ -121,7 +121,7 @@ class ForwardPass:
                 if node.is_recordable:
                     with _open(self.steps, moving) as program:
                         node.run_forward()
-                    if node in handing_on:
+                    if node in handed_to:
                         program.slice(len(program) - 2)
                 else:
                     self.steps.append(node)
