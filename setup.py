@@ -11,6 +11,7 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = [
     "src_c/ukernels/isa_avx512.c",
+    "src_c/ukernels/isa_amx.c",
     "src_c/ukernels/isa_avx2.c",
     "src_c/ukernels/isa_scalar.c",
     "src_c/ukernels/isa_neon.c",
@@ -19,8 +20,10 @@ SOURCES = [
     "src_c/conv2d_nchw.c",
     "src_c/conv2d_igemm.c",
     "src_c/conv2d_igemm_gradient.c",
+    "src_c/conv2d_igemm_matrix.c",
     "src_c/conv2d_igemm_pack.c",
     "src_c/conv2d_panels.c",
+    "src_c/matrix.c",
     "src_c/conv2d_rows.c",
     "src_c/conv2d_scattered.c",
     "src_c/conv2d_wgrad.c",

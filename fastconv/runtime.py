@@ -33,7 +33,7 @@ def available_isas() -> list[str]:
     Returns
     -------
     list of str
-        Of ``"avx512"``, ``"avx2"``, ``"neon"``, ``"scalar"``; the last is always there.
+        Of ``"amx"``, ``"avx512"``, ``"avx2"``, ``"neon"``, ``"scalar"``; the last is always there.
 
     Examples
     --------

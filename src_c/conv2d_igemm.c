@@ -20,7 +20,8 @@ enum {
     LINE_PIXELS = 2,       /* so few take long lines of weights */
     LINE_STEP = 64,        /* rows of them in a step */
     STEP_MIN_ROWS = 64,    /* shorter steps pay for the tiles of one or two only */
-    OFFSET_MAX_DEPTH = 32  /* up to here the list of offsets beats the table of pointers */
+    OFFSET_MAX_DEPTH = 32, /* up to here the list of offsets beats the table of pointers */
+    MATRIX_OFFSET_MAX_DEPTH = 15 /* the same on a matrix unit, for which blocks of many images are cut together */
 };
 
 /* Of weights, about, from the outer caches. */
@@ -128,6 +129,14 @@ static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *ar
     if (pixels > half) run_tiles(p->kernels->gemm, mr, args, rows + half, out + half, pixels - half);
 }
 
+void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t columns) {
+    if (g->activation == FC_LINEAR || g->activation == FC_RELU) return;
+    for (ptrdiff_t m = 0; m < pixels; m++) {
+        void *const row = fc_at_mut(out[m], group * g->k + first, g->esize);
+        g->kernels->elementwise.activation[g->activation](row, row, columns);
+    }
+}
+
 /* All tiles of `pixels` pixels for panels first <= i < last. */
 static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out,
                        ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
@@ -143,14 +152,10 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
         if (g->far) run_far_panel(g, &p, args, rows, out, pixels, first_weights, i + 1 == last);
         else run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
     }
-    if (g->activation != FC_LINEAR && g->activation != FC_RELU && first < last) {
+    if (first < last) {
         const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;
         const fc_panel end = fc_panels_get(&g->panels, last - 1);
-        const ptrdiff_t columns = end.first + end.columns - begin;
-        for (ptrdiff_t m = 0; m < pixels; m++) {
-            void *const row = fc_at_mut(out[m], group * g->k + begin, g->esize);
-            g->kernels->elementwise.activation[g->activation](row, row, columns);
-        }
+        fc_igemm_activate(g, group, out, pixels, begin, end.first + end.columns - begin);
     }
 }
 
@@ -189,37 +194,54 @@ static void point_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t
     }
 }
 
+fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *r) {
+    const ptrdiff_t image = g->grid_h * g->grid_w, stride = g->block;
+    r->group = task / g->splits % g->groups;
+    r->begin = task / (g->splits * g->groups) * g->block;
+    r->pixels = fc_min(g->block, g->n * image - r->begin);
+    const size_t bytes = (size_t)fc_round_up((g->taps + 1) * stride * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    r->in = fc_scratch(FC_SLOT_TASK, bytes + more);
+    if (!r->in) return FC_NO_MEMORY;
+    r->out = (void **)(r->in + g->taps * stride);
+    r->space = (char *)r->in + bytes;
+    ptrdiff_t n = r->begin / image, i = r->begin % image / g->grid_w, j = r->begin % g->grid_w;
+    for (ptrdiff_t m = 0, run; m < r->pixels; m += run, j = 0) {
+        run = fc_min(g->grid_w - j, r->pixels - m);
+        point_row(g, n, r->group, i, j, j + run, r->in, stride, m);
+        output_row(g, n, i, j, run, r->out + m);
+        if (++i == g->grid_h) i = 0, n++;
+    }
+    return FC_OK;
+}
+
+ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *r, const char **first) {
+    const ptrdiff_t all = g->n * g->grid_h * g->grid_w, next = r->begin + fc_get_num_threads() * g->block;
+    if (g->by_offset || g->taps == 0 || next >= all) return 0;
+    const char *const from = last_tap(g, next), *const to = last_tap(g, fc_min(next + g->block, all));
+    const ptrdiff_t share = (to - from) / g->groups;
+    *first = from + r->group * share;
+    return share;
+}
+
 /* One block of pixels by pointers. */
 static fc_status pointer_task(const void *context, ptrdiff_t task) {
     const fc_igemm *const g = context;
-    const ptrdiff_t split = task % g->splits, group = task / g->splits % g->groups, block = task / (g->splits * g->groups);
-    const ptrdiff_t image = g->grid_h * g->grid_w, begin = block * g->block;
-    const ptrdiff_t pixels = fc_min(g->block, g->n * image - begin), stride = g->block;
-    const void **const rows = fc_scratch(FC_SLOT_TASK, (size_t)((g->taps + 1) * stride) * sizeof *rows);
-    if (!rows) return FC_NO_MEMORY;
-    void **const out = (void **)(rows + g->taps * stride);
-
-    ptrdiff_t n = begin / image, i = begin % image / g->grid_w, j = begin % g->grid_w;
-    for (ptrdiff_t m = 0, run; m < pixels; m += run, j = 0) {
-        run = fc_min(g->grid_w - j, pixels - m);
-        point_row(g, n, group, i, j, j + run, rows, stride, m);
-        output_row(g, n, i, j, run, out + m);
-        if (++i == g->grid_h) i = 0, n++;
-    }
+    fc_igemm_rows r;
+    const fc_status status = fc_igemm_point_block(g, task, 0, &r);
+    if (status != FC_OK) return status;
+    const ptrdiff_t split = task % g->splits, stride = g->block, pixels = r.pixels;
     fc_gemm_args args = {.row_stride = stride, .taps = g->taps, .depth = g->depth};
     const ptrdiff_t panels = fc_panels_count(&g->panels), units = fc_ceil_div(panels, g->unit);
     const ptrdiff_t first = units * split / g->splits * g->unit, last = fc_min(panels, units * (split + 1) / g->splits * g->unit);
-    /* This task's share of what the thread's next block reads and this one has not. */
-    const ptrdiff_t shares = g->groups * g->splits, next = begin + fc_get_num_threads() * g->block;
     const ptrdiff_t tiles = fc_ceil_div(g->far ? pixels / 2 : pixels, g->panels.main->mr) * (last - first);
-    if (tiles > 0 && g->taps > 0 && next < g->n * image) {
-        const char *const from = last_tap(g, next), *const to = last_tap(g, fc_min(next + g->block, g->n * image));
-        const ptrdiff_t share = (to - from) / shares;
-        args.next = from + task % shares * share;
-        args.next_end = (const char *)args.next + share;
-        args.next_bytes = fc_ceil_div(share, tiles * fc_igemm_reduction(g));
+    const char *next = NULL;
+    const ptrdiff_t bytes = tiles > 0 ? fc_igemm_next_input(g, &r, &next) / g->splits : 0;
+    if (bytes > 0) {
+        args.next = next + split * bytes;
+        args.next_end = (const char *)args.next + bytes;
+        args.next_bytes = fc_ceil_div(bytes, tiles * fc_igemm_reduction(g));
     }
-    run_panels(g, group, &args, rows, out, pixels, first, last);
+    run_panels(g, r.group, &args, r.in, r.out, pixels, first, last);
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
@@ -234,16 +256,15 @@ static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t
     }
 }
 
-/* One band of output rows by offsets. */
-static fc_status offset_task(const void *context, ptrdiff_t task) {
-    const fc_igemm *const g = context;
+fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *r) {
     /* Groups of the same pixels follow each other: they share lines of the cache. */
-    const ptrdiff_t bands = g->blocks, group = task % g->groups, band = task / g->groups % bands, n = task / g->groups / bands;
+    const ptrdiff_t bands = g->blocks, band = task / g->groups % bands, n = task / g->groups / bands;
     const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
-    const ptrdiff_t top = i0 * g->stride_h + g->min_y;
-    const void **const in = fc_scratch(FC_SLOT_TASK, (size_t)(2 * pixels) * sizeof *in);
+    const ptrdiff_t top = i0 * g->stride_h + g->min_y, group = task % g->groups;
+    const size_t bytes = (size_t)fc_round_up(2 * pixels * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
     if (!in) return FC_NO_MEMORY;
-    void **const out = (void **)(in + pixels);
+    *r = (fc_igemm_rows){.group = group, .pixels = pixels, .in = in, .out = (void **)(in + pixels), .space = (char *)in + bytes};
     const char *base;
     ptrdiff_t width, ld;
     if (g->copy) {
@@ -259,11 +280,20 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     for (ptrdiff_t i = 0; i < rows; i++) {
         const char *from = base + i * g->stride_h * width * ld * g->esize;
         for (ptrdiff_t j = 0; j < g->grid_w; j++, from += g->stride_w * ld * g->esize) in[i * g->grid_w + j] = from;
-        output_row(g, n, i0 + i, 0, g->grid_w, out + i * g->grid_w);
+        output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
     }
+    return FC_OK;
+}
+
+/* One band of output rows by offsets. */
+static fc_status offset_task(const void *context, ptrdiff_t task) {
+    const fc_igemm *const g = context;
+    fc_igemm_rows r;
+    const fc_status status = fc_igemm_point_band(g, task, 0, &r);
+    if (status != FC_OK) return status;
     fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = g->offset};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
-    run_panels(g, group, &args, in, out, pixels, 0, fc_panels_count(&g->panels));
+    run_panels(g, r.group, &args, r.in, r.out, r.pixels, 0, fc_panels_count(&g->panels));
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
@@ -318,7 +348,8 @@ fc_status fc_igemm_run(fc_igemm *g) {
     if (pixels == 0 || g->k == 0) return FC_OK;
     fc_igemm_plan_panels(g);
     if (g->taps) tap_range(g);
-    g->by_offset = g->taps > 0 && (g->dot || g->depth <= OFFSET_MAX_DEPTH);
+    g->matrix = fc_igemm_matrix_pays(g);
+    g->by_offset = g->taps > 0 && (g->dot || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
     g->raw = !prepacked && !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
@@ -334,7 +365,9 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
     const size_t offset_bytes = (size_t)fc_round_up(offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
-    const size_t bytes = offset_bytes + (size_t)((zero + (prepacked ? 0 : g->groups * g->packed_group)) * g->esize);
+    g->matrix &= !g->steps;
+    const size_t packed_bytes = (size_t)fc_round_up((zero + (prepacked ? 0 : g->groups * g->packed_group)) * g->esize, FC_ALIGN);
+    const size_t bytes = offset_bytes + packed_bytes + (g->matrix ? fc_igemm_matrix_bytes(g) : 0);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);
     if (!space) return FC_NO_MEMORY;
     g->offset = (ptrdiff_t *)space;
@@ -353,10 +386,9 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const double weights = (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g);
     /* Weights that few pixels use take as long as they are read. */
     const double work = fmax(fc_macs_ns((double)pixels * weights), weights * (double)g->esize / BYTES_PER_NS);
-    if (g->by_offset) {
-        plan_offsets(g);
-        return fc_parallel_for(g->groups * g->n * g->blocks, work, offset_task, g);
-    }
+    if (g->by_offset) plan_offsets(g);
+    if (g->matrix) return fc_igemm_matrix_run(g, space + offset_bytes + packed_bytes, work);
+    if (g->by_offset) return fc_parallel_for(g->groups * g->n * g->blocks, work, offset_task, g);
     plan_blocks(g);
     return fc_parallel_for(g->groups * g->blocks * g->splits, work, pointer_task, g);
 }

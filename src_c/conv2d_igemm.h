@@ -3,6 +3,7 @@
 #define FC_CONV2D_IGEMM_H
 
 #include "conv2d_internal.h"
+#include "matrix.h"
 
 /* One kernel element: where it reads, relative to the pixel's corner, and its index in w_hwio. */
 typedef struct {
@@ -42,6 +43,10 @@ typedef struct {
     ptrdiff_t *offset;
     ptrdiff_t copy_w, band; /* output rows of a task */
 
+    int matrix; /* the products are made on the matrix unit, from the parts of the weights */
+    fc_matrix_pieces pieces;
+    const char *operand;
+
     ptrdiff_t block, blocks, splits, unit; /* pixels of a task; the panels are split among so many tasks, in units of so many */
 } fc_igemm;
 
@@ -52,6 +57,25 @@ fc_igemm fc_igemm_of(const fc_conv2d *conv);
 int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g);
 /* Computes what `g` describes, complete but for what is derived. */
 fc_status fc_igemm_run(fc_igemm *g);
+/* The pixels of a task: where taps read, in[tap * block + pixel], or each pixel by offsets; and where pixels are written. */
+typedef struct {
+    ptrdiff_t group, begin, pixels;
+    const void **in;
+    void **out;
+    void *space; /* the bytes that were asked for beside these */
+} fc_igemm_rows;
+fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *rows);
+fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *rows);
+/* What a block's thread will read next and this block has not, by pointers: this group's share of it, its first byte and how many. */
+ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *rows, const char **first);
+/* Activations that kernels do not know, of some columns of a group. */
+void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t columns);
+
+/* On the matrix unit: whether that is the faster way, the bytes it needs and its run, of what fc_igemm_run has planned and packed. */
+int fc_igemm_matrix_pays(const fc_igemm *g);
+size_t fc_igemm_matrix_bytes(const fc_igemm *g);
+fc_status fc_igemm_matrix_run(fc_igemm *g, void *space, double work);
+
 /* What packing depends on, but for `raw`. */
 void fc_igemm_plan_panels(fc_igemm *g);
 /* The weights as panels, but for those that are read where they are. */

@@ -124,10 +124,16 @@ static int may_apply(const fc_conv2d *conv) {
 
 int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && choose_pieces(conv, 0).found; }
 
-double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
+/* Multiply-adds of the direct way. */
+static double direct_products(const fc_conv2d *conv, int transposed) {
     const pass_sizes s = sizes_of(conv, transposed);
     const ptrdiff_t columns = fc_round_up(s.k, fc_kernels(FC_F32)->winograd.lanes);
     return (double)conv->n * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * columns);
+}
+
+double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    return direct_products(conv, transposed) * fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups);
 }
 
 /* Whether the time of Winograd's way, times `margin`, is below that of as many multiply-adds as the direct way takes. */
@@ -150,7 +156,7 @@ int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
 
 /* The direct weight gradient is further from the peak with wide vectors. */
 int fc_winograd_pays_weights(const fc_conv2d *conv) {
-    return pays(conv, 0, 0, fc_winograd_direct_cost(conv, 0), fc_kernels(FC_F32)->winograd.lanes > 8 ? 0.9 : 1.3);
+    return pays(conv, 0, 0, direct_products(conv, 0), fc_kernels(FC_F32)->winograd.lanes > 8 ? 0.9 : 1.3);
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {

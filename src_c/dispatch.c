@@ -14,6 +14,20 @@ static int fc_cpu_has_avx512(void) {
 }
 #endif
 
+#if defined(FC_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+
+/* The processor has tiles of bfloat16, and the system saves them: it does for processes that asked. */
+static int fc_cpu_has_amx(void) {
+    enum { LEAF_FEATURES = 7, BF16 = 1 << 22, TILE = 1 << 24 };
+    enum { ASK_PERMISSION = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA of asm/prctl.h */
+    unsigned a, b, c, d;
+    if (!fc_cpu_has_avx512() || !__get_cpuid_count(LEAF_FEATURES, 0, &a, &b, &c, &d)) return 0;
+    return (d & BF16) && (d & TILE) && syscall(SYS_arch_prctl, ASK_PERMISSION, TILE_DATA) == 0;
+}
+#endif
+
 typedef struct {
     const char *name;
     const fc_ukernels *table[FC_DTYPES];

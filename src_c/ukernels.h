@@ -167,6 +167,7 @@ typedef struct {
 #include "ukernels_elementwise.h"
 #include "ukernels_winograd.h"
 #include "ukernels_images.h"
+#include "ukernels_matrix.h"
 
 typedef struct {
     const char *isa;
@@ -177,7 +178,14 @@ typedef struct {
     fc_elementwise_kernels elementwise;
     fc_winograd_kernels winograd;
     fc_images_kernels images;
+    const fc_matrix_kernels *matrix; /* or NULL; float32 only */
 } fc_ukernels;
+
+/* AMX takes the system's leave as well as a compiler that knows it. */
+#if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define FC_AMX
+extern const fc_matrix_kernels fc_matrix_amx;
+#endif
 
 #define FC_ISA_ENTRY(name, condition) extern const fc_ukernels fc_f32_ukernels__##name, fc_f64_ukernels__##name;
 #include "isa_list.inc"

@@ -36,7 +36,11 @@ def test_detection_agrees_with_the_kernel() -> None:
         if line.lower().startswith(("flags", "features")):
             flags.update(line.split(":", 1)[1].split())
     if platform.machine() in ("x86_64", "AMD64"):
-        expected = {"avx2": {"avx2", "fma"} <= flags, "avx512": {"avx512f", "avx512vl"} <= flags}
+        expected = {
+            "avx2": {"avx2", "fma"} <= flags,
+            "avx512": {"avx512f", "avx512vl"} <= flags,
+            "amx": {"avx512f", "avx512vl", "amx_bf16", "amx_tile"} <= flags,
+        }
         assert {name: name in runtime.available_isas() for name in expected} == expected
     else:
         assert ("neon" in runtime.available_isas()) == (platform.machine() == "aarch64")

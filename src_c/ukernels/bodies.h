@@ -1,5 +1,5 @@
 /* All kernels for one element type and ISA, and the table that exports them. FC_NARROW_PANEL is a panel narrower than a vec,
- * or NULL. */
+ * or NULL. With FC_MATRIX_ISA there is a second table, of that name: the same kernels, and FC_MATRIX_KERNELS. */
 #include "gemm_body.h"
 #include "line_body.h"
 #include "channels_body.h"
@@ -19,22 +19,29 @@ FC_DOTS(FC_DOT_FNS)
 
 #define FC_STRING_(s) #s
 #define FC_STRING(s) FC_STRING_(s)
-const fc_ukernels NAME(ukernels) = {
-    .isa = FC_STRING(FC_ISA),
-    .gemm = {.panel = NAME(panels),
-             .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]),
-             .main_panel = FC_MAIN_PANEL,
-             .line = NAME(gemm_line),
-             .narrow = FC_NARROW_PANEL,
-             .dot = {FC_DOTS(FC_DOT_ENTRY)},
-             .lanes = VL},
-    .depthwise = FC_DEPTHWISE_KERNELS,
-    .frame = FC_FRAME_KERNELS,
-    .pool = FC_POOL_KERNELS,
-    .elementwise = FC_ELEMENTWISE_KERNELS,
-    .winograd = FC_WINOGRAD_KERNELS,
-    .images = FC_IMAGES_KERNELS,
-};
+#define FC_TABLE(isa_, matrix_)                                                                                        \
+    const fc_ukernels FC_PASTE(FC_TYPE, ukernels, isa_) = {                                                            \
+        .isa = FC_STRING(isa_),                                                                                        \
+        .gemm = {.panel = NAME(panels),                                                                                \
+                 .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]),                                        \
+                 .main_panel = FC_MAIN_PANEL,                                                                          \
+                 .line = NAME(gemm_line),                                                                              \
+                 .narrow = FC_NARROW_PANEL,                                                                            \
+                 .dot = {FC_DOTS(FC_DOT_ENTRY)},                                                                       \
+                 .lanes = VL},                                                                                         \
+        .depthwise = FC_DEPTHWISE_KERNELS,                                                                             \
+        .frame = FC_FRAME_KERNELS,                                                                                     \
+        .pool = FC_POOL_KERNELS,                                                                                       \
+        .elementwise = FC_ELEMENTWISE_KERNELS,                                                                         \
+        .winograd = FC_WINOGRAD_KERNELS,                                                                               \
+        .images = FC_IMAGES_KERNELS,                                                                                   \
+        .matrix = matrix_,                                                                                             \
+    }
+FC_TABLE(FC_ISA, NULL);
+#if defined(FC_MATRIX_ISA)
+FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
+#endif
+#undef FC_TABLE
 #undef FC_STRING
 #undef FC_STRING_
 #undef FC_DEPTHWISE_KERNELS
@@ -44,3 +51,4 @@ const fc_ukernels NAME(ukernels) = {
 #undef FC_WINOGRAD_KERNELS
 #undef FC_IMAGES_KERNELS
 #undef FC_NARROW_PANEL
+#undef FC_MATRIX_KERNELS

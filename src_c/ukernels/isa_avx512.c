@@ -1,4 +1,4 @@
-/* The kernels for avx512. */
+/* The kernels for avx512, and for amx: the same with a matrix unit, see isa_amx.c. */
 #include "kernel_prelude.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -6,6 +6,9 @@
 
 #define FC_ISA_AVX512
 #include "target_begin.h"
+#if defined(FC_AMX)
+#define FC_MATRIX_ISA amx
+#endif
 
 #define FC_F32
 #define FC_ISA avx512_half
@@ -15,6 +18,7 @@
 #include "gemm_body.h"
 #include "vec_undef.h"
 #define FC_NARROW_PANEL fc_f32_panels__avx512_half
+#define FC_MATRIX_KERNELS &fc_matrix_amx
 #define FC_F32
 #define FC_ISA avx512
 #include "vec_avx512.h"
@@ -29,6 +33,7 @@
 #include "gemm_body.h"
 #include "vec_undef.h"
 #define FC_NARROW_PANEL fc_f64_panels__avx512_half
+#define FC_MATRIX_KERNELS NULL
 #define FC_F64
 #define FC_ISA avx512
 #include "vec_avx512.h"

@@ -1,8 +1,11 @@
-/* Opens a region in which the compiler may use the instructions of the ISA that the stub named: FC_ISA_AVX2 or FC_ISA_AVX512.
+/* Opens a region in which the compiler may use the instructions of the ISA that the stub named: FC_ISA_AVX2, FC_ISA_AVX512
+ * or FC_ISA_AMX.
  * Nothing to open for NEON and scalar. Include immintrin.h before. */
-#if defined(FC_ISA_AVX2) || defined(FC_ISA_AVX512)
+#if defined(FC_ISA_AVX2) || defined(FC_ISA_AVX512) || defined(FC_ISA_AMX)
 #if defined(FC_ISA_AVX2)
 #define FC_TARGET "avx2,fma"
+#elif defined(FC_ISA_AMX)
+#define FC_TARGET "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16"
 #else
 #define FC_TARGET "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"
 #endif

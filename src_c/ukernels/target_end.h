@@ -1,5 +1,5 @@
 /* Closes the region that target_begin.h opened. */
-#if defined(FC_ISA_AVX2) || defined(FC_ISA_AVX512)
+#if defined(FC_ISA_AVX2) || defined(FC_ISA_AVX512) || defined(FC_ISA_AMX)
 #if defined(__clang__)
 #pragma clang attribute pop
 #else

@@ -1,0 +1,128 @@
+/* The implicit GEMM on a matrix unit: see matrix.h. The weights of a call are split into parts once, pixels by the tasks, some at a
+ * time: their parts and those of the weights stay in the second-level cache. */
+#include "conv2d_igemm.h"
+
+#include <math.h>
+
+enum {
+    BLOCK_PIXELS = 64, /* that are split at once */
+    FAR_PIXELS = 192,  /* the same where weights pass through the cache */
+    TASK_BLOCKS = 4    /* of one task */
+};
+
+static ptrdiff_t steps_of(const fc_igemm *g) { return fc_matrix_steps(fc_igemm_reduction(g)); }
+
+/* Bytes of the parts of one group's weights. */
+static ptrdiff_t operand_bytes(const fc_igemm *g) { return fc_matrix_bytes(g->k, fc_igemm_reduction(g)); }
+
+/* Whether the parts of all weights, so many bytes, pass through the cache with every block of pixels. */
+static int too_many(ptrdiff_t bytes) { return bytes > fc_l2_bytes() / 2; }
+static int far_weights(const fc_igemm *g) { return too_many(g->groups * operand_bytes(g)); }
+
+double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups) {
+    enum { FEW = 24 };
+    const fc_ukernels *const kernels = fc_kernels(dtype);
+    const ptrdiff_t reduction = taps * depth;
+    if (!kernels->matrix || pixels < FEW || reduction < FEW || k < FEW) return 1;
+    /* In cycles, as measured: a product, the parts of a line of a pixel, which are put together where taps do not end with a
+     * vector, and of weights, which go to the outer caches and back where they are many, and the sums of a pixel. */
+    const int far = too_many(groups * fc_matrix_bytes(k, reduction));
+    const double product = far ? 193 : 133, line = depth % FC_MATRIX_SIDE ? 50 : 20, weights = far ? 120 : 25, sums = 8, call = 3000;
+    const double rows = (double)fc_round_up(pixels, FC_MATRIX_SIDE), steps = (double)fc_matrix_steps(reduction);
+    const double columns = (double)fc_ceil_div(k, FC_MATRIX_SIDE);
+    const double matrix = steps * columns * (rows / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * weights) + rows * (steps * line + columns * sums) + call;
+    const fc_panels panels = fc_panels_plan(&kernels->gemm, k);
+    const double vectors = (double)pixels * (double)reduction * (double)fc_panels_cost(&panels) / 28;
+    return fmin(1, 1.05 * matrix / vectors);
+}
+
+int fc_igemm_matrix_pays(const fc_igemm *g) {
+    return !g->dot && fc_igemm_matrix_share(g->esize == sizeof(float) ? FC_F32 : FC_F64, g->n * g->grid_h * g->grid_w, g->taps, g->depth, g->k, g->groups) < 1;
+}
+
+static fc_matrix_terms terms_of(const fc_igemm *g) {
+    return (fc_matrix_terms){.runs = g->taps, .length = g->depth, .source = g->by_offset ? 0 : g->block, .offset = g->by_offset ? g->offset : NULL};
+}
+
+size_t fc_igemm_matrix_bytes(const fc_igemm *g) {
+    const fc_matrix_terms terms = terms_of(g);
+    return fc_matrix_pieces_bytes(&terms) + (size_t)(g->groups * operand_bytes(g));
+}
+
+/* One step of one group's weights. */
+static fc_status weights_task(const void *context, ptrdiff_t task) {
+    const fc_igemm *const g = context;
+    const ptrdiff_t steps = steps_of(g), group = task / steps, s = task % steps, row = s * FC_MATRIX_DEPTH, reduction = fc_igemm_reduction(g);
+    char *const operand = (char *)g->operand + group * operand_bytes(g);
+    const int where_they_are = g->weights && !g->transposed;
+    fc_panel p = fc_panels_get(&g->panels, 0);
+    for (ptrdiff_t j = 0, panel = 0; j < g->k; j += FC_MATRIX_SIDE) {
+        while (p.first + p.columns <= j) p = fc_panels_get(&g->panels, ++panel);
+        const ptrdiff_t ld = where_they_are ? g->groups * g->k : p.kernels->nr;
+        const float *const w = where_they_are ? (const float *)g->weights + group * g->k + j
+                                              : (const float *)g->packed + group * g->packed_group + p.first * reduction + j - p.first;
+        g->kernels->matrix->right(w + row * ld, ld, reduction - row, fc_min(FC_MATRIX_SIDE, g->k - j), 1, fc_matrix_half(operand, steps, j, s));
+    }
+    return FC_OK;
+}
+
+/* Pixels that are split at once: their parts take up a sixth of the cache, or most of it where weights pass through. */
+static ptrdiff_t pixels_at_once(const fc_igemm *g) {
+    const ptrdiff_t pixel = steps_of(g) * FC_MATRIX_STEP / FC_MATRIX_GROUP, cache = fc_l2_bytes();
+    const ptrdiff_t pixels = far_weights(g) ? fc_min(FAR_PIXELS, cache / 16 * 11 / pixel) : fc_min(BLOCK_PIXELS, cache / 6 / pixel);
+    return fc_max(1, pixels / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
+}
+
+static fc_status pixels_task(const void *context, ptrdiff_t task) {
+    const fc_igemm *const g = context;
+    const fc_matrix_kernels *const kernels = g->kernels->matrix;
+    const int far = far_weights(g);
+    const ptrdiff_t most = pixels_at_once(g), steps = steps_of(g), sums_bytes = most * FC_MATRIX_GROUP * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t parts_bytes = fc_matrix_bytes(most, fc_igemm_reduction(g));
+    fc_igemm_rows r;
+    const size_t more = (size_t)(sums_bytes + (far ? 1 : 2) * parts_bytes);
+    const fc_status status = g->by_offset ? fc_igemm_point_band(g, task, more, &r) : fc_igemm_point_block(g, task, more, &r);
+    if (status != FC_OK) return status;
+    float *const sums = r.space;
+    char *left = (char *)r.space + sums_bytes, *other = far ? left : left + parts_bytes;
+    const char *next = NULL;
+    const ptrdiff_t bytes = fc_igemm_next_input(g, &r, &next), pixel = bytes / r.pixels;
+    fc_matrix_left parts = {.rows = (const float *const *)r.in, .count = fc_min(most, r.pixels), .steps = steps, .piece = g->pieces.piece,
+                            .first = g->pieces.first, .whole = g->pieces.whole, .out = left};
+    kernels->begin();
+    kernels->left(&parts);
+    for (ptrdiff_t m = 0; m < r.pixels; m += most) {
+        const ptrdiff_t count = fc_min(most, r.pixels - m), after = m + count, column = r.group * g->k;
+        parts.rows += count, parts.count = fc_min(most, r.pixels - after), parts.row = parts.step = 0, parts.out = other;
+        const fc_matrix_finish_args finish = {.bias = g->bias ? (const float *)g->bias + column : NULL, .out = r.out + m, .column = column,
+                                              .relu = g->activation == FC_RELU};
+        const ptrdiff_t products = fc_matrix_groups(count) * fc_matrix_groups(g->k) * FC_MATRIX_PRODUCTS;
+        const fc_matrix_job job = {.kernels = kernels, .left = left, .right = g->operand + r.group * operand_bytes(g), .rows = count,
+                                   .columns = g->k, .steps = steps, .sums = sums, .ld = FC_MATRIX_GROUP,
+                                   .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP, .finish = &finish, .beside = far ? NULL : &parts,
+                                   .left_each = fc_ceil_div(parts.count, products), .next = next + m * pixel, .next_bytes = count * pixel, .far = far};
+        fc_matrix_multiply(&job);
+        kernels->left(&parts);
+        char *const made = other;
+        other = left, left = made;
+    }
+    kernels->end();
+    fc_igemm_activate(g, r.group, r.out, r.pixels, 0, g->k);
+    return FC_OK;
+}
+
+fc_status fc_igemm_matrix_run(fc_igemm *g, void *space, double work) {
+    const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
+    if (!g->by_offset) {
+        const ptrdiff_t each = fc_round_up(fc_ceil_div(g->groups * pixels, 2 * threads), FC_MATRIX_GROUP);
+        g->splits = 1;
+        g->block = fc_max(FC_MATRIX_GROUP, fc_min((far_weights(g) ? 1 : TASK_BLOCKS) * pixels_at_once(g), each));
+        g->blocks = fc_ceil_div(pixels, g->block);
+    }
+    const fc_matrix_terms terms = terms_of(g);
+    g->pieces = fc_matrix_cut(&terms, space);
+    g->operand = (char *)space + fc_matrix_pieces_bytes(&terms);
+    const fc_status status = fc_parallel_for(g->groups * steps_of(g), 0.2 * (double)(g->groups * g->k * fc_igemm_reduction(g)), weights_task, g);
+    if (status != FC_OK) return status;
+    return fc_parallel_for(g->groups * g->blocks * (g->by_offset ? g->n : 1), work, pixels_task, g);
+}

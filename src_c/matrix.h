@@ -1,0 +1,49 @@
+/* Products of matrices on the matrix unit, of any size: see ukernels_matrix.h. */
+#ifndef FC_MATRIX_H
+#define FC_MATRIX_H
+
+#include "sizes.h"
+#include "ukernels.h"
+
+static inline ptrdiff_t fc_matrix_steps(ptrdiff_t terms) { return fc_ceil_div(terms, FC_MATRIX_DEPTH); }
+static inline ptrdiff_t fc_matrix_groups(ptrdiff_t rows) { return fc_ceil_div(rows, FC_MATRIX_GROUP); }
+/* Of the parts of so many rows or columns. */
+static inline ptrdiff_t fc_matrix_bytes(ptrdiff_t rows, ptrdiff_t terms) { return fc_matrix_groups(rows) * fc_matrix_steps(terms) * FC_MATRIX_STEP; }
+/* Where the parts of column j begin, a multiple of FC_MATRIX_SIDE, from a step on. */
+static inline void *fc_matrix_half(void *operand, ptrdiff_t steps, ptrdiff_t j, ptrdiff_t step) {
+    return (char *)operand + (j / FC_MATRIX_GROUP * steps + step) * FC_MATRIX_STEP + j % FC_MATRIX_GROUP / FC_MATRIX_SIDE * (FC_MATRIX_STEP / 2);
+}
+
+/* How the terms of a row are read: what fc_matrix_left has of it. */
+typedef struct {
+    fc_matrix_piece *piece;
+    ptrdiff_t *first, *whole;
+} fc_matrix_pieces;
+
+/* Terms in `runs` runs of `length` that lie side by side: run t of row i begins at rows[t * source + i][offset ? offset[t * length] : t * step]. */
+typedef struct {
+    ptrdiff_t runs, length, source, step;
+    const ptrdiff_t *offset;
+} fc_matrix_terms;
+size_t fc_matrix_pieces_bytes(const fc_matrix_terms *terms);
+fc_matrix_pieces fc_matrix_cut(const fc_matrix_terms *terms, void *space);
+
+/* sums = left right. Those of groups of rows and of columns lie so many elements apart, rows of a group `ld`. Where `finish` is given, for row 0
+ * and column 0, the sums of a group are done with when its turn comes. While products are made, `beside` goes on, left_each steps with each
+ * of the FC_MATRIX_PRODUCTS of a step, and next_bytes of what begins at `next` are fetched; or with `far` what follows on the right. */
+typedef struct {
+    const fc_matrix_kernels *kernels;
+    const char *left, *right;
+    ptrdiff_t rows, columns, steps;
+    float *sums;
+    ptrdiff_t ld, row_group, column_group;
+    const fc_matrix_finish_args *finish; /* or NULL */
+    fc_matrix_left *beside;              /* or NULL */
+    ptrdiff_t left_each;
+    const char *next;
+    ptrdiff_t next_bytes;
+    int far;
+} fc_matrix_job;
+void fc_matrix_multiply(const fc_matrix_job *job);
+
+#endif

@@ -1,0 +1,130 @@
+"""Convolutions large enough for a matrix unit, where the processor has one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import runtime
+from tests.tolerances import assert_within, sum_bound
+
+pytestmark = pytest.mark.skipif(
+    "amx" not in runtime.available_isas(), reason="needs a processor with AMX"
+)
+
+#: Input shape, filters, kernel, options: whole vectors of channels and parts of them, taps by
+#: pointers and by offsets, tails of every kind on either side, phases of the input gradient.
+CASES: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
+    "1x1": ((2, 17, 16, 192), 96, 1, {}),
+    "1x1-odd": ((3, 13, 17, 157), 249, 1, {}),
+    "1x1-many-weights": ((4, 14, 15, 512), 544, 1, {}),
+    "1x1-one-column-more": ((2, 20, 20, 160), 129, 1, {}),
+    "1x1-groups": ((2, 20, 20, 256), 192, 1, {"groups": 2}),
+    "3x3": ((2, 18, 19, 64), 48, 3, {"padding": "same"}),
+    "3x3-stride-2": ((4, 25, 24, 64), 96, 3, {"padding": "same", "strides": 2}),
+    "3x3-dilated": ((2, 24, 24, 48), 56, 3, {"padding": "same", "dilation_rate": 3}),
+    "3x3-few-channels": ((2, 40, 41, 12), 256, 3, {"padding": "same"}),
+    "5x5-odd": ((2, 20, 20, 37), 160, 5, {}),
+    "7x7-of-3": ((4, 40, 40, 3), 256, 7, {"padding": "same"}),
+    "2x9": ((2, 20, 22, 33), 160, 2, {"strides": (1, 2)}),
+}
+
+
+def arrays(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    shape, filters, size, options = CASES[name]
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal(shape, np.float32)
+    width = 9 if name == "2x9" else size
+    channels = shape[3] // options.get("groups", 1)
+    kernel = rng.standard_normal((size, width, channels, filters), np.float32)
+    bias = rng.standard_normal(filters, np.float32)
+    return x, kernel, bias, {**options, "algorithm": "direct"}
+
+
+def on_both(compute: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the matrix unit computes, and vectors."""
+    runtime.set_isa("amx")
+    matrix = compute()
+    runtime.set_isa("avx512")
+    return matrix, compute()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", CASES)
+def test_forward(name: str, threads: int) -> None:
+    x, kernel, bias, options = arrays(name)
+    with fastconv.threads(threads):
+        matrix, vectors = on_both(lambda: fastconv.conv2d(x, kernel, bias, **options))
+    exact = fastconv.conv2d(*(a.astype(np.float64) for a in (x, kernel, bias)), **options)
+    magnitude = fastconv.conv2d(*(abs(a.astype(np.float64)) for a in (x, kernel, bias)), **options)
+    assert_within(matrix, exact, sum_bound(magnitude, kernel[..., 0].size, "float32"), name)
+    # It took part, and its sums, which are rounded less often, are no worse.
+    assert (matrix != vectors).any()
+    assert np.square(matrix - exact).mean() <= np.square(vectors - exact).mean()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_input_gradient(name: str) -> None:
+    x, kernel, _, options = arrays(name)
+    y = fastconv.conv2d(x, kernel, **options)
+    dy = np.random.default_rng(8).standard_normal(y.shape, np.float32)
+
+    def gradient(dy: np.ndarray, x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        return fastconv.conv2d_backward(dy, x, kernel, needs=("dx",), **options)[0]
+
+    matrix, vectors = on_both(lambda: gradient(dy, x, kernel))
+    exact = gradient(*(a.astype(np.float64) for a in (dy, x, kernel)))
+    magnitude = gradient(*(abs(a.astype(np.float64)) for a in (dy, x, kernel)))
+    length = kernel.shape[0] * kernel.shape[1] * kernel.shape[3]
+    assert_within(matrix, exact, sum_bound(magnitude, length, "float32"), name)
+    assert np.square(matrix - exact).mean() <= 1.01 * np.square(vectors - exact).mean()
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+@pytest.mark.parametrize("name", ["1x1-odd", "3x3-stride-2", "1x1-many-weights"])
+def test_packed_kernels_and_activations(name: str, activation: str) -> None:
+    x, kernel, bias, options = arrays(name)
+    options["activation"] = activation
+    runtime.set_isa("amx")
+    whole = fastconv.conv2d(x, kernel, bias, **options)
+    del options["activation"]
+    packed = fastconv.pack_conv2d(x.shape, kernel, **options)
+    again = fastconv.conv2d(x, kernel, bias, packed=packed, activation=activation, **options)
+    np.testing.assert_array_equal(again, whole)
+    exact = fastconv.conv2d(
+        *(a.astype(np.float64) for a in (x, kernel, bias)), activation=activation, **options
+    )
+    np.testing.assert_allclose(whole, exact, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["1x1-odd", "5x5-odd", "7x7-of-3"])
+def test_threads_do_not_change_a_bit(name: str) -> None:
+    x, kernel, bias, options = arrays(name)
+    runtime.set_isa("amx")
+    with fastconv.threads(1):
+        one = fastconv.conv2d(x, kernel, bias, **options)
+    with fastconv.threads(2):
+        np.testing.assert_array_equal(fastconv.conv2d(x, kernel, bias, **options), one)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-12, 1e12, 1e20])
+def test_magnitudes_do_not_matter(scale: float) -> None:
+    x, kernel, _, options = arrays("1x1-odd")
+    runtime.set_isa("amx")
+    plain = fastconv.conv2d(x, kernel, **options)
+    power = np.float32(2.0 ** np.round(np.log2(scale)))
+    np.testing.assert_array_equal(fastconv.conv2d(x * power, kernel, **options), plain * power)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.finfo(np.float32).max])
+def test_what_is_not_finite_stays_where_it_is_read(value: float) -> None:
+    x, kernel, bias, options = arrays("1x1-odd")
+    runtime.set_isa("amx")
+    plain = fastconv.conv2d(x, kernel, bias, **options)
+    x[1, 5, 6, 70] = value
+    y = fastconv.conv2d(x, kernel, bias, **options)
+    assert np.isnan(y[1, 5, 6]).all()
+    y[1, 5, 6] = plain[1, 5, 6]
+    np.testing.assert_array_equal(y, plain)
