@@ -135,7 +135,7 @@ static void products(const wgrad_call *call, const fc_winograd_columns *panel, p
     const char *next_d = (const char *)(b + d_position(tiles, panel->nr));
     for (ptrdiff_t c = 0; c < at.c1 - at.c0; c += mr) {
         const float *const rows = a + c / lanes * block + c % lanes;
-        fetching ahead = {rows, 0};
+        fetching ahead = {rows, step * (ptrdiff_t)sizeof(float)};
         if (fetch && c % lanes < mr) ahead = (fetching){rows + v_position(call, tiles), step * (ptrdiff_t)sizeof(float)};
         else if (fetch) ahead = (fetching){next_d, FC_ALIGN}, next_d += tiles * FC_ALIGN;
         panel->kernels->wgrad[fc_min(mr, at.c1 - at.c0 - c)](rows, step, b, places.end - places.first, out + c * panel->nr, accumulate, ahead.next,

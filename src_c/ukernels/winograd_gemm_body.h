@@ -62,15 +62,25 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
     } while (depth > 0);
 }
 
+/* Where the rows lie in one vector, `step` is a vector and next_bytes a line: as constants they take no additions, which would keep
+ * multiply-adds from their ports. */
 FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, ptrdiff_t step, const real *d, ptrdiff_t depth,
-                                    real *const out, int accumulate, const char *next, const ptrdiff_t next_bytes) {
+                                    real *const out, int accumulate, const char *next, ptrdiff_t next_bytes) {
+    if (VL % FC_WINOGRAD_MR == 0) step = VL, next_bytes = VL * sizeof(real);
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
-        const ptrdiff_t n = depth < FC_WINOGRAD_TILES ? depth : FC_WINOGRAD_TILES;
+        ptrdiff_t n = depth < FC_WINOGRAD_TILES ? depth : FC_WINOGRAD_TILES;
         depth -= n;
-        FC_UNROLL(4)
-        for (ptrdiff_t t = 0; t < n; t++, a += step, d += NV * VL, next += next_bytes) {
+        for (; n >= 8; n -= 8, a += 8 * step, d += 8 * NV * VL, next += 8 * next_bytes) {
+            FC_UNROLL(8)
+            for (ptrdiff_t t = 0; t < 8; t++) {
+                __builtin_prefetch(next + t * next_bytes, 0, 2);
+                NAME(winograd_step)(MR, NV, a + t * step, 1, d + t * NV * VL, acc);
+            }
+        }
+        FC_ROLLED
+        for (; n > 0; n--, a += step, d += NV * VL, next += next_bytes) {
             __builtin_prefetch(next, 0, 2);
             NAME(winograd_step)(MR, NV, a, 1, d, acc);
         }
