@@ -29,6 +29,8 @@ SOURCES = [
     "src_c/conv2d_wgrad.c",
     "src_c/conv2d_wgrad_exchanged.c",
     "src_c/conv2d_winograd.c",
+    "src_c/conv2d_winograd_output.c",
+    "src_c/conv2d_winograd_matrix.c",
     "src_c/conv2d_winograd_plan.c",
     "src_c/conv2d_winograd_weights.c",
     "src_c/conv2d_winograd_few.c",

@@ -16,26 +16,6 @@
 #include <assert.h>
 #include <math.h>
 
-/* How tiles are multiplied: in groups of `rows`, but for the last. With each step of their sums, so many bytes of a wide panel's weights
- * are fetched. Made once for a task: divisions take as long as a few tiles. */
-typedef struct {
-    ptrdiff_t rows, weight_bytes;
-} tile_groups;
-
-typedef struct {
-    fc_winograd_plan plan;
-    const float *x, *w, *bias;
-    float *y;
-    fc_activation activation;
-    const float *packed;     /* the transformed weights, or NULL: transform them on the way */
-    float *v;                /* tiles first .. first + count - 1, by panels only */
-    ptrdiff_t first, count;
-    fc_winograd_order order; /* of these tiles */
-    tile_groups groups;
-    ptrdiff_t block;         /* tiles of a task that transforms them */
-    ptrdiff_t group;         /* panels of a group */
-} winograd_call;
-
 static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
     return fc_round_up(tiles, p->kernels->mr) * p->lanes + FC_WINOGRAD_SKEW;
 }
@@ -46,13 +26,13 @@ static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_
 /* Of transformed weights. */
 static ptrdiff_t weights_bytes(const fc_winograd_plan *p) { return p->positions * p->depth * p->width * (ptrdiff_t)sizeof(float); }
 
-static tile_groups groups_of(const fc_winograd_plan *p, ptrdiff_t tiles) {
+static fc_winograd_groups groups_of(const fc_winograd_plan *p, ptrdiff_t tiles) {
     const ptrdiff_t groups = fc_ceil_div(tiles, p->kernels->mr);
-    return (tile_groups){fc_ceil_div(tiles, groups), fc_ceil_div(p->kernels->panel[0].nr * (ptrdiff_t)sizeof(float), groups)};
+    return (fc_winograd_groups){fc_ceil_div(tiles, groups), fc_ceil_div(p->kernels->panel[0].nr * (ptrdiff_t)sizeof(float), groups)};
 }
 
 /* Tiles first .. first + count - 1. */
-static void input_tiles(const winograd_call *call, ptrdiff_t first, ptrdiff_t count, const tile_groups *groups, fc_winograd_order order,
+static void input_tiles(const fc_winograd_call *call, ptrdiff_t first, ptrdiff_t count, const fc_winograd_groups *groups, fc_winograd_order order,
                         ptrdiff_t position, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
     const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = groups->rows,
@@ -68,7 +48,7 @@ typedef struct {
 } fetching;
 
 /* The weights of some panels that the tiles will be multiplied with next: a share with each step of sums that are as long. */
-static fetching fetch_weights(const tile_groups *groups, const float *u, ptrdiff_t panels) {
+static fetching fetch_weights(const fc_winograd_groups *groups, const float *u, ptrdiff_t panels) {
     return (fetching){.u = (const char *)u, .u_bytes = groups->weight_bytes * panels};
 }
 
@@ -77,7 +57,7 @@ typedef struct {
     fc_span places;
     ptrdiff_t rows;
 } placed_tiles;
-static placed_tiles tiles_of(const fc_winograd_plan *p, const fc_winograd_order *order, const tile_groups *groups, int position) {
+static placed_tiles tiles_of(const fc_winograd_plan *p, const fc_winograd_order *order, const fc_winograd_groups *groups, int position) {
     return (placed_tiles){fc_winograd_present(p, order, position), groups->rows};
 }
 
@@ -107,87 +87,20 @@ static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *p
     }
 }
 
-/* Activations that the output transform does not know. */
-static void activate(const winograd_call *call, const fc_winograd_output_args *args) {
-    if (call->activation == FC_LINEAR || call->activation == FC_RELU) return;
-    for (ptrdiff_t i = 0; i < args->row1 - args->row0; i++)
-        for (ptrdiff_t j = 0; j < args->col1 - args->col0; j++) {
-            float *const y = (float *)args->y + i * args->row + j * args->pixel;
-            fc_kernels(FC_F32)->elementwise.activation[call->activation](y, y, args->columns);
-        }
-}
-
-/* The pixels of a tile that a share stores, and where the first of them is; NULL if there are none. */
-static float *place_output(const winograd_call *call, const fc_winograd_tile *tile, ptrdiff_t share, fc_winograd_output_args *args) {
-    const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t i = share > 0 ? share / p->cols.shares : 0;
-    const ptrdiff_t y = tile->out_y + p->rows.out_offset[i], x = tile->out_x + p->cols.out_offset[share - i * p->cols.shares];
-    const fc_span rows = fc_clip(y, p->rows.out_step, tile->rows, p->rows.out), cols = fc_clip(x, p->cols.out_step, tile->columns, p->cols.out);
-    if (rows.first == rows.end || cols.first == cols.end) return NULL;
-    args->row0 = (int)rows.first, args->row1 = (int)rows.end, args->col0 = (int)cols.first, args->col1 = (int)cols.end;
-    return call->y + ((tile->image * p->rows.out + y + rows.first * p->rows.out_step) * p->cols.out + x + cols.first * p->cols.out_step) * p->ldy;
-}
-
-/* y of panels begin .. end - 1. */
-static void output_tiles(const winograd_call *call, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t first, ptrdiff_t count, const tile_groups *groups,
-                         fc_winograd_order order, const float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
-    const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t mr = p->kernels->mr, rows = groups->rows, line = p->cols.out * p->ldy;
-    const fc_winograd_columns start = fc_winograd_panel_at(p, begin);
-    fc_winograd_tile tile = fc_winograd_tile_at(p, first);
-    fc_winograd_output_args args = {.position = m_step, .row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy,
-                                    .relu = call->activation == FC_RELU};
-    for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
-        const float *group = m + place / rows * m_group;
-        float *corner = NULL;
-        fc_winograd_columns panel = start;
-        args.ahead = tile.col + 1 < p->cols.tiles;
-        for (ptrdiff_t i = begin; i < end; i++, fc_winograd_next_panel(p, &panel)) {
-            if (i == begin || panel.first == 0) corner = place_output(call, &tile, panel.share, &args);
-            args.m = group + place % rows * panel.nr;
-            group += mr * panel.nr;
-            if (!corner) continue;
-            args.columns = panel.columns;
-            args.bias = call->bias ? call->bias + panel.first : NULL;
-            args.y = corner + panel.first;
-            p->transforms->output(&args);
-            activate(call, &args);
-        }
-    }
-}
-
-static const float *packed_at(const winograd_call *call, int q, const fc_winograd_columns *panel) {
+static const float *packed_at(const fc_winograd_call *call, int q, const fc_winograd_columns *panel) {
     return call->packed + q * fc_winograd_u_position(&call->plan) + panel->at * call->plan.depth;
-}
-
-/* Panels whose products are made before they are transformed: begin .. end - 1. */
-typedef struct {
-    ptrdiff_t begin, end;
-    ptrdiff_t at, width; /* the widths of the panels before it, and of its own */
-} panel_group;
-
-static ptrdiff_t group_count(const winograd_call *call) { return fc_ceil_div(call->plan.panels, call->group); }
-static panel_group group_at(const winograd_call *call, ptrdiff_t index) {
-    const fc_winograd_plan *const p = &call->plan;
-    panel_group group = {.begin = index * call->group};
-    group.end = fc_min(group.begin + call->group, p->panels);
-    const fc_winograd_columns last = fc_winograd_panel_at(p, group.end - 1);
-    group.at = fc_winograd_panel_at(p, group.begin).at;
-    group.width = last.at + last.nr - group.at;
-    return group;
 }
 
 /* Most output channels of a group: its sums stay in the second-level cache. */
 static ptrdiff_t group_channels(void) { return fc_l2_bytes() < 1 << 20 ? 32 : 64; }
 
 /* The packed weights of a group's first panel. */
-static const float *group_weights(const winograd_call *call, int q, const panel_group *group) {
+static const float *group_weights(const fc_winograd_call *call, int q, const fc_winograd_panels *group) {
     return call->packed + q * fc_winograd_u_position(&call->plan) + group->at * call->plan.depth;
 }
 
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
-    const winograd_call *const call = context;
+    const fc_winograd_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first), mr = p->kernels->mr;
     const ptrdiff_t v_step = v_position(p, count), m_step = m_position(p, count, fc_min(p->width, group_channels()));
@@ -195,10 +108,10 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     if (!v) return FC_NO_MEMORY;
     float *const m = v + p->positions * v_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
-    const tile_groups groups = groups_of(p, count);
+    const fc_winograd_groups groups = groups_of(p, count);
     input_tiles(call, first, count, &groups, order, v_step, v);
-    for (ptrdiff_t g = 0; g < group_count(call); g++) {
-        const panel_group group = group_at(call, g);
+    for (ptrdiff_t g = 0; g < fc_winograd_panels_count(call); g++) {
+        const fc_winograd_panels group = fc_winograd_panels_at(call, g);
         for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_at(p, group.begin);
             for (ptrdiff_t i = group.begin; i < group.end; i++, fc_winograd_next_panel(p, &panel)) {
@@ -207,13 +120,14 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
                              m + q * m_step + (panel.at - group.at) * mr, group.width * mr, fetch_weights(&groups, next, 1));
             }
         }
-        output_tiles(call, group.begin, group.end, first, count, &groups, order, m, m_step, group.width * mr);
+        const fc_winograd_m_layout layout = {m_step, groups.rows, group.width * mr, mr};
+        fc_winograd_output(call, &group, first, count, order, &layout, m);
     }
     return FC_OK;
 }
 
 static fc_status input_task(const void *context, ptrdiff_t task) {
-    const winograd_call *const call = context;
+    const fc_winograd_call *const call = context;
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, call->count - first);
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, first, &order);
@@ -229,7 +143,7 @@ static ptrdiff_t panel_chunk(const fc_winograd_plan *p) {
 
 /* Panels of one group, with packed weights. What is more is fetched for the next position: its tiles with the first panel and the
  * weights of the group with the last one, or the weights alone, panel by panel. */
-static void multiply_packed(const winograd_call *call, const panel_group *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+static void multiply_packed(const fc_winograd_call *call, const fc_winograd_panels *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t v_step = v_position(p, call->count);
     const int fetch_tiles = call->count > group->width;
@@ -248,7 +162,7 @@ static void multiply_packed(const winograd_call *call, const panel_group *group,
 }
 
 /* The same with weights that are transformed on the way: input channels c0 .. c1 - 1 of one piece. */
-static void multiply_some(const winograd_call *call, const panel_group *group, ptrdiff_t piece, ptrdiff_t c0, ptrdiff_t c1, float *u,
+static void multiply_some(const fc_winograd_call *call, const fc_winograd_panels *group, ptrdiff_t piece, ptrdiff_t c0, ptrdiff_t c1, float *u,
                           ptrdiff_t u_step, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t v_step = v_position(p, call->count), mr = p->kernels->mr;
@@ -269,7 +183,7 @@ static void multiply_some(const winograd_call *call, const panel_group *group, p
         }
 }
 
-static fc_status multiply(const winograd_call *call, const panel_group *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+static fc_status multiply(const fc_winograd_call *call, const fc_winograd_panels *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t chunk = panel_chunk(p), u_step = chunk * group->width + FC_WINOGRAD_SKEW;
     const ptrdiff_t taps = p->rows.r * p->cols.r;
@@ -282,9 +196,9 @@ static fc_status multiply(const winograd_call *call, const panel_group *group, f
 }
 
 static fc_status panels_task(const void *context, ptrdiff_t task) {
-    const winograd_call *const call = context;
+    const fc_winograd_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
-    const panel_group group = group_at(call, task);
+    const fc_winograd_panels group = fc_winograd_panels_at(call, task);
     const ptrdiff_t m_step = m_position(p, call->count, group.width), m_group = group.width * p->kernels->mr;
     float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * m_step) * sizeof(float));
     if (!m) return FC_NO_MEMORY;
@@ -294,7 +208,8 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
         const fc_status status = multiply(call, &group, m, m_step, m_group);
         if (status != FC_OK) return status;
     }
-    output_tiles(call, group.begin, group.end, call->first, call->count, &call->groups, call->order, m, m_step, m_group);
+    const fc_winograd_m_layout layout = {m_step, call->groups.rows, m_group, p->kernels->mr};
+    fc_winograd_output(call, &group, call->first, call->count, call->order, &layout, m);
     return FC_OK;
 }
 
@@ -308,8 +223,7 @@ static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
     return fc_max(1, fc_min(fc_max(tiles, streaming) / mr, 12)) * mr;
 }
 
-/* Transforms all weights, unless they are. */
-static fc_status transform_weights(winograd_call *call) {
+fc_status fc_winograd_transform_call(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     if (call->packed) return FC_OK;
     float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(p->positions * fc_winograd_u_position(p)) * sizeof(float));
@@ -318,9 +232,9 @@ static fc_status transform_weights(winograd_call *call) {
     return fc_winograd_transform_all(p, call->w, u);
 }
 
-static fc_status by_tiles(winograd_call *call) {
+static fc_status by_tiles(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    const fc_status status = transform_weights(call);
+    const fc_status status = fc_winograd_transform_call(call);
     if (status != FC_OK) return status;
     call->block = fc_min(block_tiles(p), fc_ceil_div(p->tiles, fc_get_num_threads()));
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
@@ -331,13 +245,13 @@ static fc_status by_tiles(winograd_call *call) {
 enum { PANEL_TILES = 128 };
 #define TRANSFORM_NS 0.2
 
-static fc_status by_panels(winograd_call *call) {
+static fc_status by_panels(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t most = PANEL_TILES, threads = fc_get_num_threads();
-    call->group = fc_ceil_div(p->panels, fc_round_up(group_count(call), fc_min(threads, p->panels)));
+    call->group = fc_ceil_div(p->panels, fc_round_up(fc_winograd_panels_count(call), fc_min(threads, p->panels)));
     call->count = fc_min(most, p->tiles);
     if (p->tiles > most) {
-        const fc_status status = transform_weights(call);
+        const fc_status status = fc_winograd_transform_call(call);
         if (status != FC_OK) return status;
     }
     call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(p->positions * v_position(p, call->count)) * sizeof(float));
@@ -351,7 +265,7 @@ static fc_status by_panels(winograd_call *call) {
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile * TRANSFORM_NS, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
-        status = fc_parallel_for(group_count(call), fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width), panels_task, call);
+        status = fc_parallel_for(fc_winograd_panels_count(call), fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width), panels_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
@@ -360,27 +274,28 @@ static fc_status by_panels(winograd_call *call) {
 /* Bytes that go through the outer caches, and what takes as long as the products. Beside those, little more than half of the rate is
  * reached: by tiles, with all weights for each block of tiles; by panels, with the tiles for each group of panels and all weights for PANEL_TILES
  * tiles. Before that, the tiles are written in place of what was there. */
-static int panels_take_less(const winograd_call *call) {
+static int panels_take_less(const fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const double weights = (double)weights_bytes(p), tiles = (double)(p->tiles * p->positions * p->lanes) * sizeof(float);
     if (weights < (double)(fc_l2_bytes() / 2)) return 0;
     const double macs = (double)(p->tiles * p->positions) * (double)(p->depth * p->width), products = macs * 4 / (double)p->kernels->lanes;
     const double by_tiles = weights * (double)fc_ceil_div(p->tiles, block_tiles(p));
-    const double by_panels = tiles * (double)group_count(call) + weights * (double)fc_ceil_div(p->tiles, PANEL_TILES);
+    const double by_panels = tiles * (double)fc_winograd_panels_count(call) + weights * (double)fc_ceil_div(p->tiles, PANEL_TILES);
     return fmax(products, 1.75 * by_tiles) > fmax(products, 1.75 * by_panels) + 2 * tiles;
 }
 
-static fc_status run(const winograd_call *call) {
+static fc_status run(const fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    winograd_call own = *call;
+    fc_winograd_call own = *call;
     own.group = group_channels() / p->kernels->panel[0].nr;
+    if (fc_winograd_matrix_pays(p)) return fc_winograd_by_matrix(&own);
     const int few_tiles = p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1;
     const int panels = few_tiles || panels_take_less(&own);
     return p->tiles == 0 ? FC_OK : panels ? by_panels(&own) : by_tiles(&own);
 }
 
 /* Group after group. */
-static fc_status run_groups(winograd_call *call, ptrdiff_t groups, ptrdiff_t x_step, ptrdiff_t w_step, ptrdiff_t y_step) {
+static fc_status run_groups(fc_winograd_call *call, ptrdiff_t groups, ptrdiff_t x_step, ptrdiff_t w_step, ptrdiff_t y_step) {
     const ptrdiff_t packed_step = call->plan.positions * fc_winograd_u_position(&call->plan);
     fc_status status = FC_OK;
     for (ptrdiff_t g = 0; g < groups && status == FC_OK; g++) {
@@ -394,12 +309,12 @@ static fc_status run_groups(winograd_call *call, ptrdiff_t groups, ptrdiff_t x_s
 }
 
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .w = w, .bias = bias, .y = y, .activation = conv->activation};
+    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .w = w, .bias = bias, .y = y, .activation = conv->activation};
     return run_groups(&call, conv->groups, call.plan.c, call.plan.k, call.plan.k);
 }
 
 fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    winograd_call call = {.plan = fc_winograd_plan_backward_input(conv), .x = dy, .w = w, .y = dx};
+    fc_winograd_call call = {.plan = fc_winograd_plan_backward_input(conv), .x = dy, .w = w, .y = dx};
     return run_groups(&call, conv->groups, call.plan.c, call.plan.c, call.plan.k);
 }
 
@@ -418,6 +333,6 @@ fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, vo
 }
 
 fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
-    winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .packed = packed, .bias = bias, .y = y, .activation = conv->activation};
+    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .packed = packed, .bias = bias, .y = y, .activation = conv->activation};
     return run_groups(&call, conv->groups, call.plan.c, 0, call.plan.k);
 }

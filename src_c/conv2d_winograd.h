@@ -122,4 +122,48 @@ fc_status fc_winograd_transform_all(const fc_winograd_plan *plan, const float *w
 void fc_winograd_transform_some(const fc_winograd_plan *plan, const float *w, ptrdiff_t piece, const fc_winograd_columns *panel,
                                 ptrdiff_t c0, ptrdiff_t c1, float *space, float *u, ptrdiff_t position);
 
+/* How tiles are multiplied: in groups of `rows`, but for the last. With each step of their sums, so many bytes of a wide panel's weights
+ * are fetched. Made once for a task: divisions take as long as a few tiles. */
+typedef struct {
+    ptrdiff_t rows, weight_bytes;
+} fc_winograd_groups;
+
+typedef struct {
+    fc_winograd_plan plan;
+    const float *x, *w, *bias;
+    float *y;
+    fc_activation activation;
+    const float *packed;     /* the transformed weights, or NULL: transform them on the way */
+    float *v;                /* tiles first .. first + count - 1, by panels only */
+    ptrdiff_t first, count;
+    fc_winograd_order order; /* of these tiles */
+    fc_winograd_groups groups;
+    ptrdiff_t block;         /* tiles of a task that transforms them */
+    ptrdiff_t group;         /* panels of a group */
+    const char *operand;     /* on a matrix unit: the parts of the weights, [position][panel] */
+} fc_winograd_call;
+
+/* Panels whose products are made before they are transformed: begin .. end - 1. */
+typedef struct {
+    ptrdiff_t begin, end;
+    ptrdiff_t at, width; /* the widths of the panels before it, and of its own */
+} fc_winograd_panels;
+static inline ptrdiff_t fc_winograd_panels_count(const fc_winograd_call *call) { return fc_ceil_div(call->plan.panels, call->group); }
+fc_winograd_panels fc_winograd_panels_at(const fc_winograd_call *call, ptrdiff_t index);
+
+/* M of some tiles and panels: row t of panel i at m + t / group * group_stride + (widths of panels before it) * rows + t % group * nr. */
+typedef struct {
+    ptrdiff_t position, group, group_stride, rows;
+} fc_winograd_m_layout;
+/* y of tiles first .. first + count - 1 and some panels, from M. */
+void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,
+                        const fc_winograd_m_layout *layout, const float *m);
+
+/* Transforms all weights of a call, unless they are. */
+fc_status fc_winograd_transform_call(fc_winograd_call *call);
+
+/* Whether a matrix unit multiplies faster, and the convolution on it. */
+int fc_winograd_matrix_pays(const fc_winograd_plan *plan);
+fc_status fc_winograd_by_matrix(fc_winograd_call *call);
+
 #endif

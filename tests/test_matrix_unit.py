@@ -128,3 +128,52 @@ def test_what_is_not_finite_stays_where_it_is_read(value: float) -> None:
     assert np.isnan(y[1, 5, 6]).all()
     y[1, 5, 6] = plain[1, 5, 6]
     np.testing.assert_array_equal(y, plain)
+
+
+#: Image, filters, kernel, options of convolutions by Winograd: tiles that end with the image and
+#: that do not, channels that fill steps and that do not, one panel's width and parts of it.
+WINOGRAD: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
+    "64": ((4, 28, 28, 64), 64, 3, {"padding": "same"}),
+    "odd": ((5, 27, 30, 75), 81, 3, {"padding": "same"}),
+    "valid": ((3, 31, 33, 80), 112, 3, {}),
+    "many-weights": ((4, 28, 27, 128), 128, 3, {"padding": "same"}),
+    "4x4": ((4, 30, 29, 64), 96, 4, {"padding": "same"}),
+    "dilated": ((4, 28, 28, 64), 64, 3, {"padding": "same", "dilation_rate": 2}),
+    "groups": ((4, 28, 28, 128), 128, 3, {"padding": "same", "groups": 2}),
+}
+
+
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd(name: str) -> None:
+    shape, filters, size, options = WINOGRAD[name]
+    options = {**options, "algorithm": "winograd"}
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal(shape, np.float32)
+    kernel = rng.standard_normal(
+        (size, size, shape[3] // options.get("groups", 1), filters), np.float32
+    )
+    bias = rng.standard_normal(filters, np.float32)
+
+    def forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, **options: Any) -> np.ndarray:
+        return fastconv.conv2d(x, kernel, bias, activation="relu", **options)
+
+    matrix, vectors = on_both(lambda: forward(x, kernel, bias, **options))
+    direct = {**options, "algorithm": "direct"}
+    exact = forward(*(a.astype(np.float64) for a in (x, kernel, bias)), **direct)
+    assert (matrix != vectors).any()
+    # Both have the errors of the transforms; those of the products are less on the unit.
+    assert np.square(matrix - exact).mean() <= np.square(vectors - exact).mean()
+    np.testing.assert_allclose(matrix, exact, rtol=0, atol=1e-5 * np.abs(exact).max())
+    runtime.set_isa("amx")
+    with fastconv.threads(1):
+        np.testing.assert_array_equal(forward(x, kernel, bias, **options), matrix)
+
+    dy = rng.standard_normal(exact.shape, np.float32)
+
+    def gradient(dy: np.ndarray, kernel: np.ndarray, **options: Any) -> np.ndarray:
+        return fastconv.conv2d_backward(dy, x.astype(dy.dtype), kernel, needs=("dx",), **options)[0]
+
+    matrix, vectors = on_both(lambda: gradient(dy, kernel, **options))
+    exact = gradient(dy.astype(np.float64), kernel.astype(np.float64), **direct)
+    assert (matrix != vectors).any()
+    np.testing.assert_allclose(matrix, exact, rtol=0, atol=1e-5 * np.abs(exact).max())

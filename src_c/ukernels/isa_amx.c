@@ -24,19 +24,17 @@ static void amx_begin(void) { _tile_loadconfig(&configuration); }
 
 static void amx_end(void) { _tile_release(); }
 
-/* A line of each part, from terms 0 .. 15 and 16 .. 31. The first two parts are rounded, halves away from zero; the third is cut
- * off: it has no more bits than fit, but for a NaN, which stays one. */
+/* A line of each part, from terms 0 .. 15 and 16 .. 31. The first part is rounded, halves away from zero, so that what is left has no sign
+ * of its own; the others are cut off. The third has no more bits than fit. */
 static inline void split(__m512 low, __m512 high, line *const out) {
     const __m512i half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32((int)0xffff0000u);
     for (int p = 0; p < FC_MATRIX_PARTS; p++) {
         __m512i a = _mm512_castps_si512(low), b = _mm512_castps_si512(high);
-        if (p < FC_MATRIX_PARTS - 1) {
-            a = _mm512_and_si512(_mm512_add_epi32(a, half), upper);
-            b = _mm512_and_si512(_mm512_add_epi32(b, half), upper);
-            low = _mm512_sub_ps(low, _mm512_castsi512_ps(a));
-            high = _mm512_sub_ps(high, _mm512_castsi512_ps(b));
-        }
+        if (p == 0) a = _mm512_add_epi32(a, half), b = _mm512_add_epi32(b, half);
         _mm512_store_si512(out + p * FC_MATRIX_SIDE, _mm512_ternarylogic_epi32(_mm512_srli_epi32(a, 16), b, upper, 0xf8)); /* a | (b & upper) */
+        if (p == FC_MATRIX_PARTS - 1) break;
+        low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(a, upper)));
+        high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(b, upper)));
     }
 }
 

@@ -1,0 +1,146 @@
+/* Winograd's convolution with its products on a matrix unit: see matrix.h. The parts of all weights are made first. A task takes a block
+ * of tiles from x to y: those of V are made position by position, while the products of the position before are made, and M takes V's place.
+ * V is laid out as [position][tile][piece][c], M as [position][tiles / FC_MATRIX_GROUP][panel][FC_MATRIX_GROUP][nr]. */
+#include "conv2d_winograd.h"
+#include "matrix.h"
+
+static ptrdiff_t panel_bytes(const fc_winograd_plan *p) { return fc_matrix_bytes(1, p->depth); }
+static ptrdiff_t operand_bytes(const fc_winograd_plan *p) { return p->positions * p->panels * panel_bytes(p); }
+
+/* Elements of V and M of a tile, and from position to position. */
+static ptrdiff_t tile_elements(const fc_winograd_plan *p) { return fc_max(p->lanes, p->width); }
+static ptrdiff_t position_step(const fc_winograd_plan *p, ptrdiff_t tiles) {
+    return fc_round_up(tiles, FC_MATRIX_GROUP) * tile_elements(p) + FC_WINOGRAD_SKEW;
+}
+
+/* Weights that pass through the second-level cache with every block. */
+static int far_weights(const fc_winograd_plan *p) { return operand_bytes(p) > fc_l2_bytes() / 2; }
+
+/* Tiles of a task: V stays in the second-level cache, beside the parts of all weights if those do, and what streams through. */
+static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
+    enum { MOST = 96 };
+    const ptrdiff_t cache = fc_l2_bytes(), tile = p->positions * tile_elements(p) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t room = far_weights(p) ? cache / 8 * 7 : cache / 8 * 5 - operand_bytes(p);
+    return fc_max(1, fc_min(MOST, room / tile) / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
+}
+
+/* In cycles, as measured: a product and what is split for it, and the parts of a line of weights. Short sums do not pay for their
+ * beginning and end, many weights take longer to arrive than their products, and vectors leave out taps that are not there. */
+int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
+    enum { LEAST = 48 };
+    if (!fc_kernels(FC_F32)->matrix || !p->whole || p->kernels->panel[0].nr != FC_MATRIX_GROUP) return 0;
+    if (p->depth < LEAST || p->width < LEAST || operand_bytes(p) > 2 * fc_l2_bytes()) return 0;
+    const double product = 173, line = 25;
+    const double blocks = (double)(p->positions * fc_matrix_steps(p->depth) * fc_ceil_div(p->width, FC_MATRIX_SIDE));
+    const double vectors = (double)(p->tiles * p->positions) * (double)p->depth * (double)p->width / 28;
+    return blocks * ((double)p->tiles / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * line) < 0.95 * vectors;
+}
+
+/* One position of one panel. */
+static fc_status weights_task(const void *context, ptrdiff_t task) {
+    const fc_winograd_call *const call = context;
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t q = task / p->panels, steps = fc_matrix_steps(p->depth);
+    const fc_winograd_columns panel = fc_winograd_panel_at(p, task % p->panels);
+    const float *const u = call->packed + q * fc_winograd_u_position(p) + panel.at * p->depth;
+    void *const operand = (char *)call->operand + task * panel_bytes(p);
+    for (ptrdiff_t j = 0; j < panel.nr; j += FC_MATRIX_SIDE)
+        fc_kernels(FC_F32)->matrix->right(u + j, panel.nr, p->depth, FC_MATRIX_SIDE, steps, fc_matrix_half(operand, steps, j, 0));
+    return FC_OK;
+}
+
+/* A block of tiles on its way. */
+typedef struct {
+    const fc_winograd_call *call;
+    const fc_matrix_kernels *kernels;
+    ptrdiff_t steps, step; /* of the sums; elements from position to position */
+    float *v;
+    fc_winograd_order order;
+    char *left[2];         /* the parts of this position and of the next */
+    const float **rows[2];
+    fc_matrix_left work;   /* those of the next, as far as they are made */
+} block_state;
+
+/* Places whose products a position has: from a group's first on. */
+static fc_span places_of(const block_state *b, int q) {
+    const fc_span present = fc_winograd_present(&b->call->plan, &b->order, q);
+    const ptrdiff_t first = present.first / FC_MATRIX_GROUP * FC_MATRIX_GROUP;
+    return (fc_span){first, fc_max(first, present.end)};
+}
+
+/* The parts for position q, none of them made. */
+static void begin_parts(block_state *b, int q) {
+    const fc_winograd_plan *const p = &b->call->plan;
+    const fc_span places = q < p->positions ? places_of(b, q) : (fc_span){0, 0};
+    const float **const rows = b->rows[q % 2];
+    for (ptrdiff_t i = places.first; i < places.end; i++) rows[i - places.first] = b->v + q * b->step + i * p->lanes;
+    b->work.rows = rows, b->work.count = places.end - places.first, b->work.row = b->work.step = 0, b->work.out = b->left[q % 2];
+}
+
+/* The products of position q, whose parts are made. */
+static void multiply(block_state *b, int q) {
+    const fc_winograd_plan *const p = &b->call->plan;
+    const fc_span places = places_of(b, q);
+    const ptrdiff_t count = places.end - places.first;
+    if (count == 0) return;
+    const ptrdiff_t products = fc_matrix_groups(count) * p->panels * FC_MATRIX_PRODUCTS;
+    fc_matrix_job job = {.kernels = b->kernels, .left = b->left[q % 2], .right = b->call->operand + q * p->panels * panel_bytes(p), .rows = count,
+                         .steps = b->steps, .row_group = FC_MATRIX_GROUP * p->width, .beside = &b->work,
+                         .left_each = fc_ceil_div(b->work.count, products), .far = far_weights(p)};
+    float *const m = b->v + q * b->step + places.first * p->width;
+    fc_winograd_columns panel = fc_winograd_panel_at(p, 0);
+    for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel), job.right += panel_bytes(p)) {
+        job.columns = job.ld = panel.nr, job.sums = m + panel.at * FC_MATRIX_GROUP;
+        fc_matrix_multiply(&job);
+    }
+}
+
+static fc_status tiles_task(const void *context, ptrdiff_t task) {
+    const fc_winograd_call *const call = context;
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first), parts = fc_matrix_bytes(count, p->depth);
+    const fc_matrix_terms terms = {.runs = p->pieces, .length = p->c, .step = p->lanes_c};
+    block_state b = {.call = call, .kernels = fc_kernels(FC_F32)->matrix, .steps = fc_matrix_steps(p->depth), .step = position_step(p, count),
+                     .order = fc_winograd_order_of(p, first, count)};
+    const size_t tiles = (size_t)fc_round_up(p->positions * b.step * (ptrdiff_t)sizeof(float), FC_ALIGN), pieces = fc_matrix_pieces_bytes(&terms);
+    char *const space = fc_scratch(FC_SLOT_TASK, tiles + pieces + (size_t)(2 * (parts + count * (ptrdiff_t)sizeof(void *))));
+    if (!space) return FC_NO_MEMORY;
+    b.v = (float *)space;
+    const fc_matrix_pieces cut = fc_matrix_cut(&terms, space + tiles);
+    for (int i = 0; i < 2; i++) {
+        b.left[i] = space + tiles + pieces + i * parts;
+        b.rows[i] = (const float **)(space + tiles + pieces + 2 * parts) + i * count;
+    }
+    b.work = (fc_matrix_left){.steps = b.steps, .piece = cut.piece, .first = cut.first, .whole = cut.whole};
+
+    const fc_winograd_v_layout layout = {.position = b.step, .block = p->kernels->lanes, .group = count, .tile_stride = p->lanes};
+    fc_winograd_input(p, (fc_span){0, p->pieces}, (fc_span){0, p->c}, call->x, first, count, b.order, &layout, b.v);
+    b.kernels->begin();
+    begin_parts(&b, 0);
+    b.kernels->left(&b.work);
+    for (int q = 0; q < p->positions; q++) {
+        begin_parts(&b, q + 1);
+        multiply(&b, q);
+        b.kernels->left(&b.work);
+    }
+    b.kernels->end();
+    const fc_winograd_panels all = fc_winograd_panels_at(call, 0);
+    const fc_winograd_m_layout sums = {b.step, FC_MATRIX_GROUP, FC_MATRIX_GROUP * p->width, FC_MATRIX_GROUP};
+    fc_winograd_output(call, &all, first, count, b.order, &sums, b.v);
+    return FC_OK;
+}
+
+fc_status fc_winograd_by_matrix(fc_winograd_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    fc_status status = fc_winograd_transform_call(call);
+    if (status != FC_OK) return status;
+    call->operand = fc_scratch(FC_SLOT_CALL2, (size_t)operand_bytes(p));
+    if (!call->operand) return FC_NO_MEMORY;
+    status = fc_parallel_for(p->positions * p->panels, 0.2 * (double)(p->positions * p->depth * p->width), weights_task, call);
+    if (status != FC_OK) return status;
+    call->group = p->panels;
+    const ptrdiff_t blocks = fc_max(fc_ceil_div(p->tiles, block_tiles(p)), fc_get_num_threads());
+    call->block = fc_round_up(fc_ceil_div(p->tiles, blocks), FC_MATRIX_GROUP);
+    const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
+    return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
+}
