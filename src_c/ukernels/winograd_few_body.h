@@ -110,9 +110,9 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
             FC_UNROLL(6)
             for (int j = 0; j < 6; j++) v_accumulate(acc[j], v_set1(x[j * C + ch]), v_load(u + (j * C + ch) * VL));
         }
-        if (i < 4 && whole && a->fetch) {
+        if (i < 4 && whole && a->fetch) { /* two tiles ahead: memory takes longer than one */
             FC_UNROLL(4)
-            for (int j = 0; j < 4; j++) __builtin_prefetch(to + i * row + j * pixel, 1);
+            for (int j = 0; j < 4; j++) __builtin_prefetch(to + i * row + (j + 8) * pixel, 1);
         }
         NAME(winograd_at)(4, acc, out);
         FC_UNROLL(4)
