@@ -26,6 +26,7 @@ enum {
 
 /* Of weights, about, from the outer caches. */
 #define BYTES_PER_NS 64.0
+#define WRITTEN_PER_NS 25.0
 
 static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
     if (g->raw && p->columns == p->kernels->nr) {
@@ -384,8 +385,9 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t weights_bytes = g->groups * g->packed_group * g->esize;
     g->far = !g->raw && !g->by_offset && 2 * weights_bytes > fc_l2_bytes();
     const double weights = (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g);
-    /* Weights that few pixels use take as long as they are read. */
-    const double work = fmax(fc_macs_ns((double)pixels * weights), weights * (double)g->esize / BYTES_PER_NS);
+    /* Weights that few pixels use take as long as they are read, few products of a pixel as long as it is written. */
+    const double moved = weights * (double)g->esize / BYTES_PER_NS + (double)(pixels * g->groups * g->k * g->esize) / WRITTEN_PER_NS;
+    const double work = fmax(fc_macs_ns((double)pixels * weights), moved);
     if (g->by_offset) plan_offsets(g);
     if (g->matrix) return fc_igemm_matrix_run(g, space + offset_bytes + packed_bytes, work);
     if (g->by_offset) return fc_parallel_for(g->groups * g->n * g->blocks, work, offset_task, g);

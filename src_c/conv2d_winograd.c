@@ -236,7 +236,7 @@ static fc_status by_tiles(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const fc_status status = fc_winograd_transform_call(call);
     if (status != FC_OK) return status;
-    call->block = fc_min(block_tiles(p), fc_ceil_div(p->tiles, fc_get_num_threads()));
+    call->block = fc_winograd_share(p->tiles, block_tiles(p), p->kernels->mr);
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
     return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
 }

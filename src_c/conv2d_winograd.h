@@ -159,6 +159,12 @@ typedef struct {
 void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,
                         const fc_winograd_m_layout *layout, const float *m);
 
+/* Tiles of a task, at most so many, in whole groups of `mr` where that leaves every thread as many tasks. No result depends on it. */
+static inline ptrdiff_t fc_winograd_share(ptrdiff_t tiles, ptrdiff_t most, ptrdiff_t mr) {
+    const ptrdiff_t tasks = fc_round_up(fc_ceil_div(tiles, most), fc_get_num_threads());
+    return fc_min(most, fc_round_up(fc_ceil_div(tiles, tasks), mr));
+}
+
 /* Transforms all weights of a call, unless they are. */
 fc_status fc_winograd_transform_call(fc_winograd_call *call);
 

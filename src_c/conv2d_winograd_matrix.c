@@ -139,8 +139,7 @@ fc_status fc_winograd_by_matrix(fc_winograd_call *call) {
     status = fc_parallel_for(p->positions * p->panels, 0.2 * (double)(p->positions * p->depth * p->width), weights_task, call);
     if (status != FC_OK) return status;
     call->group = p->panels;
-    const ptrdiff_t blocks = fc_max(fc_ceil_div(p->tiles, block_tiles(p)), fc_get_num_threads());
-    call->block = fc_round_up(fc_ceil_div(p->tiles, blocks), FC_MATRIX_GROUP);
+    call->block = fc_winograd_share(p->tiles, block_tiles(p), FC_MATRIX_GROUP);
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
     return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
 }

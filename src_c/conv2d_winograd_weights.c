@@ -72,5 +72,5 @@ static fc_status weights_task(const void *context, ptrdiff_t task) {
 
 fc_status fc_winograd_transform_all(const fc_winograd_plan *p, const float *w, float *u) {
     const weights_call call = {p, w, u};
-    return fc_parallel_for(p->panels * p->pieces * fc_ceil_div(p->c, WEIGHTS_CHUNK), (double)(p->depth * p->width) * 2, weights_task, &call);
+    return fc_parallel_for(p->panels * p->pieces * fc_ceil_div(p->c, WEIGHTS_CHUNK), (double)(p->depth * p->width) * 4, weights_task, &call);
 }

@@ -196,8 +196,9 @@ static fc_status block_task(const void *context, ptrdiff_t task) {
     float *const db_sums = block.chunks.first == 0 ? call->db_sums + split * p->width : d + d_size + own;
     const fc_winograd_columns first_panel = fc_winograd_panel_at(p, block.panels.first), last_panel = fc_winograd_panel_at(p, block.panels.end - 1);
     memset(db_sums + first_panel.first, 0, (size_t)(last_panel.first + last_panel.nr - first_panel.first) * sizeof(float));
-    for (ptrdiff_t first = begin; first < end; first += call->tiles) {
-        const ptrdiff_t count = fc_min(call->tiles, end - first);
+    const ptrdiff_t tiles = fc_ceil_div(end - begin, fc_ceil_div(end - begin, call->tiles)); /* at once, about equally many */
+    for (ptrdiff_t first = begin; first < end; first += tiles) {
+        const ptrdiff_t count = fc_min(tiles, end - first);
         const fc_winograd_order order = fc_winograd_order_of(p, first, count);
         transform_x(call, block.chunks, first, count, order, count, v);
         transform_dy(call, block.panels, first, count, order, count, d, db_sums);
@@ -291,6 +292,9 @@ static fc_status by_stages(wgrad_call *call, ptrdiff_t stage) {
 /* Tiles of a stage, and those that a task transforms at once: by blocks, where they stay in the cache, and by stages. */
 enum { STAGE = 128, BLOCK_TILES = 32, STAGE_TILES = 16 };
 
+/* Ranges of tiles are a power of two, so that threads get as many, with at least so many tiles, for so many tasks. */
+enum { SPLIT_TASKS = 8, SPLIT_TILES = 96 };
+
 /* By blocks, tiles are transformed again for each block of weights; by stages, they go through the outer caches, unless they fit into
  * the second level. Small caches hold no blocks that would be worth the former. */
 static int blocks_pay(const wgrad_call *call, int large) {
@@ -314,7 +318,8 @@ static int plan(wgrad_call *call) {
     const int blocks = blocks_pay(call, large);
     if (!blocks) call->block_panels = 64 / p->kernels->panel[0].nr;
     if (!blocks && !large) call->block_chunks = 1;
-    call->splits = blocks ? fc_max(1, fc_min(fc_ceil_div(8, block_count(call)), p->tiles / 128)) : 0;
+    call->splits = blocks;
+    while (blocks && 2 * call->splits * block_count(call) <= SPLIT_TASKS && p->tiles / (2 * call->splits) >= SPLIT_TILES) call->splits *= 2;
     call->tiles = blocks ? BLOCK_TILES : STAGE_TILES;
     while (fc_max(call->splits, 1) * block_count(call) < fc_get_num_threads() && call->block_panels > 1) call->block_panels /= 2;
     return blocks;
