@@ -1,9 +1,10 @@
 /* Winograd convolution: forward and input gradient, on tiles of 6 x 6, 1 x 6 or 6 x 1. The input gradient is the forward pass of dy
  * with the kernel rotated and transposed.
  *
- * Two ways through it:
+ * Ways through it:
  *   - by tiles: all weights are transformed first, then each task takes a block of tiles from x to y, and what it holds
  *     between the transforms stays in its second-level cache;
+ *   - the same by chunks of input channels, for many of them and few output channels, whose sums stay there meanwhile;
  *   - by panels: for few tiles or many weights. All tiles are transformed first, then each task takes a panel of output
  *     channels from w to y. Where one task serves all tiles, it transforms the weights of some input channels and multiplies
  *     them before it goes on.
@@ -52,13 +53,13 @@ static fetching fetch_weights(const fc_winograd_groups *groups, const float *u, 
     return (fetching){.u = (const char *)u, .u_bytes = groups->weight_bytes * panels};
 }
 
-/* Places of tiles, which are multiplied in groups of so many. */
+/* Places of tiles, which are multiplied in groups of so many, and elements of V from group to group. */
 typedef struct {
     fc_span places;
-    ptrdiff_t rows;
+    ptrdiff_t rows, step;
 } placed_tiles;
 static placed_tiles tiles_of(const fc_winograd_plan *p, const fc_winograd_order *order, const fc_winograd_groups *groups, int position) {
-    return (placed_tiles){fc_winograd_present(p, order, position), groups->rows};
+    return (placed_tiles){fc_winograd_present(p, order, position), groups->rows, p->kernels->mr * p->lanes};
 }
 
 /* M (+)= V U for one position of some tiles, one panel, and `depth` input channels, where v and u start. */
@@ -66,7 +67,7 @@ static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel
                      float *m, ptrdiff_t m_group, int accumulate, fetching *fetch) {
     const ptrdiff_t mr = p->kernels->mr;
     for (ptrdiff_t group = at.places.first ? at.places.first / at.rows : 0; group * at.rows < at.places.end; group++) {
-        const float *const tiles = v + group * mr * p->lanes;
+        const float *const tiles = v + group * at.step;
         const void *const next = fetch->u_bytes ? fetch->u : (const void *)(tiles + fetch->v_ahead);
         panel->kernels->gemm[fc_min(at.rows, at.places.end - group * at.rows)](tiles, u, depth, p->chunk, m + group * m_group, accumulate, next,
                                                                   fetch->u_bytes ? fetch->u_bytes : mr * (ptrdiff_t)sizeof(float));
@@ -123,6 +124,47 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
         const fc_winograd_m_layout layout = {m_step, groups.rows, group.width * mr, mr};
         fc_winograd_output(call, &group, first, count, order, &layout, m);
     }
+    return FC_OK;
+}
+
+/* Input channels that are transformed at once by chunks: of one piece. */
+enum { CHUNK = 64 };
+static ptrdiff_t chunk_lanes(const fc_winograd_plan *p) { return fc_min(p->lanes_c, CHUNK); }
+
+static fc_status chunks_task(const void *context, ptrdiff_t task) {
+    const fc_winograd_call *const call = context;
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first), mr = p->kernels->mr, lanes = chunk_lanes(p);
+    const ptrdiff_t v_step = fc_round_up(count, mr) * lanes + FC_WINOGRAD_SKEW, m_step = m_position(p, count, p->width);
+    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * (v_step + m_step)) * sizeof(float));
+    if (!v) return FC_NO_MEMORY;
+    float *const m = v + p->positions * v_step;
+    const fc_winograd_order order = fc_winograd_order_of(p, first, count);
+    const fc_winograd_groups groups = groups_of(p, count);
+    const fc_winograd_v_layout layout = {.position = v_step, .block = mr * p->kernels->lanes, .group = groups.rows, .group_stride = mr * lanes,
+                                         .tile_stride = p->kernels->lanes};
+    for (ptrdiff_t piece = 0; piece < p->pieces; piece++)
+        for (ptrdiff_t c0 = 0; c0 < p->c; c0 += CHUNK) {
+            const ptrdiff_t c1 = fc_min(c0 + CHUNK, p->c), row = piece * p->c + c0;
+            const int accumulate = row > 0;
+            fc_winograd_input(p, (fc_span){piece, piece + 1}, (fc_span){c0, c1}, call->x, first, count, order, &layout, v);
+            for (int q = 0; q < p->positions; q++) {
+                placed_tiles at = tiles_of(p, &order, &groups, q);
+                at.step = mr * lanes;
+                fc_winograd_columns panel = fc_winograd_panel_at(p, 0);
+                for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel)) {
+                    const int vanishes = fc_winograd_vanishes(p, piece, panel.share, q);
+                    if (vanishes && accumulate) continue;
+                    const float *const u = packed_at(call, q, &panel) + row * panel.nr;
+                    const float *const next = i + 1 < p->panels ? u + p->depth * panel.nr : packed_at(call, q + 1, &(fc_winograd_columns){0}) + row * p->kernels->panel[0].nr;
+                    fetching fetch = fetch_weights(&groups, next, 1);
+                    products(p, &panel, at, v + q * v_step, u, vanishes ? 0 : c1 - c0, m + q * m_step + panel.at * mr, p->width * mr, accumulate, &fetch);
+                }
+            }
+        }
+    const fc_winograd_panels all = {.end = p->panels, .width = p->width};
+    const fc_winograd_m_layout sums = {m_step, groups.rows, p->width * mr, mr};
+    fc_winograd_output(call, &all, first, count, order, &sums, m);
     return FC_OK;
 }
 
@@ -223,6 +265,13 @@ static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
     return fc_max(1, fc_min(fc_max(tiles, streaming) / mr, 12)) * mr;
 }
 
+/* The same by chunks, or 0 where that does not gain: M stays in the cache with all output channels, V with some input channels. */
+static ptrdiff_t chunk_tiles(const fc_winograd_plan *p) {
+    const ptrdiff_t cache = fc_l2_bytes(), mr = p->kernels->mr, bytes = p->positions * (chunk_lanes(p) + p->width) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t tiles = fc_min(cache / 8 * 7 / bytes / mr, 12) * mr;
+    return weights_bytes(p) > cache / 2 && tiles >= 2 * block_tiles(p) ? tiles : 0;
+}
+
 fc_status fc_winograd_transform_call(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     if (call->packed) return FC_OK;
@@ -236,9 +285,10 @@ static fc_status by_tiles(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const fc_status status = fc_winograd_transform_call(call);
     if (status != FC_OK) return status;
-    call->block = fc_winograd_share(p->tiles, block_tiles(p), p->kernels->mr);
+    const ptrdiff_t chunked = chunk_tiles(p);
+    call->block = fc_winograd_share(p->tiles, chunked ? chunked : block_tiles(p), p->kernels->mr);
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
-    return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
+    return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), chunked ? chunks_task : tiles_task, call);
 }
 
 /* Tiles that are transformed before their products are made, and what an element of them takes. */
@@ -279,7 +329,7 @@ static int panels_take_less(const fc_winograd_call *call) {
     const double weights = (double)weights_bytes(p), tiles = (double)(p->tiles * p->positions * p->lanes) * sizeof(float);
     if (weights < (double)(fc_l2_bytes() / 2)) return 0;
     const double macs = (double)(p->tiles * p->positions) * (double)(p->depth * p->width), products = macs * 4 / (double)p->kernels->lanes;
-    const double by_tiles = weights * (double)fc_ceil_div(p->tiles, block_tiles(p));
+    const double by_tiles = weights * (double)fc_ceil_div(p->tiles, fc_max(block_tiles(p), chunk_tiles(p)));
     const double by_panels = tiles * (double)fc_winograd_panels_count(call) + weights * (double)fc_ceil_div(p->tiles, PANEL_TILES);
     return fmax(products, 1.75 * by_tiles) > fmax(products, 1.75 * by_panels) + 2 * tiles;
 }
