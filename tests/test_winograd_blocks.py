@@ -8,8 +8,8 @@ import pytest
 import fastconv
 from tests.tolerances import assert_within, winograd_bound
 
-#: Image, filters, kernel, options: many input channels for few outputs, the other way round and both,
-#: several pieces of a kernel, with and without all taps, channels that fill no chunk and no panel.
+#: Image, filters, kernel, options: many input channels for few outputs, the other way round and
+#: both, several pieces of a kernel, with and without all taps, and channels that fill no chunk.
 CASES: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
     "5x5-to-few": ((4, 27, 26, 192), 40, 5, {"padding": "same"}),
     "5x5-from-few": ((4, 27, 26, 40), 192, 5, {"padding": "same"}),
