@@ -216,7 +216,7 @@ fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, f
 }
 
 ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *r, const char **first) {
-    const ptrdiff_t all = g->n * g->grid_h * g->grid_w, next = r->begin + fc_get_num_threads() * g->block;
+    const ptrdiff_t all = g->n * g->grid_h * g->grid_w, next = r->begin + g->block;
     if (g->by_offset || g->taps == 0 || next >= all) return 0;
     const char *const from = last_tap(g, next), *const to = last_tap(g, fc_min(next + g->block, all));
     const ptrdiff_t share = (to - from) / g->groups;
@@ -337,7 +337,9 @@ static void plan_blocks(fc_igemm *g) {
     g->splits = 1;
     const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;
     if (g->groups * g->blocks < enough) {
-        g->splits = fc_min(fc_ceil_div(panels, g->unit), fc_ceil_div(enough, g->groups * g->blocks));
+        const ptrdiff_t units = fc_ceil_div(panels, g->unit);
+        g->splits = fc_min(units, fc_ceil_div(enough, g->groups * g->blocks));
+        while (units % g->splits) g->splits++; /* equal ones: threads get as many */
         g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
     }
     g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), mr);

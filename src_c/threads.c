@@ -36,6 +36,13 @@
 
 #define OWN_LINE _Alignas(64)
 
+/* Tasks next .. end - 1, which a thread takes in order before it helps others with theirs. Loops over the same arrays, and neighbouring
+ * tasks of one, find in a core's cache what they left there: results that change cores cost as much as those from memory. */
+typedef struct {
+    OWN_LINE atomic_ptrdiff_t next;
+    ptrdiff_t end;
+} task_share;
+
 static struct {
     atomic_int wanted; /* threads including the caller; 0: not yet decided */
     atomic_bool busy;  /* held by the caller of the loop that runs, or while the pool is resized */
@@ -47,14 +54,14 @@ static struct {
     pthread_t threads[MAX_THREADS - 1];
 
     /* The loop: written before the door opens, read by those inside. */
-    OWN_LINE ptrdiff_t tasks;
+    OWN_LINE int shares;
     fc_task_fn fn;
     const void *context;
     atomic_int limit;     /* workers from this index on end */
     atomic_bool may_spin; /* there is a CPU for every thread */
 
-    OWN_LINE atomic_ptrdiff_t next;
     atomic_int status;
+    task_share share[MAX_THREADS]; /* of each thread, the caller's first */
     OWN_LINE atomic_uint door;
     OWN_LINE atomic_uint generation;
     atomic_int awake; /* workers that are not asleep */
@@ -129,24 +136,27 @@ static bool spin(spinner *s) {
     return true;
 }
 
-static void take_tasks(void) {
+static void take_tasks(int self) {
     const fc_task_fn fn = pool.fn;
     const void *const context = pool.context;
-    const ptrdiff_t tasks = pool.tasks;
-    ptrdiff_t task;
-    while ((task = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < tasks) {
-        const fc_status status = fn(context, task);
-        if (status == FC_OK) continue;
-        int first = FC_OK;
-        atomic_compare_exchange_strong_explicit(&pool.status, &first, (int)status, memory_order_relaxed,
-                                                memory_order_relaxed);
-        atomic_store_explicit(&pool.next, tasks, memory_order_relaxed);
+    const int shares = pool.shares;
+    for (int i = 0; i < shares; i++) {
+        task_share *const share = &pool.share[(self + i) % shares];
+        ptrdiff_t task;
+        while ((task = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed)) < share->end) {
+            const fc_status status = fn(context, task);
+            if (status == FC_OK) continue;
+            int first = FC_OK;
+            atomic_compare_exchange_strong_explicit(&pool.status, &first, (int)status, memory_order_relaxed,
+                                                    memory_order_relaxed);
+            for (int j = 0; j < shares; j++) atomic_store_explicit(&pool.share[j].next, pool.share[j].end, memory_order_relaxed);
+        }
     }
 }
 
-static void help(void) {
+static void help(int self) {
     if (atomic_load_explicit(&pool.door, memory_order_relaxed) & DOOR_CLOSED) return;
-    if (!(atomic_fetch_add_explicit(&pool.door, 1, memory_order_acquire) & DOOR_CLOSED)) take_tasks();
+    if (!(atomic_fetch_add_explicit(&pool.door, 1, memory_order_acquire) & DOOR_CLOSED)) take_tasks(self);
     const unsigned before = atomic_fetch_sub_explicit(&pool.door, 1, memory_order_release);
     if ((before & DOOR_AWAITED) && (before & DOOR_INSIDE) == 1) {
         pthread_mutex_lock(&pool.lock);
@@ -192,7 +202,7 @@ static void *work(void *argument) {
     for (;;) {
         const unsigned seen = atomic_load_explicit(&pool.generation, memory_order_acquire);
         if (index >= atomic_load_explicit(&pool.limit, memory_order_relaxed)) return NULL;
-        help();
+        help(index + 1);
         wait_for_news(seen);
     }
 }
@@ -281,14 +291,18 @@ static void wait_until_empty(void) {
 }
 
 static fc_status run_together(ptrdiff_t tasks, fc_task_fn fn, const void *context) {
-    pool.tasks = tasks;
+    const int threads = pool.workers + 1;
+    pool.shares = tasks < threads ? (int)tasks : threads;
+    for (ptrdiff_t i = 0; i < pool.shares; i++) {
+        atomic_store_explicit(&pool.share[i].next, tasks * i / pool.shares, memory_order_relaxed);
+        pool.share[i].end = tasks * (i + 1) / pool.shares;
+    }
     pool.fn = fn;
     pool.context = context;
-    atomic_store_explicit(&pool.next, 0, memory_order_relaxed);
     atomic_store_explicit(&pool.status, FC_OK, memory_order_relaxed);
     atomic_fetch_and_explicit(&pool.door, DOOR_INSIDE, memory_order_release);
     announce(tasks - 1 < pool.workers ? (int)(tasks - 1) : pool.workers);
-    take_tasks();
+    take_tasks(0);
     wait_until_empty();
     return (fc_status)atomic_load_explicit(&pool.status, memory_order_relaxed);
 }
