@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tolerances import assert_within, sum_bound
 
 import fastconv
 from fastconv import runtime
-from tests.tolerances import assert_within, sum_bound
 
 pytestmark = pytest.mark.skipif(
     "amx" not in runtime.available_isas(), reason="needs a processor with AMX"

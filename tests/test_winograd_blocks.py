@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tolerances import assert_within, winograd_bound
 
 import fastconv
-from tests.tolerances import assert_within, winograd_bound
 
 #: Image, filters, kernel, options: many input channels for few outputs, the other way round and
 #: both, several pieces of a kernel, with and without all taps, and channels that fill no chunk.
