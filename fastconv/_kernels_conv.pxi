@@ -3,6 +3,8 @@
 cdef extern from "fastconv.h":
     int fc_conv2d_winograd_applies(const fc_conv2d *) nogil
     ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *) nogil
+    ptrdiff_t fc_conv2d_packed_as(const fc_conv2d *, const void *) nogil
+    ptrdiff_t FC_PACKED_HEADER
 
 
 cdef class Conv2D:
@@ -58,6 +60,10 @@ cdef class Conv2D:
     def packed_bytes(self):
         """Bytes of packed weights, 0 if packing has no use."""
         return fc_conv2d_packed_bytes(&self.op.of.conv)
+
+    def packed_as(self, bytes header):
+        """Bytes of packed weights that begin with `header`, or 0 if none do."""
+        return fc_conv2d_packed_as(&self.op.of.conv, <const char *>header) if len(header) == FC_PACKED_HEADER else 0
 
     def pack(self, kernel, packed):
         cdef fc_op op = self.op

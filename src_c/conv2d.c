@@ -2,6 +2,7 @@
 #include "conv2d_internal.h"
 
 #include <assert.h>
+#include <string.h>
 
 int fc_conv2d_winograd_applies(const fc_conv2d *conv) { return fc_winograd_applies(conv); }
 
@@ -102,45 +103,71 @@ static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_
 static const packing folded_packing = {fc_folded_weights_bytes, fc_folded_pack_weights, fc_folded_forward_packed};
 static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed};
 
-/* So many that no choice depends on how many. */
-enum { MANY_IMAGES = 64 };
+/* So many that no choice depends on how many, and so few that packed weights are laid out for them. */
+enum { MANY_IMAGES = 64, FEW_IMAGES = 2 };
+
+/* What packed weights begin with. */
+typedef struct {
+    int64_t few;
+} header;
+static_assert(sizeof(header) <= FC_PACKED_HEADER && FC_PACKED_HEADER % FC_ALIGN == 0, "the weights behind it are aligned");
 
 /* Whatever the number of images, for a convolution with merged windows; NULL: packing has no use. */
 static const packing *packing_of(const fc_conv2d *conv) {
-    fc_conv2d many = *conv;
-    many.n = MANY_IMAGES;
-    if (use_grouped(&many, fc_grouped_forward_applies(&many)) || use_few(&many)) return NULL;
-    if (fc_folded_pays(&many, 1)) return &folded_packing;
-    return use_winograd(&many, 0, 1) ? &winograd_packing : &direct_packing;
+    fc_conv2d of = *conv;
+    of.n = conv->few ? 1 : MANY_IMAGES;
+    if (use_grouped(&of, fc_grouped_forward_applies(&of)) || use_few(&of)) return NULL;
+    if (fc_folded_pays(&of, 1)) return &folded_packing;
+    return use_winograd(&of, 0, 1) ? &winograd_packing : &direct_packing;
 }
 
-ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
+static fc_conv2d packed_conv(const fc_conv2d *conv, int few) {
+    fc_conv2d merged = merge_windows(conv);
+    merged.few = few;
+    return merged;
+}
+
+static ptrdiff_t packed_bytes(const fc_conv2d *conv, int few) {
     fc_conv2d many = *conv;
     many.n = MANY_IMAGES;
     check_conv(conv);
     if (fc_images_pay(&many)) return 0;
-    const fc_conv2d merged = merge_windows(conv);
-    const packing *const way = packing_of(&merged);
-    return way ? way->bytes(&merged) : 0;
+    const fc_conv2d of = packed_conv(conv, few);
+    const packing *const way = packing_of(&of);
+    const ptrdiff_t bytes = way ? way->bytes(&of) : 0;
+    return bytes > 0 ? FC_PACKED_HEADER + bytes : 0;
+}
+
+ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) { return packed_bytes(conv, conv->n <= FEW_IMAGES); }
+
+ptrdiff_t fc_conv2d_packed_as(const fc_conv2d *conv, const void *packed) {
+    header head;
+    memcpy(&head, packed, sizeof head);
+    return head.few == 0 || head.few == 1 ? packed_bytes(conv, (int)head.few) : 0;
 }
 
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w, void *packed) {
     assert(fc_conv2d_packed_bytes(conv) > 0);
     const unsigned saved = fc_fp_enter();
-    const fc_conv2d merged = merge_windows(conv);
-    const fc_status status = packing_of(&merged)->pack(&merged, w, packed);
+    const header head = {conv->n <= FEW_IMAGES};
+    memset(packed, 0, FC_PACKED_HEADER);
+    memcpy(packed, &head, sizeof head);
+    const fc_conv2d of = packed_conv(conv, (int)head.few);
+    const fc_status status = packing_of(&of)->pack(&of, w, (char *)packed + FC_PACKED_HEADER);
     fc_fp_leave(saved);
     return status;
 }
 
 static fc_status forward_packed_map(const fc_conv2d *conv, const void *context, const void *x, void *y) {
-    const weights *const of = context;
-    const fc_conv2d merged = merge_windows(conv);
-    return packing_of(&merged)->forward(&merged, x, of->w, of->bias, y);
+    const weights *const given = context;
+    header head;
+    memcpy(&head, given->w, sizeof head);
+    const fc_conv2d of = packed_conv(conv, (int)head.few);
+    return packing_of(&of)->forward(&of, x, (const char *)given->w + FC_PACKED_HEADER, given->bias, y);
 }
 
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
-    assert(fc_conv2d_packed_bytes(conv) > 0);
+    assert(fc_conv2d_packed_as(conv, packed) > 0);
     const unsigned saved = fc_fp_enter();
     const weights of = {packed, bias};
     /* What is packed is for whole images. */

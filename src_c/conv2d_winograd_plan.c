@@ -66,6 +66,12 @@ static pass_sizes sizes_of(const fc_conv2d *conv, int transposed) {
                       : (pass_sizes){c, k, conv->oh, conv->ow};
 }
 
+/* The time in which so many weights arrive, from memory or from the second-level cache, in multiply-adds. */
+static double reading(double elements) {
+    const int far = elements * sizeof(float) > (double)fc_l2_bytes() / 4, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+    return elements * (far && wide ? 16 : 4);
+}
+
 static winograd_cost cost_of(const fc_conv2d *conv, piece_taps r, int transposed) {
     const int line = r.rows == 1 || r.cols == 1;
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
@@ -82,7 +88,8 @@ static winograd_cost cost_of(const fc_conv2d *conv, piece_taps r, int transposed
     const double work = axis_work(rows, conv->dilation_h, r.rows) * axis_work(cols, conv->dilation_w, r.cols);
     const double sums = (double)(tile_positions(r.rows) * tile_positions(r.cols)) * shares * (s.c % lanes ? pieces : 1);
     const double products = (positions * (double)s.c + sums * sum) * (double)k;
-    return (winograd_cost){work * products + tiles * (pieces * (double)c * input + shares * (double)k * output),
+    const double elements = (double)(tile_positions(r.rows) * tile_positions(r.cols)) * pieces * shares * (double)(s.c * k);
+    return (winograd_cost){work * products + tiles * (pieces * (double)c * input + shares * (double)k * output) + (conv->few ? reading(elements) : 0),
                            pieces * shares * (double)(s.c * k) * weight};
 }
 
@@ -105,13 +112,22 @@ typedef struct {
     winograd_cost cost;
 } piece_choice;
 
+static void consider(const fc_conv2d *conv, piece_taps r, int transposed, piece_choice *best) {
+    if (!applies_with(conv, r)) return;
+    const winograd_cost cost = cost_of(conv, r, transposed);
+    if (!best->found || cost.image < best->cost.image) *best = (piece_choice){1, r, cost};
+}
+
 static piece_choice choose_pieces(const fc_conv2d *conv, int transposed) {
     piece_choice best = {0};
     for (ptrdiff_t taps = FC_WINOGRAD_R_MIN; taps <= FC_WINOGRAD_R_MAX; taps++) {
         const piece_taps r = pieces_of(conv, taps);
-        if (!applies_with(conv, r)) continue;
-        const winograd_cost cost = cost_of(conv, r, transposed);
-        if (!best.found || cost.image < best.cost.image) best = (piece_choice){1, r, cost};
+        consider(conv, r, transposed, &best);
+        /* Pieces of one row or column have half the weights, and more multiplications. */
+        if (conv->few && r.rows > 1 && r.cols > 1) {
+            consider(conv, (piece_taps){1, r.cols}, transposed, &best);
+            consider(conv, (piece_taps){r.rows, 1}, transposed, &best);
+        }
     }
     return best;
 }
@@ -141,6 +157,7 @@ static int pays(const fc_conv2d *conv, int transposed, int packed, double direct
     const pass_sizes s = sizes_of(conv, transposed);
     if (s.c < 6 || s.k < 6 || s.c * s.k < 64 || conv->kh * conv->kw == 1 || !may_apply(conv)) return 0;
     const piece_choice choice = choose_pieces(conv, transposed);
+    if (conv->few) direct += reading((double)(conv->kh * conv->kw) * (double)(s.c * s.k));
     return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * margin;
 }
 

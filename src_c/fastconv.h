@@ -47,14 +47,18 @@ typedef struct {
     fc_layout layout;
     fc_activation activation; /* of the forward pass; the gradients are of the linear map */
     fc_algorithm algorithm;
+    int few; /* set by the library, 0 elsewhere: weights are packed for an image or two, which take as long as weights are read */
 } fc_conv2d;
 
 /* y = activation(x * w + bias). bias may be NULL. */
 fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w_hwio, const void *bias, void *y);
 /* The same with weights that were packed before, for many forward passes: bytes of what they are packed into (0: packing has no use
  * for this convolution), packing, and the pass. It is Winograd's wherever that is faster from there on. Valid for the instruction
- * set in use and for any n. */
+ * set in use and for any n, but laid out for as few or as many images as `conv` has when they are packed: fc_conv2d_packed_as tells the
+ * bytes of what was packed with another n, 0 if that is not what it is, from its first FC_PACKED_HEADER bytes. */
+#define FC_PACKED_HEADER 64
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv);
+ptrdiff_t fc_conv2d_packed_as(const fc_conv2d *conv, const void *packed);
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w_hwio, void *packed);
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 /* dx from dy and w. */

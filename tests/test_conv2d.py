@@ -272,6 +272,23 @@ def test_packed_kernels_give_the_same_result(data_format: str, isa: str) -> None
             assert_within(y, fastconv.conv2d(x, kernel, bias, **direct), 2 * bound)
 
 
+def test_packed_kernels_serve_any_number_of_images(isa: str) -> None:
+    rng = np.random.default_rng(12)
+    x = rng.standard_normal((5, 7, 7, 160)).astype("float32")
+    kernel = rng.standard_normal((3, 3, 160, 144)).astype("float32")
+    bound = winograd_bound(magnitude(reference.conv2d, x, kernel, padding="same"), 1440, "float32")
+    exact = fastconv.conv2d(x.astype("float64"), kernel.astype("float64"), padding="same")
+    for images in (1, 2, 3, 100):
+        packed = functional.pack_conv2d((images, *x.shape[1:]), kernel, padding="same")
+        assert packed is not None
+        for n in (0, 1, 2, 5):
+            y = fastconv.conv2d(x[:n], kernel, padding="same", packed=packed)
+            assert_within(y, exact[:n], bound[:n], (images, n))
+        packed[0] = 7
+        with pytest.raises(ValueError, match="`packed` must be what a kernel was packed into"):
+            fastconv.conv2d(x[:images], kernel, padding="same", packed=packed)
+
+
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1, 30), (2, 9, 7, 5), (3, 6, 6, 17), (0, 4, 4, 9)], ids=str
 )

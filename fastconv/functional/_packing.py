@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.functional._arrays import Array, as_float_array, empty, output
+from fastconv.functional._arrays import Array, as_float_array, output
 from fastconv.functional._plans import conv2d_plan
 
 _UINT8 = np.dtype(np.uint8)
+
+#: Bytes at the beginning of packed kernels that tell how they are laid out.
+_HEADER = 64
 
 
 def pack_conv2d(
@@ -29,7 +32,8 @@ def pack_conv2d(
     Parameters
     ----------
     x_shape : tuple of int
-        Of the images; the result serves any number of them.
+        Of the images; the result serves any number of them, best one or two if there are so few
+        here and many otherwise.
     kernel, strides, padding, dilation_rate, groups, data_format, algorithm
         As in :func:`conv2d`.
     out : array of uint8, optional
@@ -68,18 +72,23 @@ def pack_conv2d(
     size = plan.packed_bytes()
     if size == 0:
         return None
-    if out is None:
-        out = empty((size,), _UINT8)
-    else:
-        check_packed(out, "out", plan)
+    out = output(out, "out", (size,), _UINT8)
     plan.pack(kernel, out)
     return out
 
 
 def check_packed(packed: Any, name: str, plan: Any) -> None:
+    """Raise unless `packed` is what was packed for this convolution of any number of images."""
+    if isinstance(packed, np.ndarray) and packed.dtype == _UINT8 and packed.flags.c_contiguous:
+        header = packed[:_HEADER].tobytes()
+        if packed.ndim == 1 and packed.size == plan.packed_as(header) > 0:
+            return
     size = plan.packed_bytes()
     if size == 0:
         raise ValueError(
             f"Argument `{name}`: this convolution takes no packed kernel. Received: an array"
         )
     output(packed, name, (size,), _UINT8)
+    raise ValueError(
+        f"Argument `{name}` must be what a kernel was packed into. Received: {packed!r}"
+    )
