@@ -332,7 +332,7 @@ static void plan_offsets(fc_igemm *g) {
 static void plan_blocks(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
     const ptrdiff_t mr = g->panels.main->mr, panels = fc_panels_count(&g->panels);
-    g->unit = g->steps && pixels <= LINE_PIXELS ? line_panels(g) : 1;
+    g->unit = g->steps && pixels <= LINE_PIXELS && panels >= threads * line_panels(g) ? line_panels(g) : 1;
     g->blocks = fc_ceil_div(pixels, BLOCK_PIXELS);
     g->splits = 1;
     const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;

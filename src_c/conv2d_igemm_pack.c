@@ -53,8 +53,7 @@ static fc_status pack_rows(const void *context, ptrdiff_t task) {
     const fc_igemm *const g = job->g;
     const ptrdiff_t ldw = g->groups * g->k, rows = fc_igemm_reduction(g);
     const ptrdiff_t group = task % g->groups, row = task / g->groups * TASK_ROWS, panels = fc_panels_count(&g->panels);
-    const fc_panel last = fc_panels_get(&g->panels, panels - 1);
-    const ptrdiff_t first = !g->raw ? 0 : last.columns == last.kernels->nr ? panels : panels - 1;
+    const ptrdiff_t first = !g->raw ? 0 : panels - 1;
     fc_panels_pack(&g->panels, first, &g->kernels->frame, fc_at(g->weights, row * ldw + group * g->k, g->esize), ldw,
                    fc_min(TASK_ROWS, rows - row), fc_at_mut(job->packed, group * g->packed_group, g->esize), row, rows, g->esize);
     return FC_OK;
@@ -62,6 +61,8 @@ static fc_status pack_rows(const void *context, ptrdiff_t task) {
 
 fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
     const packing job = {g, packed};
+    const fc_panel last = fc_panels_get(&g->panels, fc_panels_count(&g->panels) - 1);
+    if (g->raw && last.columns == last.kernels->nr) return FC_OK; /* all are read where they are */
     const double work = 0.5 * (double)g->groups * (double)g->packed_group;
     if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, &job);
     if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, &job);

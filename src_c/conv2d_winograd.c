@@ -293,7 +293,7 @@ static fc_status by_tiles(fc_winograd_call *call) {
 
 /* Tiles that are transformed before their products are made, and what an element of them takes. */
 enum { PANEL_TILES = 128 };
-#define TRANSFORM_NS 0.2
+#define TRANSFORM_NS 0.5
 
 static fc_status by_panels(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;

@@ -22,10 +22,13 @@
 
 #define MAX_THREADS 256
 #define STACK_BYTES ((size_t)1 << 20)
-/* A loop shorter than this is not worth telling another thread: the hand-over costs under a microsecond, its data more. */
-#define CUTOFF_AWAKE_NS 8000.0
+/* A loop shorter than this is not worth telling another thread: the hand-over costs under a microsecond, but what one core has made
+ * and another reads takes as long as to make it again. */
+#define CUTOFF_AWAKE_NS 12000.0
 /* Nor are loops that take less than this together worth waking one, which takes 10 to 20 microseconds. */
 #define CUTOFF_ASLEEP_NS 25000.0
+/* They are when they take no longer than so many times what they would. */
+#define MISSED_TIMES 2
 /* Longer than the gap between two kernels of a training step, short enough not to be seen in a profile. */
 #define SPIN_NS 50000
 
@@ -65,7 +68,8 @@ static struct {
     OWN_LINE atomic_uint door;
     OWN_LINE atomic_uint generation;
     atomic_int awake; /* workers that are not asleep */
-    atomic_int missed_ns; /* of loops since they fell asleep that would have been shared */
+    atomic_int missed_ns;         /* of loops that would have been shared since the time below, while workers slept */
+    atomic_int_fast64_t missed_since;
 
     /* For sleeping only. */
     OWN_LINE pthread_mutex_t lock;
@@ -307,13 +311,21 @@ static fc_status run_together(ptrdiff_t tasks, fc_task_fn fn, const void *contex
     return (fc_status)atomic_load_explicit(&pool.status, memory_order_relaxed);
 }
 
+/* A loop that is too short to wake a worker for. They are together, if they take up most of the time. */
+static bool worth_waking(double work_ns) {
+    const int64_t now = now_ns();
+    const int missed = (int)work_ns + atomic_fetch_add_explicit(&pool.missed_ns, (int)work_ns, memory_order_relaxed);
+    if (missed < CUTOFF_ASLEEP_NS) {
+        if (missed == (int)work_ns) atomic_store_explicit(&pool.missed_since, now, memory_order_relaxed);
+        return false;
+    }
+    atomic_store_explicit(&pool.missed_ns, 0, memory_order_relaxed);
+    return now - atomic_load_explicit(&pool.missed_since, memory_order_relaxed) < MISSED_TIMES * missed;
+}
+
 static bool worth_sharing(ptrdiff_t tasks, double work_ns) {
     if (tasks < 2 || work_ns < CUTOFF_AWAKE_NS || fc_get_num_threads() < 2) return false;
-    if (work_ns >= CUTOFF_ASLEEP_NS || atomic_load_explicit(&pool.awake, memory_order_relaxed) > 0) return true;
-    const int missed = (int)work_ns + atomic_fetch_add_explicit(&pool.missed_ns, (int)work_ns, memory_order_relaxed);
-    if (missed < CUTOFF_ASLEEP_NS) return false;
-    atomic_store_explicit(&pool.missed_ns, 0, memory_order_relaxed);
-    return true;
+    return work_ns >= CUTOFF_ASLEEP_NS || atomic_load_explicit(&pool.awake, memory_order_relaxed) > 0 || worth_waking(work_ns);
 }
 
 fc_status fc_parallel_for(ptrdiff_t tasks, double work_ns, fc_task_fn fn, const void *context) {
