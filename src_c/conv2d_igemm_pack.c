@@ -62,7 +62,7 @@ static fc_status pack_rows(const void *context, ptrdiff_t task) {
 fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
     const packing job = {g, packed};
     const fc_panel last = fc_panels_get(&g->panels, fc_panels_count(&g->panels) - 1);
-    if (g->raw && last.columns == last.kernels->nr) return FC_OK; /* all are read where they are */
+    if (g->raw && !g->dot && last.columns == last.kernels->nr) return FC_OK; /* all are read where they are */
     const double work = 0.5 * (double)g->groups * (double)g->packed_group;
     if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, &job);
     if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, &job);
