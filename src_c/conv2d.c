@@ -103,8 +103,8 @@ static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_
 static const packing folded_packing = {fc_folded_weights_bytes, fc_folded_pack_weights, fc_folded_forward_packed};
 static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed};
 
-/* So many that no choice depends on how many, and so few that packed weights are laid out for them. */
-enum { MANY_IMAGES = 64, FEW_IMAGES = 2 };
+/* So few that packed weights are laid out for them. */
+enum { FEW_IMAGES = 2 };
 
 /* What packed weights begin with. */
 typedef struct {
@@ -115,7 +115,7 @@ static_assert(sizeof(header) <= FC_PACKED_HEADER && FC_PACKED_HEADER % FC_ALIGN 
 /* Whatever the number of images, for a convolution with merged windows; NULL: packing has no use. */
 static const packing *packing_of(const fc_conv2d *conv) {
     fc_conv2d of = *conv;
-    of.n = conv->few ? 1 : MANY_IMAGES;
+    of.n = conv->few ? 1 : FC_MANY_IMAGES;
     if (use_grouped(&of, fc_grouped_forward_applies(&of)) || use_few(&of)) return NULL;
     if (fc_folded_pays(&of, 1)) return &folded_packing;
     return use_winograd(&of, 0, 1) ? &winograd_packing : &direct_packing;
@@ -129,7 +129,7 @@ static fc_conv2d packed_conv(const fc_conv2d *conv, int few) {
 
 static ptrdiff_t packed_bytes(const fc_conv2d *conv, int few) {
     fc_conv2d many = *conv;
-    many.n = MANY_IMAGES;
+    many.n = FC_MANY_IMAGES;
     check_conv(conv);
     if (fc_images_pay(&many)) return 0;
     const fc_conv2d of = packed_conv(conv, few);

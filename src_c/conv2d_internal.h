@@ -20,6 +20,9 @@ static inline int fc_streams(const void *out, ptrdiff_t run, ptrdiff_t bytes) {
  * fetching them ahead costs nothing, and stores past it wait for few buffers. */
 static inline int fc_stores_through(void) { return fc_l2_bytes() >= (1 << 20); }
 
+/* So many images that no choice depends on how many. */
+enum { FC_MANY_IMAGES = 64 };
+
 /* How `k` output channels are cut into panels: `bulk` of the main width, then a tail of at most 4. */
 typedef struct {
     const fc_panel_kernels *main, *tail[4];

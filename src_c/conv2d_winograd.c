@@ -338,7 +338,7 @@ static fc_status run(const fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     fc_winograd_call own = *call;
     own.group = group_channels() / p->kernels->panel[0].nr;
-    if (fc_winograd_matrix_pays(p)) return fc_winograd_by_matrix(&own);
+    if (p->tiles > 0 && (own.operand || fc_winograd_matrix_pays(p))) return fc_winograd_by_matrix(&own);
     const int few_tiles = p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1;
     const int panels = few_tiles || panels_take_less(&own);
     return p->tiles == 0 ? FC_OK : panels ? by_panels(&own) : by_tiles(&own);
@@ -353,6 +353,7 @@ static fc_status run_groups(fc_winograd_call *call, ptrdiff_t groups, ptrdiff_t 
         call->x += x_step, call->y += y_step;
         if (call->w) call->w += w_step;
         if (call->packed) call->packed += packed_step;
+        if (call->operand) call->operand += fc_winograd_parts_bytes(&call->plan);
         if (call->bias) call->bias += y_step;
     }
     return status;
@@ -368,21 +369,36 @@ fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, cons
     return run_groups(&call, conv->groups, call.plan.c, call.plan.c, call.plan.k);
 }
 
+/* Whether weights are packed as parts for a matrix unit: for many images it would be used. */
+static int packs_parts(const fc_conv2d *conv, const fc_winograd_plan *plan) {
+    fc_winograd_plan many = *plan;
+    many.tiles = FC_MANY_IMAGES * many.rows.classes * many.rows.tiles * many.cols.classes * many.cols.tiles;
+    return !conv->few && fc_winograd_matrix_pays(&many);
+}
+
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
     const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    return conv->groups * plan.positions * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t u = plan.positions * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
+    return conv->groups * (packs_parts(conv, &plan) ? fc_winograd_parts_bytes(&plan) : u);
 }
 
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {
     const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    const ptrdiff_t step = plan.positions * fc_winograd_u_position(&plan);
+    const ptrdiff_t step = plan.positions * fc_winograd_u_position(&plan), parts = packs_parts(conv, &plan) ? fc_winograd_parts_bytes(&plan) : 0;
+    float *const space = parts ? fc_scratch(FC_SLOT_CALL, (size_t)step * sizeof(float)) : NULL;
+    if (parts && !space) return FC_NO_MEMORY;
     fc_status status = FC_OK;
-    for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++)
-        status = fc_winograd_transform_all(&plan, (const float *)w + g * plan.k, (float *)packed + g * step);
+    for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++) {
+        float *const u = parts ? space : (float *)packed + g * step;
+        status = fc_winograd_transform_all(&plan, (const float *)w + g * plan.k, u);
+        if (status == FC_OK && parts) status = fc_winograd_make_parts(&plan, u, (char *)packed + g * parts);
+    }
     return status;
 }
 
 fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
-    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .packed = packed, .bias = bias, .y = y, .activation = conv->activation};
+    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .bias = bias, .y = y, .activation = conv->activation};
+    if (packs_parts(conv, &call.plan)) call.operand = packed;
+    else call.packed = packed;
     return run_groups(&call, conv->groups, call.plan.c, 0, call.plan.k);
 }

@@ -168,8 +168,10 @@ static inline ptrdiff_t fc_winograd_share(ptrdiff_t tiles, ptrdiff_t most, ptrdi
 /* Transforms all weights of a call, unless they are. */
 fc_status fc_winograd_transform_call(fc_winograd_call *call);
 
-/* Whether a matrix unit multiplies faster, and the convolution on it. */
+/* Whether a matrix unit multiplies faster, and the convolution on it, from U or from the parts that are made of it. */
 int fc_winograd_matrix_pays(const fc_winograd_plan *plan);
+ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *plan);
+fc_status fc_winograd_make_parts(const fc_winograd_plan *plan, const float *u, void *parts);
 fc_status fc_winograd_by_matrix(fc_winograd_call *call);
 
 #endif

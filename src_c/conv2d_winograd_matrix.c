@@ -36,17 +36,31 @@ int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
     return blocks * ((double)p->tiles / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * line) < 0.95 * vectors;
 }
 
+/* What the parts of weights are made of, and where they go. */
+typedef struct {
+    const fc_winograd_plan *plan;
+    const float *u;
+    char *operand;
+} parts_call;
+
 /* One position of one panel. */
-static fc_status weights_task(const void *context, ptrdiff_t task) {
-    const fc_winograd_call *const call = context;
-    const fc_winograd_plan *const p = &call->plan;
+static fc_status parts_task(const void *context, ptrdiff_t task) {
+    const parts_call *const call = context;
+    const fc_winograd_plan *const p = call->plan;
     const ptrdiff_t q = task / p->panels, steps = fc_matrix_steps(p->depth);
     const fc_winograd_columns panel = fc_winograd_panel_at(p, task % p->panels);
-    const float *const u = call->packed + q * fc_winograd_u_position(p) + panel.at * p->depth;
-    void *const operand = (char *)call->operand + task * panel_bytes(p);
+    const float *const u = call->u + q * fc_winograd_u_position(p) + panel.at * p->depth;
+    void *const operand = call->operand + task * panel_bytes(p);
     for (ptrdiff_t j = 0; j < panel.nr; j += FC_MATRIX_SIDE)
         fc_kernels(FC_F32)->matrix->right(u + j, panel.nr, p->depth, FC_MATRIX_SIDE, steps, fc_matrix_half(operand, steps, j, 0));
     return FC_OK;
+}
+
+ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *p) { return operand_bytes(p); }
+
+fc_status fc_winograd_make_parts(const fc_winograd_plan *p, const float *u, void *operand) {
+    const parts_call call = {p, u, operand};
+    return fc_parallel_for(p->positions * p->panels, 0.2 * (double)(p->positions * p->depth * p->width), parts_task, &call);
 }
 
 /* A block of tiles on its way. */
@@ -132,12 +146,15 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
 
 fc_status fc_winograd_by_matrix(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    fc_status status = fc_winograd_transform_call(call);
-    if (status != FC_OK) return status;
-    call->operand = fc_scratch(FC_SLOT_CALL2, (size_t)operand_bytes(p));
-    if (!call->operand) return FC_NO_MEMORY;
-    status = fc_parallel_for(p->positions * p->panels, 0.2 * (double)(p->positions * p->depth * p->width), weights_task, call);
-    if (status != FC_OK) return status;
+    if (!call->operand) {
+        fc_status status = fc_winograd_transform_call(call);
+        if (status != FC_OK) return status;
+        char *const operand = fc_scratch(FC_SLOT_CALL2, (size_t)operand_bytes(p));
+        if (!operand) return FC_NO_MEMORY;
+        status = fc_winograd_make_parts(p, call->packed, operand);
+        if (status != FC_OK) return status;
+        call->operand = operand;
+    }
     call->group = p->panels;
     call->block = fc_winograd_share(p->tiles, block_tiles(p), FC_MATRIX_GROUP);
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;

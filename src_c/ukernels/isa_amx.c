@@ -31,7 +31,7 @@ static inline void split(__m512 low, __m512 high, line *const out) {
     for (int p = 0; p < FC_MATRIX_PARTS; p++) {
         __m512i a = _mm512_castps_si512(low), b = _mm512_castps_si512(high);
         if (p == 0) a = _mm512_add_epi32(a, half), b = _mm512_add_epi32(b, half);
-        _mm512_store_si512(out + p * FC_MATRIX_SIDE, _mm512_ternarylogic_epi32(_mm512_srli_epi32(a, 16), b, upper, 0xf8)); /* a | (b & upper) */
+        _mm512_storeu_si512(out + p * FC_MATRIX_SIDE, _mm512_ternarylogic_epi32(_mm512_srli_epi32(a, 16), b, upper, 0xf8)); /* a | (b & upper) */
         if (p == FC_MATRIX_PARTS - 1) break;
         low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(a, upper)));
         high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(b, upper)));
