@@ -55,6 +55,14 @@ static void finish_group(const fc_matrix_job *job, const float *sums, ptrdiff_t 
     job->kernels->finish(&args);
 }
 
+/* Whether sums of a group can be stored where they belong as they are: whole halves, in rows that lie evenly. */
+static int stores_directly(const fc_matrix_job *job, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t columns) {
+    if (!job->finish || job->finish->relu || rows % FC_MATRIX_SIDE || columns % FC_MATRIX_SIDE) return 0;
+    void *const *const out = job->finish->out + i;
+    const ptrdiff_t step = (const char *)out[1] - (const char *)out[0];
+    return step >= 0 && (const char *)out[rows - 1] - (const char *)out[0] == (rows - 1) * step;
+}
+
 void fc_matrix_multiply(const fc_matrix_job *job) {
     const ptrdiff_t steps = job->steps, rounds = fc_ceil_div(steps, STEPS), row_groups = fc_matrix_groups(job->rows);
     const ptrdiff_t each = job->far ? FC_MATRIX_STEP / row_groups : job->next_bytes / (row_groups * fc_matrix_groups(job->columns) * steps);
@@ -69,16 +77,22 @@ void fc_matrix_multiply(const fc_matrix_job *job) {
             if (job->far) next = right + some * FC_MATRIX_STEP;
             for (ptrdiff_t i = 0; i < job->rows; i += FC_MATRIX_GROUP, next += each * some) {
                 const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i);
-                const int finishes = last && job->finish;
+                const int directly = stores_directly(job, i, rows, columns), finishes = last && job->finish;
+                const ptrdiff_t column = job->finish ? job->finish->column + j : 0;
                 float *const sums = job->sums + i / FC_MATRIX_GROUP * job->row_group + j / FC_MATRIX_GROUP * job->column_group;
-                const fc_matrix_products_args args = {
+                fc_matrix_products_args args = {
                     .left = job->left + (i / FC_MATRIX_GROUP * steps + first) * FC_MATRIX_STEP, .right = right, .steps = some,
                     .rows = rows > FC_MATRIX_SIDE ? 2 : 1, .columns = columns > FC_MATRIX_SIDE ? 2 : 1,
-                    .out = sums, .ld = job->ld, .accumulate = round > 0, .beside = job->beside, .left_each = job->left_each,
+                    .out = sums, .ld = job->ld, .from = round > 0 ? sums : NULL, .from_ld = job->ld, .beside = job->beside, .left_each = job->left_each,
                     .next = next, .next_bytes = each, .fetch_out = finishes ? job->finish->out + i : NULL,
-                    .fetch_column = finishes ? job->finish->column + j : 0, .fetch_rows = finishes ? rows : 0};
+                    .fetch_column = column, .fetch_rows = finishes ? rows : 0};
+                if (directly && round == 0 && job->finish->bias) args.from = job->finish->bias + j, args.from_ld = 0;
+                if (directly && last) {
+                    float *const *const out = (float *const *)job->finish->out + i;
+                    args.out = out[0] + column, args.ld = out[1] - out[0];
+                }
                 job->kernels->products(&args);
-                if (finishes) finish_group(job, sums, i, rows, j, columns);
+                if (finishes && !directly) finish_group(job, sums, i, rows, j, columns);
             }
         }
     }

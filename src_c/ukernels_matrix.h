@@ -36,7 +36,8 @@ typedef struct {
     ptrdiff_t row, step;
 } fc_matrix_left;
 
-/* out[i * ld + j] (+)= sum over the terms of `steps` steps, for 1 or 2 halves of a group of rows and of columns.
+/* out[i * ld + j] = sum over the terms of `steps` steps, for 1 or 2 halves of a group of rows and of columns, and what it goes on from: from[i *
+ * from_ld + j], with from_ld 0 the same for all rows; nothing if that is NULL.
  * Meanwhile, so many times a step, left_each steps of what `beside` describes are done, if there is any. And memory is fetched that need not
  * exist: with every step next_bytes of what begins at `next`, and spread over all steps the lines of
  * fetch_out[i][fetch_column .. fetch_column + 31], i < fetch_rows, to be written. */
@@ -47,7 +48,8 @@ typedef struct {
     ptrdiff_t steps;
     float *out;
     ptrdiff_t ld;
-    int accumulate;
+    const float *from;
+    ptrdiff_t from_ld;
     fc_matrix_left *beside;
     ptrdiff_t left_each;
     const char *next;

@@ -120,11 +120,13 @@ static inline __attribute__((always_inline)) void multiply(const fc_matrix_produ
     const ptrdiff_t left_each = args->left_each;
     fetching f = {.next = args->next, .each = args->next_bytes / FC_MATRIX_PRODUCTS, .out = args->fetch_out, .column = args->fetch_column, .rows = args->fetch_rows,
                   .rows_each = (args->fetch_rows + products - 1) / products};
-    if (args->accumulate) {
-        _tile_loadd(0, out, line_bytes);
-        if (columns == 2) _tile_loadd(1, out + FC_MATRIX_SIDE, line_bytes);
-        if (rows == 2) _tile_loadd(2, lower, line_bytes);
-        if (rows == 2 && columns == 2) _tile_loadd(3, lower + FC_MATRIX_SIDE, line_bytes);
+    if (args->from) {
+        const float *const from = args->from, *const below = from + FC_MATRIX_SIDE * args->from_ld;
+        const ptrdiff_t from_bytes = args->from_ld * (ptrdiff_t)sizeof(float);
+        _tile_loadd(0, from, from_bytes);
+        if (columns == 2) _tile_loadd(1, from + FC_MATRIX_SIDE, from_bytes);
+        if (rows == 2) _tile_loadd(2, below, from_bytes);
+        if (rows == 2 && columns == 2) _tile_loadd(3, below + FC_MATRIX_SIDE, from_bytes);
     } else {
         _tile_zero(0);
         _tile_zero(1);
