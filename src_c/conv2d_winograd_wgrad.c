@@ -302,7 +302,7 @@ static int blocks_pay(const wgrad_call *call, int large) {
     const double rows = (double)fc_ceil_div(call->chunks, call->block_chunks), columns = (double)fc_ceil_div(p->panels, call->block_panels);
     const double depth = (double)p->lanes, width = (double)p->width;
     if ((double)(p->tiles * p->positions) * (depth + width) * sizeof(float) < (double)fc_l2_bytes() / 2) return 0;
-    return large ? (columns - 1) * depth + (rows - 1) * width < 1.3 * (depth + width) : rows * columns == 1 && p->tiles >= 256;
+    return large ? (columns - 1) * depth + (rows - 1) * width < 2 * (depth + width) : rows * columns == 1 && p->tiles >= 256;
 }
 
 /* Blocks of weights, whose sums stay in a large second-level cache, and tiles. Splits follow from the shape; blocks, which change no
