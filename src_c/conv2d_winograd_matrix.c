@@ -30,7 +30,7 @@ int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
     enum { LEAST = 48 };
     if (!fc_kernels(FC_F32)->matrix || !p->whole || p->kernels->panel[0].nr != FC_MATRIX_GROUP) return 0;
     if (p->depth < LEAST || p->width < LEAST || operand_bytes(p) > 2 * fc_l2_bytes()) return 0;
-    const double product = 173, line = 25;
+    const double product = 173, line = far_weights(p) ? 60 : 25;
     const double blocks = (double)(p->positions * fc_matrix_steps(p->depth) * fc_ceil_div(p->width, FC_MATRIX_SIDE));
     const double vectors = (double)(p->tiles * p->positions) * (double)p->depth * (double)p->width / 28;
     return blocks * ((double)p->tiles / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * line) < 0.95 * vectors;
