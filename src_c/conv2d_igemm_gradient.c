@@ -19,8 +19,9 @@ static int row_is_read(const fc_conv2d *conv, ptrdiff_t y0) {
 }
 
 /* dx at input pixel y is the sum over taps a with (y + pad - a * dilation) divisible by the stride of dy at the quotient. */
-fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+fc_status fc_igemm_backward_part(const fc_conv2d *conv, ptrdiff_t all_pixels, const void *dy, const void *w, void *dx) {
     fc_igemm g = {
+        .all_pixels = all_pixels,
         .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
         .x = dy, .h = conv->oh, .w = conv->ow, .ldx = conv->k, .depth = conv->k / conv->groups,
         .stride_h = 1, .stride_w = 1,
@@ -52,4 +53,8 @@ fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const v
         }
     }
     return FC_OK;
+}
+
+fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    return fc_igemm_backward_part(conv, 0, dy, w, dx);
 }

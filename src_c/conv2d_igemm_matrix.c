@@ -38,7 +38,9 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
 }
 
 int fc_igemm_matrix_pays(const fc_igemm *g) {
-    return !g->dot && fc_igemm_matrix_share(g->esize == sizeof(float) ? FC_F32 : FC_F64, g->n * g->grid_h * g->grid_w, g->taps, g->depth, g->k, g->groups) < 1;
+    const fc_dtype dtype = g->esize == sizeof(float) ? FC_F32 : FC_F64;
+    const ptrdiff_t pixels = g->all_pixels ? g->all_pixels : g->n * g->grid_h * g->grid_w;
+    return !g->dot && fc_igemm_matrix_share(dtype, pixels, g->taps, g->depth, g->k, g->groups) < 1;
 }
 
 static fc_matrix_terms terms_of(const fc_igemm *g) {

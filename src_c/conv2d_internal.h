@@ -84,6 +84,8 @@ ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv);
 fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed);
 fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+/* Of a part of so many pixels, which decide how it is computed: how large parts are may depend on the threads. */
+fc_status fc_igemm_backward_part(const fc_conv2d *conv, ptrdiff_t all_pixels, const void *dy, const void *w, void *dx);
 /* The time that a matrix unit takes for an implicit GEMM of these sizes, as a share of what vectors take; 1 where there is none, or it takes
  * no less. */
 double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups);

@@ -46,7 +46,7 @@ static fc_status multiply(const scattered *s, products_of_rows *p, ptrdiff_t ima
     const void *const dy = fc_at(s->dy, (p->image * conv->oh + p->end) * conv->ow * conv->k, s->esize);
     void *const z = fc_at_mut(p->z, (p->end - p->first) * row_size(s), s->esize);
     p->end += count;
-    return fc_igemm_backward_input(&one, dy, s->w, z);
+    return fc_igemm_backward_part(&one, conv->n * conv->oh * conv->ow, dy, s->w, z);
 }
 
 /* Row y of dx of the image-th of the images in p. */
