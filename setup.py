@@ -22,6 +22,7 @@ SOURCES = [
     "src_c/conv2d_igemm_gradient.c",
     "src_c/conv2d_igemm_matrix.c",
     "src_c/conv2d_igemm_pack.c",
+    "src_c/conv2d_igemm_rows.c",
     "src_c/conv2d_panels.c",
     "src_c/matrix.c",
     "src_c/conv2d_rows.c",

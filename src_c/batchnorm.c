@@ -51,18 +51,15 @@ static fc_status run(const bn_call *call, double cost, fc_task_fn fn) {
     return fc_parallel_for(call->row_blocks * call->channel_blocks, cost * elements, fn, call);
 }
 
-static double *sums_of_block(const bn_call *call, ptrdiff_t row_block) {
-    return call->sums + row_block * 2 * call->bn->channels;
-}
+static double *sums_of_block(const bn_call *call, ptrdiff_t row_block) { return call->sums + row_block * 2 * call->bn->channels; }
 
 static fc_status sums_task(const void *context, ptrdiff_t task) {
     const bn_call *const c = context;
     const fc_dtype dtype = c->bn->dtype;
     const bn_task t = task_of(c, task);
     double *const sums = sums_of_block(c, t.row_block) + t.first_channel;
-    fc_kernels(dtype)->elementwise.bn_sums(&t.block, c->dy ? fc_at(c->dy, t.offset, fc_esize(dtype)) : NULL,
-                                           fc_at(c->x, t.offset, fc_esize(dtype)), fc_at(c->mean, t.first_channel, fc_esize(dtype)), sums,
-                                           sums + c->bn->channels);
+    fc_kernels(dtype)->elementwise.bn_sums(&t.block, c->dy ? fc_at(c->dy, t.offset, fc_esize(dtype)) : NULL, fc_at(c->x, t.offset, fc_esize(dtype)),
+                                           fc_at(c->mean, t.first_channel, fc_esize(dtype)), sums, sums + c->bn->channels);
     return FC_OK;
 }
 
@@ -84,9 +81,7 @@ static void put(void *p, ptrdiff_t i, fc_dtype dtype, double value) {
     else ((float *)p)[i] = (float)value;
 }
 
-static double get(const void *p, ptrdiff_t i, fc_dtype dtype) {
-    return dtype == FC_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
+static double get(const void *p, ptrdiff_t i, fc_dtype dtype) { return dtype == FC_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
 
 /* Sums are taken of differences to the first value of a channel, so that a mean far from zero costs no digits: T. F. Chan,
  * G. H. Golub, R. J. LeVeque, Algorithms for computing the sample variance, The American Statistician 37 (1983). */
@@ -118,12 +113,10 @@ static fc_status normalize_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-static double rstd(const fc_batchnorm *bn, const void *variance, ptrdiff_t c) {
-    return 1 / sqrt(get(variance, c, bn->dtype) + bn->epsilon);
-}
+static double rstd(const fc_batchnorm *bn, const void *variance, ptrdiff_t c) { return 1 / sqrt(get(variance, c, bn->dtype) + bn->epsilon); }
 
-fc_status fc_batchnorm_normalize(const fc_batchnorm *bn, const void *x, const void *mean, const void *variance, const void *gamma,
-                                 const void *beta, void *y) {
+fc_status fc_batchnorm_normalize(const fc_batchnorm *bn, const void *x, const void *mean, const void *variance, const void *gamma, const void *beta,
+                                 void *y) {
     bn_call call = {.bn = bn, .x = x, .mean = mean, .y = y};
     cut(&call);
     void *const a = fc_scratch(FC_SLOT_CALL, (size_t)(2 * bn->channels * fc_esize(bn->dtype)));
@@ -149,8 +142,8 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void *dy, const void *x, const void *mean,
-                                const void *variance, const void *gamma, void *dx, void *dgamma, void *dbeta) {
+fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void *dy, const void *x, const void *mean, const void *variance,
+                                const void *gamma, void *dx, void *dgamma, void *dbeta) {
     bn_call call = {.bn = bn, .dy = dy, .x = x, .mean = mean, .y = dx};
     cut(&call);
     const ptrdiff_t channels = bn->channels;

@@ -88,15 +88,13 @@ static void fold_weights(const fc_conv2d *conv, const fc_conv2d *f, const float 
     const ptrdiff_t tap = conv->c * conv->k;
     memset(to, 0, (size_t)weights_size(f) * sizeof(float));
     for (ptrdiff_t a = 0; a < conv->kh; a++)
-        for (ptrdiff_t b = 0; b < conv->kw; b++)
-            memcpy(to + tap_at(conv, f, a, b), w + (a * conv->kw + b) * tap, (size_t)tap * sizeof(float));
+        for (ptrdiff_t b = 0; b < conv->kw; b++) memcpy(to + tap_at(conv, f, a, b), w + (a * conv->kw + b) * tap, (size_t)tap * sizeof(float));
 }
 
 static void unfold_weights(const fc_conv2d *conv, const fc_conv2d *f, const float *from, float *dw) {
     const ptrdiff_t tap = conv->c * conv->k;
     for (ptrdiff_t a = 0; a < conv->kh; a++)
-        for (ptrdiff_t b = 0; b < conv->kw; b++)
-            memcpy(dw + (a * conv->kw + b) * tap, from + tap_at(conv, f, a, b), (size_t)tap * sizeof(float));
+        for (ptrdiff_t b = 0; b < conv->kw; b++) memcpy(dw + (a * conv->kw + b) * tap, from + tap_at(conv, f, a, b), (size_t)tap * sizeof(float));
 }
 
 /* The folded convolution of one round: the elements of an image, the most images, and memory for them and for weights. */

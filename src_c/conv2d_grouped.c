@@ -14,11 +14,14 @@ enum {
     TASK_ELEMENTS = 1 << 15, /* of the output, in one task */
     MAX_PLANES = 6,          /* up to here planes beat a GEMM for each group, */
     MAX_TIMES = 8,           /* if the groups of the output are small as well */
-    CROWDED_BYTES = 2048, NARROW = 6,
+    CROWDED_BYTES = 2048,
+    NARROW = 6,
     STREAM_INPUTS = 2, /* results go past the caches if they are so many times their input */
     COPY_BYTES = 20 << 10, /* of copied rows: they stay in the first-level cache */
-    TILE_BYTES = 16 << 10, MIN_TILE = 8, /* of the input that a walk sees, and pixels of it */
-    WAYS = 8, SETS_BYTES = 4096 /* of a first-level cache */
+    TILE_BYTES = 16 << 10,
+    MIN_TILE = 8, /* of the input that a walk sees, and pixels of it */
+    WAYS = 8,
+    SETS_BYTES = 4096 /* of a first-level cache */
 };
 
 /* The taps, along one axis, of the output positions first + m * step, m >= 0: tap t is at input position
@@ -150,8 +153,7 @@ static void run_rows(const map *job, const share *s, ptrdiff_t image, ptrdiff_t 
     const ptrdiff_t rows = fc_max(0, taken.end - taken.first - (lines - 1) * line_rows), first = image * job->h + vertical.base;
     for (ptrdiff_t r = taken.first; r < taken.end; r++) {
         const void *const row = r >= inside.first && r < inside.end ? input_row(job, s, first + r * vertical.spread) : job->zeros;
-        for (ptrdiff_t j = 0; j < job->planes; j++)
-            s->x[(r - taken.first) * job->planes + j] = fc_at(row, j * job->copy_w * s->step, job->esize);
+        for (ptrdiff_t j = 0; j < job->planes; j++) s->x[(r - taken.first) * job->planes + j] = fc_at(row, j * job->copy_w * s->step, job->esize);
     }
     fc_depthwise_args args = {
         .x = s->x,
@@ -247,8 +249,8 @@ static void transpose_weights(const map *job, const void *w, void *to) {
     for (ptrdiff_t tap = 0; tap < c->kh * c->kw; tap++)
         for (ptrdiff_t group = 0; group < c->groups; group++)
             job->kernels->frame.transpose(fc_at(w, tap * job->times * job->in_c + group * job->planes, job->esize), job->in_c,
-                                          fc_at_mut(to, tap * job->planes * job->out_c + group * job->times, job->esize),
-                                          job->out_c, job->times, job->planes);
+                                          fc_at_mut(to, tap * job->planes * job->out_c + group * job->times, job->esize), job->out_c, job->times,
+                                          job->planes);
 }
 
 /* Whether copies of rows are worth their time where nothing is spread and there is no walk: pixels so far apart fall into few sets of
@@ -263,8 +265,8 @@ static void plan_lines(map *job) {
     const fc_conv2d *const c = &job->conv;
     const phase rows = row_phase(job, 0), columns = column_phase(job, 0);
     const ptrdiff_t shift = columns.advance / columns.spread;
-    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) &&
-                      rows.taps == c->kh && columns.taps == c->kw && rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2;
+    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh &&
+                      columns.taps == c->kw && rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2;
     job->lines = walks && job->oh > 1 ? 2 : 1;
     job->walks_lines = c->kh == 3 && shift == 1;
 }
@@ -296,8 +298,8 @@ static fc_status run_map(map *job) {
     const ptrdiff_t outputs = c->n * job->oh * job->ow * job->out_c, inputs = c->n * job->h * job->w * job->in_c;
     /* A line of the cache at a time: halves of them, which several others come between, may take six times as long. */
     job->stream = job->lines == 1 && outputs >= STREAM_INPUTS * inputs && job->kernels->gemm.lanes * job->esize == FC_ALIGN &&
-                  fc_streams(job->out, job->chunk * job->esize, (outputs + inputs) * job->esize) &&
-                  job->out_c * job->esize % FC_ALIGN == 0 && (c->activation == FC_LINEAR || c->activation == FC_RELU);
+                  fc_streams(job->out, job->chunk * job->esize, (outputs + inputs) * job->esize) && job->out_c * job->esize % FC_ALIGN == 0 &&
+                  (c->activation == FC_LINEAR || c->activation == FC_RELU);
     const double macs = (double)outputs * (double)(c->kh * c->kw * job->planes);
     return fc_parallel_for(fc_ceil_div(c->n, job->images) * job->parts * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
 }
@@ -306,23 +308,37 @@ static int applies(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times) {
     return groups > 1 && (planes == 1 || times == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES));
 }
 
-int fc_grouped_forward_applies(const fc_conv2d *conv) {
-    return applies(conv->groups, conv->c / conv->groups, conv->k / conv->groups);
-}
+int fc_grouped_forward_applies(const fc_conv2d *conv) { return applies(conv->groups, conv->c / conv->groups, conv->k / conv->groups); }
 
-int fc_grouped_backward_input_applies(const fc_conv2d *conv) {
-    return applies(conv->groups, conv->k / conv->groups, conv->c / conv->groups);
-}
+int fc_grouped_backward_input_applies(const fc_conv2d *conv) { return applies(conv->groups, conv->k / conv->groups, conv->c / conv->groups); }
 
 fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    map job = {.conv = *conv, .in = x, .weights = w, .bias = bias, .out = y, .h = conv->h, .w = conv->w, .oh = conv->oh,
-               .ow = conv->ow, .in_c = conv->c, .out_c = conv->k};
+    map job = {.conv = *conv,
+               .in = x,
+               .weights = w,
+               .bias = bias,
+               .out = y,
+               .h = conv->h,
+               .w = conv->w,
+               .oh = conv->oh,
+               .ow = conv->ow,
+               .in_c = conv->c,
+               .out_c = conv->k};
     return run_map(&job);
 }
 
 fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    map job = {.conv = *conv, .gradient = 1, .in = dy, .weights = w, .out = dx, .h = conv->oh, .w = conv->ow, .oh = conv->h,
-               .ow = conv->w, .in_c = conv->k, .out_c = conv->c};
+    map job = {.conv = *conv,
+               .gradient = 1,
+               .in = dy,
+               .weights = w,
+               .out = dx,
+               .h = conv->oh,
+               .w = conv->ow,
+               .oh = conv->h,
+               .ow = conv->w,
+               .in_c = conv->k,
+               .out_c = conv->c};
     job.conv.activation = FC_LINEAR;
     return run_map(&job);
 }

@@ -14,7 +14,9 @@ enum {
     CHUNK = 64,            /* channels of a task, about, if x is copied */
     WIDE_CHUNK = 256,      /* and if it is not: long runs of memory */
     TASKS = 8,             /* to aim at; like the chunks the parts depend on the shape alone */
-    TILE = 12, WIDE_TILE = 48, RUN_BYTES = 3 << 10 /* see tile_columns */
+    TILE = 12,
+    WIDE_TILE = 48,
+    RUN_BYTES = 3 << 10 /* see tile_columns */
 };
 
 typedef struct {
@@ -36,9 +38,7 @@ static ptrdiff_t acc_row(const wgrad *g) { return g->chunks * g->slots; }
 static ptrdiff_t part_elements(const wgrad *g) { return (weight_rows(g) + 1) * acc_row(g); }
 
 /* Rows of x that `rows` rows of dy see. */
-static ptrdiff_t rows_seen(const wgrad *g, ptrdiff_t rows) {
-    return (rows - 1) * g->conv->stride_h + (g->conv->kh - 1) * g->conv->dilation_h + 1;
-}
+static ptrdiff_t rows_seen(const wgrad *g, ptrdiff_t rows) { return (rows - 1) * g->conv->stride_h + (g->conv->kh - 1) * g->conv->dilation_h + 1; }
 
 /* Columns of x that are taken at a time, if it is not copied: few read memory in order, if they are a long run of it; many are worth
  * the loads and stores of more sums. */
@@ -53,14 +53,14 @@ static void copy_band(const wgrad *g, ptrdiff_t image, ptrdiff_t top, ptrdiff_t 
     const fc_spread_args spread = {channels / g->times, g->planes, g->times, c->c, step, rows * row};
     for (ptrdiff_t r = 0; r < rows; r++) {
         const ptrdiff_t y = top + r, at = (image * c->h + y) * c->w * c->c + first / g->times * g->planes;
-        fc_spread_padded_row(&g->kernels->depthwise, &spread, y < 0 || y >= c->h ? NULL : fc_at(g->x, at, g->esize), c->w,
-                             -c->pad_left, fc_at_mut(to, r * row, g->esize), g->copy_w, g->esize);
+        fc_spread_padded_row(&g->kernels->depthwise, &spread, y < 0 || y >= c->h ? NULL : fc_at(g->x, at, g->esize), c->w, -c->pad_left,
+                             fc_at_mut(to, r * row, g->esize), g->copy_w, g->esize);
     }
 }
 
 /* Rows of dy from `row` on, whose kernel rows `taps` see the rows of x from `x` on. acc is that of the channels. */
-static void add_rows(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t row, ptrdiff_t first, const void *x, fc_span taps,
-                     char *acc, ptrdiff_t plane) {
+static void add_rows(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t row, ptrdiff_t first, const void *x, fc_span taps, char *acc,
+                     ptrdiff_t plane) {
     const fc_conv2d *const c = g->conv;
     args->dy = fc_at(g->dy, row * c->ow * c->k + first, g->esize);
     args->x = x;
@@ -70,19 +70,17 @@ static void add_rows(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t ro
     g->kernels->depthwise.wgrad(args);
 }
 
-static void add_copied(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first,
-                       char *acc, void *copy) {
+static void add_copied(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first, char *acc,
+                       void *copy) {
     const fc_conv2d *const c = g->conv;
     const fc_span taps = {0, c->kh};
     const ptrdiff_t copied = rows_seen(g, rows), line = g->copy_w * args->x_step;
     args->lines = rows;
     copy_band(g, image, i0 * c->stride_h - c->pad_top, copied, first, args->channels, args->x_step, copy);
-    for (ptrdiff_t j = 0; j < g->planes; j++)
-        add_rows(g, args, image * c->oh + i0, first, fc_at(copy, j * copied * line, g->esize), taps, acc, j);
+    for (ptrdiff_t j = 0; j < g->planes; j++) add_rows(g, args, image * c->oh + i0, first, fc_at(copy, j * copied * line, g->esize), taps, acc, j);
 }
 
-static void add_in_place(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first,
-                         char *acc) {
+static void add_in_place(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first, char *acc) {
     const fc_conv2d *const c = g->conv;
     for (ptrdiff_t i = i0; i < i0 + rows; i++) {
         const ptrdiff_t top = i * c->stride_h - c->pad_top;
@@ -173,16 +171,20 @@ int fc_grouped_backward_weights_applies(const fc_conv2d *conv) {
 }
 
 fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
-    wgrad g = {.conv = conv, .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .x = x, .dy = dy,
-               .planes = conv->c / conv->groups, .times = conv->k / conv->groups};
+    wgrad g = {.conv = conv,
+               .kernels = fc_kernels(conv->dtype),
+               .esize = fc_esize(conv->dtype),
+               .x = x,
+               .dy = dy,
+               .planes = conv->c / conv->groups,
+               .times = conv->k / conv->groups};
     plan(&g);
     g.acc = fc_scratch(FC_SLOT_CALL, (size_t)(g.parts * part_elements(&g) * g.esize));
     if (!g.acc) return FC_NO_MEMORY;
     const double macs = (double)(conv->n * conv->oh) * (double)(conv->ow * conv->k) * (double)weight_rows(&g);
     const fc_status status = fc_parallel_for(g.chunks * g.parts, 4 * fc_macs_ns(macs), band_task, &g);
     if (status != FC_OK) return status;
-    for (ptrdiff_t p = 1; p < g.parts; p++)
-        g.kernels->frame.add_into(g.acc + p * part_elements(&g) * g.esize, g.acc, part_elements(&g));
+    for (ptrdiff_t p = 1; p < g.parts; p++) g.kernels->frame.add_into(g.acc + p * part_elements(&g) * g.esize, g.acc, part_elements(&g));
     if (dw) unpack(&g, 0, weight_rows(&g), dw);
     if (db) unpack(&g, weight_rows(&g), 1, db);
     return FC_OK;

@@ -24,7 +24,7 @@ typedef struct {
     const void *weights, *bias;
     int transposed; /* reduce over the output channels of w_hwio: the input gradient */
     fc_activation activation;
-    ptrdiff_t all_pixels; /* of what this is a part of, or 0 */
+    ptrdiff_t all_pixels; /* of what this is a part of: they decide how it is computed */
 
     ptrdiff_t taps;
     fc_tap *tap;

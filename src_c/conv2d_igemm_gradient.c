@@ -19,15 +19,30 @@ static int row_is_read(const fc_conv2d *conv, ptrdiff_t y0) {
 }
 
 /* dx at input pixel y is the sum over taps a with (y + pad - a * dilation) divisible by the stride of dy at the quotient. */
-fc_status fc_igemm_backward_part(const fc_conv2d *conv, ptrdiff_t all_pixels, const void *dy, const void *w, void *dx) {
+fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     fc_igemm g = {
-        .all_pixels = all_pixels,
-        .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .groups = conv->groups,
-        .x = dy, .h = conv->oh, .w = conv->ow, .ldx = conv->k, .depth = conv->k / conv->groups,
-        .stride_h = 1, .stride_w = 1,
-        .y = dx, .oh = conv->h, .ow = conv->w, .ldy = conv->c, .k = conv->c / conv->groups,
-        .step_h = conv->stride_h, .step_w = conv->stride_w,
-        .weights = w, .transposed = 1, .activation = FC_LINEAR,
+        .all_pixels = fc_whole_pixels(conv),
+        .kernels = fc_kernels(conv->dtype),
+        .esize = fc_esize(conv->dtype),
+        .n = conv->n,
+        .groups = conv->groups,
+        .x = dy,
+        .h = conv->oh,
+        .w = conv->ow,
+        .ldx = conv->k,
+        .depth = conv->k / conv->groups,
+        .stride_h = 1,
+        .stride_w = 1,
+        .y = dx,
+        .oh = conv->h,
+        .ow = conv->w,
+        .ldy = conv->c,
+        .k = conv->c / conv->groups,
+        .step_h = conv->stride_h,
+        .step_w = conv->stride_w,
+        .weights = w,
+        .transposed = 1,
+        .activation = FC_LINEAR,
     };
     g.tap = fc_scratch(FC_SLOT_CALL2, (size_t)(conv->kh * conv->kw) * sizeof *g.tap);
     if (!g.tap) return FC_NO_MEMORY;
@@ -53,8 +68,4 @@ fc_status fc_igemm_backward_part(const fc_conv2d *conv, ptrdiff_t all_pixels, co
         }
     }
     return FC_OK;
-}
-
-fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    return fc_igemm_backward_part(conv, 0, dy, w, dx);
 }

@@ -31,7 +31,8 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
     const double rows = (double)fc_round_up(pixels, FC_MATRIX_SIDE), steps = (double)fc_matrix_steps(reduction);
     const double sums = steps > 1 ? 3 : 10;
     const double columns = (double)fc_ceil_div(k, FC_MATRIX_SIDE);
-    const double matrix = steps * columns * (rows / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * weights) + rows * (steps * line + columns * sums) + call;
+    const double matrix =
+        steps * columns * (rows / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * weights) + rows * (steps * line + columns * sums) + call;
     const fc_panels panels = fc_panels_plan(&kernels->gemm, k);
     const double vectors = (double)pixels * (double)reduction * (double)fc_panels_cost(&panels) / 28;
     return fmin(1, 1.05 * matrix / vectors);
@@ -39,8 +40,7 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
 
 int fc_igemm_matrix_pays(const fc_igemm *g) {
     const fc_dtype dtype = g->esize == sizeof(float) ? FC_F32 : FC_F64;
-    const ptrdiff_t pixels = g->all_pixels ? g->all_pixels : g->n * g->grid_h * g->grid_w;
-    return !g->dot && fc_igemm_matrix_share(dtype, pixels, g->taps, g->depth, g->k, g->groups) < 1;
+    return !g->dot && fc_igemm_matrix_share(dtype, g->all_pixels, g->taps, g->depth, g->k, g->groups) < 1;
 }
 
 static fc_matrix_terms terms_of(const fc_igemm *g) {
@@ -90,20 +90,36 @@ static fc_status pixels_task(const void *context, ptrdiff_t task) {
     char *left = (char *)r.space + sums_bytes, *other = far ? left : left + parts_bytes;
     const char *next = NULL;
     const ptrdiff_t bytes = fc_igemm_next_input(g, &r, &next), pixel = bytes / r.pixels;
-    fc_matrix_left parts = {.rows = (const float *const *)r.in, .count = fc_min(most, r.pixels), .steps = steps, .piece = g->pieces.piece,
-                            .first = g->pieces.first, .whole = g->pieces.whole, .out = left};
+    fc_matrix_left parts = {.rows = (const float *const *)r.in,
+                            .count = fc_min(most, r.pixels),
+                            .steps = steps,
+                            .piece = g->pieces.piece,
+                            .first = g->pieces.first,
+                            .whole = g->pieces.whole,
+                            .out = left};
     kernels->begin();
     kernels->left(&parts);
     for (ptrdiff_t m = 0; m < r.pixels; m += most) {
         const ptrdiff_t count = fc_min(most, r.pixels - m), after = m + count, column = r.group * g->k;
         parts.rows += count, parts.count = fc_min(most, r.pixels - after), parts.row = parts.step = 0, parts.out = other;
-        const fc_matrix_finish_args finish = {.bias = g->bias ? (const float *)g->bias + column : NULL, .out = r.out + m, .column = column,
-                                              .relu = g->activation == FC_RELU};
+        const fc_matrix_finish_args finish = {
+            .bias = g->bias ? (const float *)g->bias + column : NULL, .out = r.out + m, .column = column, .relu = g->activation == FC_RELU};
         const ptrdiff_t products = fc_matrix_groups(count) * fc_matrix_groups(g->k) * FC_MATRIX_PRODUCTS;
-        const fc_matrix_job job = {.kernels = kernels, .left = left, .right = g->operand + r.group * operand_bytes(g), .rows = count,
-                                   .columns = g->k, .steps = steps, .sums = sums, .ld = FC_MATRIX_GROUP,
-                                   .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP, .finish = &finish, .beside = far ? NULL : &parts,
-                                   .left_each = fc_ceil_div(parts.count, products), .next = next + m * pixel, .next_bytes = count * pixel, .far = far};
+        const fc_matrix_job job = {.kernels = kernels,
+                                   .left = left,
+                                   .right = g->operand + r.group * operand_bytes(g),
+                                   .rows = count,
+                                   .columns = g->k,
+                                   .steps = steps,
+                                   .sums = sums,
+                                   .ld = FC_MATRIX_GROUP,
+                                   .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
+                                   .finish = &finish,
+                                   .beside = far ? NULL : &parts,
+                                   .left_each = fc_ceil_div(parts.count, products),
+                                   .next = next + m * pixel,
+                                   .next_bytes = count * pixel,
+                                   .far = far};
         fc_matrix_multiply(&job);
         kernels->left(&parts);
         char *const made = other;

@@ -54,8 +54,8 @@ static fc_status pack_rows(const void *context, ptrdiff_t task) {
     const ptrdiff_t ldw = g->groups * g->k, rows = fc_igemm_reduction(g);
     const ptrdiff_t group = task % g->groups, row = task / g->groups * TASK_ROWS, panels = fc_panels_count(&g->panels);
     const ptrdiff_t first = !g->raw ? 0 : panels - 1;
-    fc_panels_pack(&g->panels, first, &g->kernels->frame, fc_at(g->weights, row * ldw + group * g->k, g->esize), ldw,
-                   fc_min(TASK_ROWS, rows - row), fc_at_mut(job->packed, group * g->packed_group, g->esize), row, rows, g->esize);
+    fc_panels_pack(&g->panels, first, &g->kernels->frame, fc_at(g->weights, row * ldw + group * g->k, g->esize), ldw, fc_min(TASK_ROWS, rows - row),
+                   fc_at_mut(job->packed, group * g->packed_group, g->esize), row, rows, g->esize);
     return FC_OK;
 }
 

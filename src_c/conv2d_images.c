@@ -116,15 +116,12 @@ static fc_status convolve_task(const void *context, ptrdiff_t task) {
         }
         convolve_run(c, x, y, j, next);
     }
-    if (c->activation != FC_LINEAR && c->activation != FC_RELU)
-        c->kernels->elementwise.activation[c->activation](y, y, out * c->block);
+    if (c->activation != FC_LINEAR && c->activation != FC_RELU) c->kernels->elementwise.activation[c->activation](y, y, out * c->block);
     c->kernels->frame.transpose(y, c->block, fc_at_mut(c->y, task * c->block * out, c->esize), out, out, images_in(c, task));
     return FC_OK;
 }
 
-static double macs(const images_call *c) {
-    return (double)c->n * (double)out_size(c) * (double)(c->vertical.taps * c->horizontal.taps * c->c);
-}
+static double macs(const images_call *c) { return (double)c->n * (double)out_size(c) * (double)(c->vertical.taps * c->horizontal.taps * c->c); }
 
 static fc_status convolve(const images_call *c) {
     const double moved = (double)c->n * (double)(in_size(c) + out_size(c));
@@ -226,8 +223,7 @@ fc_status fc_images_backward_weights(const fc_conv2d *conv, const void *x, const
     if (tasks == 0) memset(call.partial, 0, (size_t)(size * call.esize));
     const double moved = (double)call.n * (double)(in_size(&call) + out_size(&call));
     const fc_status status = fc_parallel_for(tasks, fc_macs_ns(macs(&call)) + 0.4 * moved, wgrad_task, &call);
-    for (ptrdiff_t t = 1; t < tasks; t++)
-        call.kernels->frame.add_into(fc_at(call.partial, t * size, call.esize), call.partial, size);
+    for (ptrdiff_t t = 1; t < tasks; t++) call.kernels->frame.add_into(fc_at(call.partial, t * size, call.esize), call.partial, size);
     if (dw) memcpy(dw, call.partial, (size_t)(weights * call.esize));
     if (db) memcpy(db, fc_at(call.partial, weights, call.esize), (size_t)(call.k * call.esize));
     return status;
@@ -243,6 +239,4 @@ static int pays(const fc_conv2d *conv, ptrdiff_t inputs, ptrdiff_t outputs) {
 
 int fc_images_pay(const fc_conv2d *conv) { return pays(conv, conv->c, conv->k); }
 
-int fc_images_pay_backward_input(const fc_conv2d *conv) {
-    return conv->stride_h == 1 && conv->stride_w == 1 && pays(conv, conv->k, conv->c);
-}
+int fc_images_pay_backward_input(const fc_conv2d *conv) { return conv->stride_h == 1 && conv->stride_w == 1 && pays(conv, conv->k, conv->c); }

@@ -41,8 +41,8 @@ ptrdiff_t fc_panels_width(const fc_panels *panels);
 ptrdiff_t fc_panels_cost(const fc_panels *panels);
 /* Packs `rows` rows of k channels, ld elements apart, for the panels from `first` on: they are rows row, row + 1, ...
  * of [panel][panel_rows][nr]. */
-void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld,
-                    ptrdiff_t rows, void *out, ptrdiff_t row, ptrdiff_t panel_rows, ptrdiff_t esize);
+void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld, ptrdiff_t rows, void *out,
+                    ptrdiff_t row, ptrdiff_t panel_rows, ptrdiff_t esize);
 
 /* The rows of the next tile where `left` rows remain: what the kernel tables have entries for. Tiles below 4 rows take as long as 4,
  * which it takes to hide the latency of a multiply-add: 8 rows are 4 and 4, not 6 and 2. */
@@ -55,21 +55,19 @@ static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
 static inline ptrdiff_t fc_round_limit(void) { return fc_l2_bytes() < 1 << 20 ? (ptrdiff_t)4 << 20 : fc_l2_bytes() / 4; }
 
 /* Images to rearrange at once, of so many bytes each. */
-static inline ptrdiff_t fc_images_per_round(ptrdiff_t n, ptrdiff_t image_bytes) {
-    return fc_max(1, fc_min(n, fc_round_limit() / image_bytes));
-}
+static inline ptrdiff_t fc_images_per_round(ptrdiff_t n, ptrdiff_t image_bytes) { return fc_max(1, fc_min(n, fc_round_limit() / image_bytes)); }
 
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
 static inline double fc_macs_ns(double macs) { return macs / (fc_kernels(FC_F32)->gemm.lanes > 8 ? 80.0 : 24.0); }
 
 /* Pixels first .. first + pixels - 1 of an image row, `depth` elements each, to `to`, where they are `ld` elements apart. The row has
  * `width` pixels, `ldx` elements apart; pixels outside of it are zero, all of them if row is NULL. */
-void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first,
-                        ptrdiff_t depth, void *to, ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
+void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to,
+                        ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
 
 /* The same for pixels that are turned into planes: pixels first .. first + pixels - 1 of every plane, zero outside of the row. */
-void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width,
-                          ptrdiff_t first, void *to, ptrdiff_t pixels, ptrdiff_t esize);
+void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width, ptrdiff_t first,
+                          void *to, ptrdiff_t pixels, ptrdiff_t esize);
 
 /* NCHW by way of NHWC: `run` computes part of a convolution in NHWC. `bands`: it may be given some rows of the images. */
 typedef fc_status (*fc_nhwc_fn)(const fc_conv2d *conv, const void *context, const void *in, void *out);
@@ -84,8 +82,6 @@ ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv);
 fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed);
 fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
-/* Of a part of so many pixels, which decide how it is computed: how large parts are may depend on the threads. */
-fc_status fc_igemm_backward_part(const fc_conv2d *conv, ptrdiff_t all_pixels, const void *dy, const void *w, void *dx);
 /* The time that a matrix unit takes for an implicit GEMM of these sizes, as a share of what vectors take; 1 where there is none, or it takes
  * no less. */
 double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups);

@@ -24,10 +24,8 @@ static fc_status transpose_task(const void *context, ptrdiff_t task) {
     const some_pixels *const p = t->of;
     const ptrdiff_t n = task / t->tasks, c = task % t->tasks * TASK_CHANNELS, channels = fc_min(TASK_CHANNELS, p->channels - c);
     const ptrdiff_t nchw = (n * p->channels + c) * p->pixels + p->first, nhwc = n * p->channels * p->count + c;
-    if (t->to_nchw)
-        t->frame->transpose(fc_at(t->in, nhwc, t->esize), p->channels, fc_at_mut(t->out, nchw, t->esize), p->pixels, p->count, channels);
-    else
-        t->frame->transpose(fc_at(t->in, nchw, t->esize), p->pixels, fc_at_mut(t->out, nhwc, t->esize), p->channels, channels, p->count);
+    if (t->to_nchw) t->frame->transpose(fc_at(t->in, nhwc, t->esize), p->channels, fc_at_mut(t->out, nchw, t->esize), p->pixels, p->count, channels);
+    else t->frame->transpose(fc_at(t->in, nchw, t->esize), p->pixels, fc_at_mut(t->out, nhwc, t->esize), p->channels, channels, p->count);
     return FC_OK;
 }
 
@@ -101,6 +99,7 @@ typedef struct {
 static map_part part_of(const fc_conv2d *conv, const image_map *map, ptrdiff_t images, band_rows out) {
     const ptrdiff_t esize = fc_esize(conv->dtype);
     map_part p = {.conv = *conv};
+    p.conv.whole = fc_whole_pixels(conv);
     p.conv.n = images;
     p.conv.layout = FC_NHWC;
     const band_rows in = out.count == map->out_rows ? (band_rows){0, map->in_rows} : map->band(conv, out, &p.conv);

@@ -6,9 +6,7 @@
 
 enum { PACK_ROWS = 8 };
 
-static const fc_panel_kernels *candidate(const fc_gemm_kernels *gemm, int index) {
-    return index < gemm->panels ? &gemm->panel[index] : gemm->narrow;
-}
+static const fc_panel_kernels *candidate(const fc_gemm_kernels *gemm, int index) { return index < gemm->panels ? &gemm->panel[index] : gemm->narrow; }
 
 /* The cheapest panels for k channels, at most `room` of them: their cost, and the first of them. */
 static int cheapest(const fc_gemm_kernels *gemm, ptrdiff_t k, int room, const fc_panel_kernels **first) {
@@ -68,8 +66,8 @@ ptrdiff_t fc_panels_cost(const fc_panels *panels) {
     return cost;
 }
 
-void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld,
-                    ptrdiff_t rows, void *out, ptrdiff_t row, ptrdiff_t panel_rows, ptrdiff_t esize) {
+void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld, ptrdiff_t rows, void *out,
+                    ptrdiff_t row, ptrdiff_t panel_rows, ptrdiff_t esize) {
     /* A few rows at a time are read from end to end: whole columns would touch a page of memory for every row. */
     for (ptrdiff_t r = 0; r < rows; r += PACK_ROWS)
         for (ptrdiff_t i = first; i < fc_panels_count(panels); i++) {

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first,
-                        ptrdiff_t depth, void *to_, ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize) {
+void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to_,
+                        ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize) {
     char *to = to_;
     const ptrdiff_t pixel = ld * esize, before = fc_min(fc_max(0, -first), pixels);
     const ptrdiff_t inside = row ? fc_max(0, fc_min(width - first - before, pixels - before)) : 0;
@@ -20,8 +20,8 @@ void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_
     memset(to + inside * pixel, 0, (size_t)((pixels - before - inside) * pixel));
 }
 
-void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width,
-                          ptrdiff_t first, void *to, ptrdiff_t pixels, ptrdiff_t esize) {
+void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width, ptrdiff_t first,
+                          void *to, ptrdiff_t pixels, ptrdiff_t esize) {
     const ptrdiff_t pixel = spread->to_step, before = fc_min(fc_max(0, -first), pixels);
     const ptrdiff_t inside = row ? fc_max(0, fc_min(width - first - before, pixels - before)) : 0, after = pixels - before - inside;
     for (ptrdiff_t j = 0; j < spread->planes; j++) {
@@ -29,6 +29,5 @@ void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_a
         memset(plane, 0, (size_t)(before * pixel * esize));
         memset(fc_at_mut(plane, (before + inside) * pixel, esize), 0, (size_t)(after * pixel * esize));
     }
-    if (inside)
-        kernels->spread(spread, fc_at(row, (first + before) * spread->from_step, esize), fc_at_mut(to, before * pixel, esize), inside);
+    if (inside) kernels->spread(spread, fc_at(row, (first + before) * spread->from_step, esize), fc_at_mut(to, before * pixel, esize), inside);
 }

@@ -41,12 +41,13 @@ static fc_status multiply(const scattered *s, products_of_rows *p, ptrdiff_t ima
     const fc_conv2d *const conv = s->conv;
     assert(images == 1 || p->end == p->first);
     fc_conv2d one = *conv;
+    one.whole = fc_whole_pixels(conv);
     one.n = images, one.h = one.oh = count, one.w = one.ow, one.c = s->columns;
     one.kh = one.kw = one.stride_h = one.stride_w = 1, one.pad_top = one.pad_left = 0;
     const void *const dy = fc_at(s->dy, (p->image * conv->oh + p->end) * conv->ow * conv->k, s->esize);
     void *const z = fc_at_mut(p->z, (p->end - p->first) * row_size(s), s->esize);
     p->end += count;
-    return fc_igemm_backward_part(&one, conv->n * conv->oh * conv->ow, dy, s->w, z);
+    return fc_igemm_backward_input(&one, dy, s->w, z);
 }
 
 /* Row y of dx of the image-th of the images in p. */
@@ -112,8 +113,13 @@ static fc_status scattered_task(const void *context, ptrdiff_t task) {
 
 /* Tasks are made for the threads: a row of dx is the same sum in all of them. */
 fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    scattered s = {.conv = conv, .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype),
-                   .columns = conv->kh * conv->kw * conv->c, .dy = dy, .w = w, .dx = dx};
+    scattered s = {.conv = conv,
+                   .kernels = fc_kernels(conv->dtype),
+                   .esize = fc_esize(conv->dtype),
+                   .columns = conv->kh * conv->kw * conv->c,
+                   .dy = dy,
+                   .w = w,
+                   .dx = dx};
     const ptrdiff_t rows = fc_max(1, fc_l2_bytes() / 2 / (row_size(&s) * s.esize)), threads = fc_get_num_threads();
     const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;
     s.images = fc_min(rows / conv->oh, fc_ceil_div(conv->n, enough));
@@ -138,8 +144,8 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const double vectors = (double)fc_ceil_div(width, lanes), cycle = 2.0 * (double)lanes;
     const double adding = ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)(conv->stride_h) * cycle;
     const double scattered = PASSING * (double)(conv->oh * conv->ow) * (products(conv, conv->kh * conv->kw * conv->c) + adding);
-    const double direct = (double)(conv->h * conv->w) / (double)(conv->stride_h * conv->stride_w) * (double)(conv->kh * conv->kw) *
-                          products(conv, conv->c);
+    const double direct =
+        (double)(conv->h * conv->w) / (double)(conv->stride_h * conv->stride_w) * (double)(conv->kh * conv->kw) * products(conv, conv->c);
     if (scattered >= direct) return 0;
     return conv->algorithm == FC_DIRECT || (!fc_folded_pays(conv, 0) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));
 }

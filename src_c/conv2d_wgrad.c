@@ -65,25 +65,20 @@ static part block_part(const wgrad *g, ptrdiff_t block) {
 }
 
 /* Rows of the input that one image of a block copies. */
-static ptrdiff_t copied_rows(const wgrad *g, const part *p) {
-    return g->copy ? g->copy_h - (g->band - p->rows) * g->conv->stride_h / g->skip_h : 0;
-}
+static ptrdiff_t copied_rows(const wgrad *g, const part *p) { return g->copy ? g->copy_h - (g->band - p->rows) * g->conv->stride_h / g->skip_h : 0; }
 
 /* Bytes of the list of a block's lines. */
-static size_t lines_size(const wgrad *g) {
-    return (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
-}
+static size_t lines_size(const wgrad *g) { return (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN); }
 
 /* Copies row r (of an image's copied rows) of image i of a block, with its padding. */
 static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i, ptrdiff_t r, void *to) {
     const fc_conv2d *const conv = g->conv;
     const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r * g->skip_h;
-    const void *const row =
-        y < 0 || y >= conv->h ? NULL : fc_at(g->x, ((p->n + i) * conv->h + y) * conv->w * conv->c + group * g->depth, g->esize);
+    const void *const row = y < 0 || y >= conv->h ? NULL : fc_at(g->x, ((p->n + i) * conv->h + y) * conv->w * conv->c + group * g->depth, g->esize);
     for (ptrdiff_t c = 0; c < g->depth; c += g->slab, to = fc_at_mut(to, g->slab_step, g->esize))
-        fc_copy_padded_row(&g->kernels->frame, row ? fc_at(row, c, g->esize) : NULL, fc_ceil_div(conv->w, g->skip_w),
-                           conv->c * g->skip_w, -conv->pad_left, fc_min(g->slab, g->depth - c),
-                           fc_at_mut(to, i * g->image_step + r * g->copy_w * g->ld, g->esize), g->copy_w, g->ld, g->esize);
+        fc_copy_padded_row(&g->kernels->frame, row ? fc_at(row, c, g->esize) : NULL, fc_ceil_div(conv->w, g->skip_w), conv->c * g->skip_w,
+                           -conv->pad_left, fc_min(g->slab, g->depth - c), fc_at_mut(to, i * g->image_step + r * g->copy_w * g->ld, g->esize),
+                           g->copy_w, g->ld, g->esize);
 }
 
 /* Packs pixels first .. last - 1 of a block's dy. */
@@ -105,8 +100,8 @@ static void sum_panel(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t 
     const ptrdiff_t nr = panel->kernels->nr, ld = g->conv->k, at = group * g->k + panel->first;
     const ptrdiff_t pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
     const int from_packed = packed && nr >= g->kernels->gemm.lanes;
-    g->kernels->frame.column_sums(from_packed ? packed : fc_at(g->dy, pixel * ld + at, g->esize), from_packed ? nr : ld, p->pixels,
-                                  panel->columns, fc_at_mut(bias_sums(g, chunk), at, g->esize));
+    g->kernels->frame.column_sums(from_packed ? packed : fc_at(g->dy, pixel * ld + at, g->esize), from_packed ? nr : ld, p->pixels, panel->columns,
+                                  fc_at_mut(bias_sums(g, chunk), at, g->esize));
 }
 
 /* Those of all panels, with all of the packed dy or none. */
@@ -120,17 +115,14 @@ static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t c
 /* Where the rows of a block begin, for the kernels. */
 static void fill_lines(const wgrad *g, const part *p, ptrdiff_t *line) {
     for (ptrdiff_t i = 0; i < p->images; i++)
-        for (ptrdiff_t r = 0; r < p->rows; r++)
-            *line++ = i * g->image_step + r * (g->conv->stride_h / g->skip_h) * g->copy_w * g->ld;
+        for (ptrdiff_t r = 0; r < p->rows; r++) *line++ = i * g->image_step + r * (g->conv->stride_h / g->skip_h) * g->copy_w * g->ld;
 }
 
 /* Pixels of dy, and rows of dw, a multiple of so many bytes apart share few cache sets. */
 static int crowded_outputs(const wgrad *g) { return g->conv->k * g->esize % CROWDED_BYTES == 0; }
 
 /* Without chunks to add, a panel with all its columns leaves its sums in dw itself. */
-static int ends_in_dw(const wgrad *g, const fc_panel *panel) {
-    return g->chunks == 1 && panel->columns == panel->kernels->nr;
-}
+static int ends_in_dw(const wgrad *g, const fc_panel *panel) { return g->chunks == 1 && panel->columns == panel->kernels->nr; }
 
 static const void *input_of(const wgrad *g, const part *p, ptrdiff_t group) {
     const fc_conv2d *const conv = g->conv;
@@ -158,8 +150,7 @@ static fetch fetch_block(const wgrad *g, ptrdiff_t block, ptrdiff_t end) {
     f.dy = gradient_of(g, &p, 0);
     f.dy_end = f.dy + dy;
     ptrdiff_t tiles = 0;
-    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++)
-        tiles += fc_ceil_div(g->rows, fc_panels_get(&g->panels, i).kernels->mr);
+    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) tiles += fc_ceil_div(g->rows, fc_panels_get(&g->panels, i).kernels->mr);
     f.bytes = fc_ceil_div(f.x_end - f.x + dy, tiles * p.pixels);
     return f;
 }
@@ -193,9 +184,16 @@ static void run_tiles(const wgrad *g, block_work *work, const fc_panel *panel, p
     void *const acc = fc_at_mut(work->acc, panel->first * g->rows, g->esize);
     void *const dw = g->dw ? fc_at_mut(g->dw, work->group * g->k + panel->first, g->esize) : NULL;
     fc_wgrad_args args = {
-        .x = work->x, .line = work->line, .lines = p->pixels / pixels, .pixels = pixels, .step = g->conv->stride_w / g->skip_w * g->ld,
-        .dy = work->dy, .ld_dy = g->packed ? nr : k,
-        .ld_acc = from_dw ? k : nr, .ld_out = in_dw ? k : nr, .next_bytes = work->next.bytes,
+        .x = work->x,
+        .line = work->line,
+        .lines = p->pixels / pixels,
+        .pixels = pixels,
+        .step = g->conv->stride_w / g->skip_w * g->ld,
+        .dy = work->dy,
+        .ld_dy = g->packed ? nr : k,
+        .ld_acc = from_dw ? k : nr,
+        .ld_out = in_dw ? k : nr,
+        .next_bytes = work->next.bytes,
     };
     for (ptrdiff_t l = first, tile; l < last; l += tile) {
         tile = fc_tile_rows(last - l, mr);
@@ -228,8 +226,14 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
         }
         fill_lines(g, &p, line);
         block_work work = {
-            .p = p, .group = group, .x = g->copy ? copy : input_of(g, &p, group), .line = line, .acc = acc,
-            .begins = block == begin, .ends = block == end - 1, .next = fetch_block(g, block, end),
+            .p = p,
+            .group = group,
+            .x = g->copy ? copy : input_of(g, &p, group),
+            .line = line,
+            .acc = acc,
+            .begins = block == begin,
+            .ends = block == end - 1,
+            .next = fetch_block(g, block, end),
         };
         const void *const dy = gradient_of(g, &p, group);
         for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
@@ -290,9 +294,14 @@ static fc_status run_shared(wgrad *g, char *space, double work) {
             const ptrdiff_t lines = g->packed ? p.images * p.rows : 0;
             fill_lines(g, &p, line);
             const block_work shared = {
-                .p = p, .group = g->group, .x = g->copy ? g->shared_x : input_of(g, &p, g->group),
-                .dy = g->packed ? g->shared_dy : gradient_of(g, &p, g->group), .line = line,
-                .acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize), .begins = g->block == 0, .ends = g->block == g->blocks - 1,
+                .p = p,
+                .group = g->group,
+                .x = g->copy ? g->shared_x : input_of(g, &p, g->group),
+                .dy = g->packed ? g->shared_dy : gradient_of(g, &p, g->group),
+                .line = line,
+                .acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize),
+                .begins = g->block == 0,
+                .ends = g->block == g->blocks - 1,
                 .next = fetch_block(g, g->block, g->blocks),
             };
             g->shared = &shared;
@@ -312,8 +321,7 @@ static fc_status finish_task(const void *context, ptrdiff_t task) {
     if (group == g->groups) {
         if (task % count || !g->db) return FC_OK;
         void *const sums = bias_sums(g, 0);
-        for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++)
-            g->kernels->frame.add_into(bias_sums(g, chunk), sums, k);
+        for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++) g->kernels->frame.add_into(bias_sums(g, chunk), sums, k);
         memcpy(g->db, sums, (size_t)(k * g->esize));
         return FC_OK;
     }
@@ -378,8 +386,16 @@ static void plan(wgrad *g) {
 
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     wgrad g = {
-        .conv = conv, .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .groups = conv->groups,
-        .depth = conv->c / conv->groups, .k = conv->k / conv->groups, .x = x, .dy = dy, .dw = dw, .db = db,
+        .conv = conv,
+        .kernels = fc_kernels(conv->dtype),
+        .esize = fc_esize(conv->dtype),
+        .groups = conv->groups,
+        .depth = conv->c / conv->groups,
+        .k = conv->k / conv->groups,
+        .x = x,
+        .dy = dy,
+        .dw = dw,
+        .db = db,
     };
     g.rows = conv->kh * conv->kw * g.depth;
     if (conv->n * conv->oh * conv->ow == 0) {

@@ -39,7 +39,7 @@ fc_status fc_wgrad_exchanged(const fc_conv2d *conv, const void *x, const void *d
     fc_status status = fc_wgrad(&e, dy, x, turned, NULL);
     if (status == FC_OK && db) status = fc_wgrad(conv, x, dy, NULL, db);
     for (ptrdiff_t t = 0; t < taps && status == FC_OK; t++)
-        fc_kernels(conv->dtype)->frame.transpose(fc_at(turned, (taps - 1 - t) * tap, esize), conv->c, fc_at_mut(dw, t * tap, esize), conv->k,
-                                                 conv->k, conv->c);
+        fc_kernels(conv->dtype)
+            ->frame.transpose(fc_at(turned, (taps - 1 - t) * tap, esize), conv->c, fc_at_mut(dw, t * tap, esize), conv->k, conv->k, conv->c);
     return status;
 }

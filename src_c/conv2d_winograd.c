@@ -17,9 +17,7 @@
 #include <assert.h>
 #include <math.h>
 
-static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) {
-    return fc_round_up(tiles, p->kernels->mr) * p->lanes + FC_WINOGRAD_SKEW;
-}
+static ptrdiff_t v_position(const fc_winograd_plan *p, ptrdiff_t tiles) { return fc_round_up(tiles, p->kernels->mr) * p->lanes + FC_WINOGRAD_SKEW; }
 static ptrdiff_t m_position(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_t width) {
     return fc_round_up(tiles, p->kernels->mr) * width + FC_WINOGRAD_SKEW;
 }
@@ -36,8 +34,11 @@ static fc_winograd_groups groups_of(const fc_winograd_plan *p, ptrdiff_t tiles) 
 static void input_tiles(const fc_winograd_call *call, ptrdiff_t first, ptrdiff_t count, const fc_winograd_groups *groups, fc_winograd_order order,
                         ptrdiff_t position, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
-    const fc_winograd_v_layout layout = {.position = position, .block = (ptrdiff_t)kernels->mr * kernels->lanes, .group = groups->rows,
-                                         .group_stride = kernels->mr * call->plan.lanes, .tile_stride = kernels->lanes};
+    const fc_winograd_v_layout layout = {.position = position,
+                                         .block = (ptrdiff_t)kernels->mr * kernels->lanes,
+                                         .group = groups->rows,
+                                         .group_stride = kernels->mr * call->plan.lanes,
+                                         .tile_stride = kernels->lanes};
     fc_winograd_input(&call->plan, (fc_span){0, call->plan.pieces}, (fc_span){0, call->plan.c}, call->x, first, count, order, &layout, v);
 }
 
@@ -70,7 +71,7 @@ static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel
         const float *const tiles = v + group * at.step;
         const void *const next = fetch->u_bytes ? fetch->u : (const void *)(tiles + fetch->v_ahead);
         panel->kernels->gemm[fc_min(at.rows, at.places.end - group * at.rows)](tiles, u, depth, p->chunk, m + group * m_group, accumulate, next,
-                                                                  fetch->u_bytes ? fetch->u_bytes : mr * (ptrdiff_t)sizeof(float));
+                                                                               fetch->u_bytes ? fetch->u_bytes : mr * (ptrdiff_t)sizeof(float));
         fetch->u += depth * fetch->u_bytes;
     }
 }
@@ -83,8 +84,8 @@ static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *p
         const int vanishes = fc_winograd_vanishes(p, piece, panel->share, q);
         if (vanishes && piece > 0) continue;
         while (!vanishes && p->c == p->lanes_c && end < p->pieces && !fc_winograd_vanishes(p, end, panel->share, q)) end++;
-        products(p, panel, at, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m,
-                 m_group, piece > 0, &fetch);
+        products(p, panel, at, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m, m_group,
+                 piece > 0, &fetch);
     }
 }
 
@@ -141,8 +142,8 @@ static fc_status chunks_task(const void *context, ptrdiff_t task) {
     float *const m = v + p->positions * v_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
     const fc_winograd_groups groups = groups_of(p, count);
-    const fc_winograd_v_layout layout = {.position = v_step, .block = mr * p->kernels->lanes, .group = groups.rows, .group_stride = mr * lanes,
-                                         .tile_stride = p->kernels->lanes};
+    const fc_winograd_v_layout layout = {
+        .position = v_step, .block = mr * p->kernels->lanes, .group = groups.rows, .group_stride = mr * lanes, .tile_stride = p->kernels->lanes};
     for (ptrdiff_t piece = 0; piece < p->pieces; piece++)
         for (ptrdiff_t c0 = 0; c0 < p->c; c0 += CHUNK) {
             const ptrdiff_t c1 = fc_min(c0 + CHUNK, p->c), row = piece * p->c + c0;
@@ -156,9 +157,11 @@ static fc_status chunks_task(const void *context, ptrdiff_t task) {
                     const int vanishes = fc_winograd_vanishes(p, piece, panel.share, q);
                     if (vanishes && accumulate) continue;
                     const float *const u = packed_at(call, q, &panel) + row * panel.nr;
-                    const float *const next = i + 1 < p->panels ? u + p->depth * panel.nr : packed_at(call, q + 1, &(fc_winograd_columns){0}) + row * p->kernels->panel[0].nr;
+                    const float *const next = i + 1 < p->panels ? u + p->depth * panel.nr
+                                                                : packed_at(call, q + 1, &(fc_winograd_columns){0}) + row * p->kernels->panel[0].nr;
                     fetching fetch = fetch_weights(&groups, next, 1);
-                    products(p, &panel, at, v + q * v_step, u, vanishes ? 0 : c1 - c0, m + q * m_step + panel.at * mr, p->width * mr, accumulate, &fetch);
+                    products(p, &panel, at, v + q * v_step, u, vanishes ? 0 : c1 - c0, m + q * m_step + panel.at * mr, p->width * mr, accumulate,
+                             &fetch);
                 }
             }
         }
@@ -220,8 +223,8 @@ static void multiply_some(const fc_winograd_call *call, const fc_winograd_panels
             const ptrdiff_t at = panel.at - group->at;
             const float *const v = call->v + q * v_step + (piece * p->lanes_c + c0) * mr;
             fetching fetch = {.v_ahead = i == group->begin ? v_step : 0};
-            products(p, &panel, tiles_of(p, &call->order, &call->groups, q), v, u + q * u_step + at * (c1 - c0),
-                     vanishes ? 0 : c1 - c0, m + q * m_step + at * mr, m_group, accumulate, &fetch);
+            products(p, &panel, tiles_of(p, &call->order, &call->groups, q), v, u + q * u_step + at * (c1 - c0), vanishes ? 0 : c1 - c0,
+                     m + q * m_step + at * mr, m_group, accumulate, &fetch);
         }
 }
 
@@ -232,8 +235,7 @@ static fc_status multiply(const fc_winograd_call *call, const fc_winograd_panels
     float *const u = fc_scratch(FC_SLOT_TASK2, (size_t)(p->positions * u_step + taps * chunk * group->width) * sizeof(float));
     if (!u) return FC_NO_MEMORY;
     for (ptrdiff_t piece = 0; piece < p->pieces; piece++)
-        for (ptrdiff_t c0 = 0; c0 < p->c; c0 += chunk)
-            multiply_some(call, group, piece, c0, fc_min(c0 + chunk, p->c), u, u_step, m, m_step, m_group);
+        for (ptrdiff_t c0 = 0; c0 < p->c; c0 += chunk) multiply_some(call, group, piece, c0, fc_min(c0 + chunk, p->c), u, u_step, m, m_step, m_group);
     return FC_OK;
 }
 
@@ -315,7 +317,8 @@ static fc_status by_panels(fc_winograd_call *call) {
         fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile * TRANSFORM_NS, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
-        status = fc_parallel_for(fc_winograd_panels_count(call), fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width), panels_task, call);
+        status = fc_parallel_for(fc_winograd_panels_count(call), fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width),
+                                 panels_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;

@@ -77,8 +77,12 @@ fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv);
 fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *plan, ptrdiff_t index);
 static inline fc_winograd_columns fc_winograd_panel_from(const fc_winograd_plan *p, ptrdiff_t share, ptrdiff_t first) {
     const fc_winograd_panel *const kernels = &p->kernels->panel[p->share_width - first < p->kernels->panel[0].nr];
-    return (fc_winograd_columns){.kernels = kernels, .share = share, .first = first, .columns = fc_min(kernels->nr, p->k - first),
-                                 .nr = kernels->nr, .at = share * p->share_width + first};
+    return (fc_winograd_columns){.kernels = kernels,
+                                 .share = share,
+                                 .first = first,
+                                 .columns = fc_min(kernels->nr, p->k - first),
+                                 .nr = kernels->nr,
+                                 .at = share * p->share_width + first};
 }
 static inline void fc_winograd_next_panel(const fc_winograd_plan *p, fc_winograd_columns *panel) {
     const ptrdiff_t first = panel->first + panel->nr;
@@ -119,8 +123,8 @@ void fc_winograd_input(const fc_winograd_plan *plan, fc_span pieces, fc_span cha
 ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *plan);
 fc_status fc_winograd_transform_all(const fc_winograd_plan *plan, const float *w, float *u);
 /* U of input channels c0 .. c1 - 1 of one piece and panel. `space` holds rows.r * cols.r * (c1 - c0) * nr elements. */
-void fc_winograd_transform_some(const fc_winograd_plan *plan, const float *w, ptrdiff_t piece, const fc_winograd_columns *panel,
-                                ptrdiff_t c0, ptrdiff_t c1, float *space, float *u, ptrdiff_t position);
+void fc_winograd_transform_some(const fc_winograd_plan *plan, const float *w, ptrdiff_t piece, const fc_winograd_columns *panel, ptrdiff_t c0,
+                                ptrdiff_t c1, float *space, float *u, ptrdiff_t position);
 
 /* How tiles are multiplied: in groups of `rows`, but for the last. With each step of their sums, so many bytes of a wide panel's weights
  * are fetched. Made once for a task: divisions take as long as a few tiles. */

@@ -22,8 +22,8 @@ int fc_winograd_few_applies(const fc_conv2d *conv) {
 /* U as [panel][36][c][lanes]. */
 static void transform_weights(const fc_conv2d *conv, const float *w, float *u) {
     const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
-    fc_winograd_weights_args args = {.tap = conv->c * conv->k, .ld = conv->k, .rows = conv->c, .nr = kernels->lanes,
-                                     .position = conv->c * kernels->lanes};
+    fc_winograd_weights_args args = {
+        .tap = conv->c * conv->k, .ld = conv->k, .rows = conv->c, .nr = kernels->lanes, .position = conv->c * kernels->lanes};
     for (ptrdiff_t k = 0; k < conv->k; k += kernels->lanes, u += FC_WINOGRAD_POSITIONS * args.position) {
         args.w = w + k, args.u = u, args.columns = fc_min(kernels->lanes, conv->k - k);
         kernels->transforms[FC_WINOGRAD_SQUARE][3 - FC_WINOGRAD_R_MIN].weights(&args);
@@ -52,8 +52,12 @@ static void send(const few_call *call, const pending *p, ptrdiff_t part, ptrdiff
 static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, float *const blocks[2], float *y) {
     const fc_conv2d *const conv = call->conv;
     const ptrdiff_t k = conv->k, lanes = call->kernels->lanes, size = FC_WINOGRAD_POSITIONS * conv->c, line = conv->ow * k;
-    fc_winograd_few_args out = {.row = blocks ? BLOCK * 4 * k : line, .pixel = k, .channels = conv->c, .rows = (int)rows,
-                                .relu = conv->activation == FC_RELU, .fetch = fc_stores_through()};
+    fc_winograd_few_args out = {.row = blocks ? BLOCK * 4 * k : line,
+                                .pixel = k,
+                                .channels = conv->c,
+                                .rows = (int)rows,
+                                .relu = conv->activation == FC_RELU,
+                                .fetch = fc_stores_through()};
     pending before = {0};
     for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
         float *const here = y + tile * 4 * k, *const to = blocks ? blocks[tile / BLOCK % 2] : here;
@@ -89,8 +93,8 @@ static fc_status few_task(const void *context, ptrdiff_t task) {
     float *const blocks[2] = {v + v_size, v + v_size + block_size};
     memset(lines, 0, (size_t)lines_size * sizeof(float));
     const fc_span seen = fc_clip(-conv->pad_left, 1, call->tiles * 4 + 2, conv->w); /* columns of the lines that are in the image */
-    fc_winograd_few_input_args in = {.elements = (seen.end - seen.first) * c, .before = seen.first * c, .line = line, .channels = c,
-                                     .tiles = call->tiles, .lines = lines, .v = v};
+    fc_winograd_few_input_args in = {
+        .elements = (seen.end - seen.first) * c, .before = seen.first * c, .line = line, .channels = c, .tiles = call->tiles, .lines = lines, .v = v};
     for (ptrdiff_t r = first; r < last; r++) {
         for (ptrdiff_t i = 0; i < FC_WINOGRAD_TILE; i++) {
             const ptrdiff_t row = r * 4 + i - conv->pad_top;
@@ -111,8 +115,15 @@ fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const vo
     float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(FC_WINOGRAD_POSITIONS * conv->c * panels * kernels->lanes) * sizeof(float));
     if (!u) return FC_NO_MEMORY;
     transform_weights(conv, w, u);
-    const few_call call = {.conv = conv, .kernels = kernels, .x = x, .u = u, .bias = bias, .y = y, .panels = panels,
-                           .rows = fc_ceil_div(conv->oh, 4), .tiles = fc_round_up(fc_ceil_div(conv->ow, 4), kernels->few_tiles)};
+    const few_call call = {.conv = conv,
+                           .kernels = kernels,
+                           .x = x,
+                           .u = u,
+                           .bias = bias,
+                           .y = y,
+                           .panels = panels,
+                           .rows = fc_ceil_div(conv->oh, 4),
+                           .tiles = fc_round_up(fc_ceil_div(conv->ow, 4), kernels->few_tiles)};
     const double outputs = (double)(conv->n * conv->oh * conv->ow) * (double)conv->k;
     return fc_parallel_for(conv->n * fc_ceil_div(call.rows, ROWS), fc_macs_ns(outputs * (double)(3 * conv->c + 8)), few_task, &call);
 }

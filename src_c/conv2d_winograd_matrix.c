@@ -98,9 +98,15 @@ static void multiply(block_state *b, int q) {
     const ptrdiff_t count = places.end - places.first;
     if (count == 0) return;
     const ptrdiff_t products = fc_matrix_groups(count) * p->panels * FC_MATRIX_PRODUCTS;
-    fc_matrix_job job = {.kernels = b->kernels, .left = b->left[q % 2], .right = b->call->operand + q * p->panels * panel_bytes(p), .rows = count,
-                         .steps = b->steps, .row_group = FC_MATRIX_GROUP * p->width, .beside = &b->work,
-                         .left_each = fc_ceil_div(b->work.count, products), .far = far_weights(p)};
+    fc_matrix_job job = {.kernels = b->kernels,
+                         .left = b->left[q % 2],
+                         .right = b->call->operand + q * p->panels * panel_bytes(p),
+                         .rows = count,
+                         .steps = b->steps,
+                         .row_group = FC_MATRIX_GROUP * p->width,
+                         .beside = &b->work,
+                         .left_each = fc_ceil_div(b->work.count, products),
+                         .far = far_weights(p)};
     float *const m = b->v + q * b->step + places.first * p->width;
     fc_winograd_columns panel = fc_winograd_panel_at(p, 0);
     for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel), job.right += panel_bytes(p)) {
@@ -114,7 +120,10 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first), parts = fc_matrix_bytes(count, p->depth);
     const fc_matrix_terms terms = {.runs = p->pieces, .length = p->c, .step = p->lanes_c};
-    block_state b = {.call = call, .kernels = fc_kernels(FC_F32)->matrix, .steps = fc_matrix_steps(p->depth), .step = position_step(p, count),
+    block_state b = {.call = call,
+                     .kernels = fc_kernels(FC_F32)->matrix,
+                     .steps = fc_matrix_steps(p->depth),
+                     .step = position_step(p, count),
                      .order = fc_winograd_order_of(p, first, count)};
     const size_t tiles = (size_t)fc_round_up(p->positions * b.step * (ptrdiff_t)sizeof(float), FC_ALIGN), pieces = fc_matrix_pieces_bytes(&terms);
     char *const space = fc_scratch(FC_SLOT_TASK, tiles + pieces + (size_t)(2 * (parts + count * (ptrdiff_t)sizeof(void *))));

@@ -38,8 +38,8 @@ void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *
     const ptrdiff_t line = p->cols.out * p->ldy;
     const fc_winograd_columns start = fc_winograd_panel_at(p, panels->begin);
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
-    fc_winograd_output_args args = {.position = layout->position, .row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy,
-                                    .relu = call->activation == FC_RELU};
+    fc_winograd_output_args args = {
+        .position = layout->position, .row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy, .relu = call->activation == FC_RELU};
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, &order), row = place % layout->group;
         const float *group = m + place / layout->group * layout->group_stride;

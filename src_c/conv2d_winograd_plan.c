@@ -29,8 +29,7 @@ static tile_counts axis_tiles(ptrdiff_t outputs, ptrdiff_t classes, ptrdiff_t r)
 static ptrdiff_t axis_positions(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
     ptrdiff_t sum = 0;
     for (ptrdiff_t first = 0; first < stride; first++)
-        for (ptrdiff_t part = 0; part < axis_parts(taps, stride, r); part++)
-            sum += tile_positions(r) - (first + (part * r + r - 1) * stride >= taps);
+        for (ptrdiff_t part = 0; part < axis_parts(taps, stride, r); part++) sum += tile_positions(r) - (first + (part * r + r - 1) * stride >= taps);
     return sum;
 }
 
@@ -178,10 +177,21 @@ int fc_winograd_pays_weights(const fc_conv2d *conv) {
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
     const tile_counts tiles = axis_tiles(out, dilation, r);
-    fc_winograd_axis a = {.taps = taps, .stride = stride, .r = r, .tile = tile_positions(r), .m = tile_outputs(r),
-                          .pieces = axis_pieces(taps, stride, r), .shares = 1, .in = in, .out = out,
-                          .in_step = stride * dilation, .out_step = dilation, .in_first = -pad, .classes = dilation,
-                          .tiles = tiles.count, .full = tiles.full};
+    fc_winograd_axis a = {.taps = taps,
+                          .stride = stride,
+                          .r = r,
+                          .tile = tile_positions(r),
+                          .m = tile_outputs(r),
+                          .pieces = axis_pieces(taps, stride, r),
+                          .shares = 1,
+                          .in = in,
+                          .out = out,
+                          .in_step = stride * dilation,
+                          .out_step = dilation,
+                          .in_first = -pad,
+                          .classes = dilation,
+                          .tiles = tiles.count,
+                          .full = tiles.full};
     for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = i % stride + i / stride * r * a.in_step;
     return a;
 }
@@ -190,10 +200,22 @@ static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps
 static fc_winograd_axis axis_backward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
     const ptrdiff_t first = pad / stride, out_first = stride * first - pad; /* of dy that some phase keeps inside */
     const tile_counts tiles = axis_tiles(fc_ceil_div(out - out_first, stride), dilation, r);
-    fc_winograd_axis a = {.taps = taps, .stride = stride, .r = r, .tile = tile_positions(r), .m = tile_outputs(r),
-                          .pieces = axis_parts(taps, stride, r), .shares = stride, .in = in, .out = out,
-                          .in_step = dilation, .out_step = stride * dilation, .in_first = first - dilation * (r - 1),
-                          .out_first = out_first, .classes = dilation, .tiles = tiles.count, .full = tiles.full};
+    fc_winograd_axis a = {.taps = taps,
+                          .stride = stride,
+                          .r = r,
+                          .tile = tile_positions(r),
+                          .m = tile_outputs(r),
+                          .pieces = axis_parts(taps, stride, r),
+                          .shares = stride,
+                          .in = in,
+                          .out = out,
+                          .in_step = dilation,
+                          .out_step = stride * dilation,
+                          .in_first = first - dilation * (r - 1),
+                          .out_first = out_first,
+                          .classes = dilation,
+                          .tiles = tiles.count,
+                          .full = tiles.full};
     for (ptrdiff_t i = 0; i < a.pieces; i++) a.in_offset[i] = -i * r * a.in_step;
     for (ptrdiff_t i = 0; i < a.shares; i++) a.out_offset[i] = i;
     return a;
@@ -243,7 +265,11 @@ static void finish_plan(fc_winograd_plan *p) {
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
     const piece_choice choice = choose_pieces(conv, 0);
     assert(choice.found);
-    fc_winograd_plan p = {.n = conv->n, .c = conv->c / conv->groups, .k = conv->k / conv->groups, .ldx = conv->c, .ldy = conv->k,
+    fc_winograd_plan p = {.n = conv->n,
+                          .c = conv->c / conv->groups,
+                          .k = conv->k / conv->groups,
+                          .ldx = conv->c,
+                          .ldy = conv->k,
                           .ldw = conv->k,
                           .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
                           .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
@@ -254,8 +280,13 @@ fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
     const piece_choice choice = choose_pieces(conv, 1);
     assert(choice.found);
-    fc_winograd_plan p = {.n = conv->n, .c = conv->k / conv->groups, .k = conv->c / conv->groups, .ldx = conv->k, .ldy = conv->c,
-                          .ldw = conv->k, .transposed = 1,
+    fc_winograd_plan p = {.n = conv->n,
+                          .c = conv->k / conv->groups,
+                          .k = conv->c / conv->groups,
+                          .ldx = conv->k,
+                          .ldy = conv->c,
+                          .ldw = conv->k,
+                          .transposed = 1,
                           .rows = axis_backward(conv->oh, conv->h, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
                           .cols = axis_backward(conv->ow, conv->w, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
     finish_plan(&p);
@@ -325,8 +356,12 @@ void fc_winograd_input(const fc_winograd_plan *p, fc_span pieces, fc_span channe
                        fc_winograd_order order, const fc_winograd_v_layout *layout, float *v) {
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
     const ptrdiff_t line = p->cols.in * p->ldx, blocks = fc_ceil_div(channels.end - channels.first, p->kernels->lanes);
-    fc_winograd_input_args args = {.row = p->rows.in_step * line, .pixel = p->cols.in_step * p->ldx, .channels = channels.end - channels.first,
-                                   .position = layout->position, .block = layout->block, .m = (int)p->cols.m};
+    fc_winograd_input_args args = {.row = p->rows.in_step * line,
+                                   .pixel = p->cols.in_step * p->ldx,
+                                   .channels = channels.end - channels.first,
+                                   .position = layout->position,
+                                   .block = layout->block,
+                                   .m = (int)p->cols.m};
     x += channels.first;
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, &order);

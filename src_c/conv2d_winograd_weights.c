@@ -43,8 +43,8 @@ void fc_winograd_transform_some(const fc_winograd_plan *p, const float *w, ptrdi
             if (i < rows.count && j < cols.count) copy_tap(p, w + (row * p->cols.taps + col) * tap, panel, c0, c1, space + to * tap_size);
             else memset(space + to * tap_size, 0, (size_t)tap_size * sizeof(float));
         }
-    const fc_winograd_weights_args args = {.w = space, .tap = tap_size, .ld = panel->nr, .rows = c1 - c0, .columns = panel->columns,
-                                           .nr = panel->nr, .u = u, .position = position};
+    const fc_winograd_weights_args args = {
+        .w = space, .tap = tap_size, .ld = panel->nr, .rows = c1 - c0, .columns = panel->columns, .nr = panel->nr, .u = u, .position = position};
     p->transforms->weights(&args);
 }
 

@@ -82,15 +82,18 @@ static void transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t first,
                         float *v) {
     for (ptrdiff_t i = chunks.first; i < chunks.end; i++, v += v_chunk(call, total)) {
         const chunk_channels at = chunk_at(call, i);
-        const fc_winograd_v_layout layout = {.position = v_position(call, total), .block = v_block(call, total), .group = total,
-                                             .group_stride = 0, .tile_stride = channels_step(call)};
+        const fc_winograd_v_layout layout = {.position = v_position(call, total),
+                                             .block = v_block(call, total),
+                                             .group = total,
+                                             .group_stride = 0,
+                                             .tile_stride = channels_step(call)};
         fc_winograd_input(&call->plan, (fc_span){at.piece, at.piece + 1}, (fc_span){at.c0, at.c1}, call->x, first, count, order, &layout, v);
     }
 }
 
 /* D of the same tiles for some panels; adds their sums to db_sums, tile by tile. */
-static void transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total,
-                         float *d, float *db_sums) {
+static void transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total, float *d,
+                         float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t line = p->cols.out * p->ldy;
     fc_winograd_gradient_args args = {.row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy};
@@ -139,7 +142,7 @@ static void products(const wgrad_call *call, const fc_winograd_columns *panel, p
         if (fetch && c % lanes < mr) ahead = (fetching){rows + v_position(call, tiles), step * (ptrdiff_t)sizeof(float)};
         else if (fetch) ahead = (fetching){next_d, FC_ALIGN}, next_d += tiles * FC_ALIGN;
         panel->kernels->wgrad[fc_min(mr, at.c1 - at.c0 - c)](rows, step, b, places.end - places.first, out + c * panel->nr, accumulate, ahead.next,
-                                                            ahead.bytes);
+                                                             ahead.bytes);
     }
 }
 
@@ -148,11 +151,18 @@ static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptr
     const chunk_channels at = chunk_at(call, chunk);
     const fc_winograd_taps rows = fc_winograd_piece_rows(p, at.piece, 0), cols = fc_winograd_piece_cols(p, at.piece, 0);
     const ptrdiff_t tap = p->c * p->ldw;
-    const fc_winograd_dw_args args = {.u = sums, .position = sums_position(call, panel->nr), .nr = panel->nr,
+    const fc_winograd_dw_args args = {.u = sums,
+                                      .position = sums_position(call, panel->nr),
+                                      .nr = panel->nr,
                                       .w = call->dw + (rows.first * p->cols.taps + cols.first) * tap + at.c0 * p->ldw + panel->first,
-                                      .row_tap = p->rows.stride * p->cols.taps * tap, .tap = p->cols.stride * tap,
-                                      .row_taps = (int)rows.count, .taps = (int)cols.count, .ld = p->ldw,
-                                      .rows = at.c1 - at.c0, .columns = panel->columns, .stream = call->stream};
+                                      .row_tap = p->rows.stride * p->cols.taps * tap,
+                                      .tap = p->cols.stride * tap,
+                                      .row_taps = (int)rows.count,
+                                      .taps = (int)cols.count,
+                                      .ld = p->ldw,
+                                      .rows = at.c1 - at.c0,
+                                      .columns = panel->columns,
+                                      .stream = call->stream};
     if (rows.count > 0 && cols.count > 0) p->transforms->dw(&args);
 }
 
@@ -237,8 +247,8 @@ static fc_status stage_task(const void *context, ptrdiff_t task) {
     const fc_winograd_plan *const p = &call->plan;
     const weights_block block = block_at(call, task);
     const ptrdiff_t chunks = call->sums ? call->chunks : block.chunks.end - block.chunks.first;
-    float *const own = call->sums ? NULL
-                                  : fc_scratch(FC_SLOT_TASK, (size_t)sums_at(call, block.panels.end - block.panels.first, 0, chunks, 0) * sizeof(float));
+    float *const own =
+        call->sums ? NULL : fc_scratch(FC_SLOT_TASK, (size_t)sums_at(call, block.panels.end - block.panels.first, 0, chunks, 0) * sizeof(float));
     if (!call->sums && !own) return FC_NO_MEMORY;
     float *const sums = own ? own : call->sums + block_sums(call, &block);
     block_products(call, &block, &call->order, call->count, call->v + block.chunks.first * v_chunk(call, call->count),
@@ -329,8 +339,8 @@ static int plan(wgrad_call *call) {
 static fc_status run(wgrad_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const int blocks = plan(call);
-    call->stream = p->k % (2 * p->kernels->lanes) == 0 &&
-                   fc_streams(call->dw, p->k * (ptrdiff_t)sizeof(float), sums_size(call) * (ptrdiff_t)sizeof(float));
+    call->stream =
+        p->k % (2 * p->kernels->lanes) == 0 && fc_streams(call->dw, p->k * (ptrdiff_t)sizeof(float), sums_size(call) * (ptrdiff_t)sizeof(float));
     const ptrdiff_t sums = call->dw && (blocks ? call->splits > 1 : p->tiles > STAGE) ? fc_max(call->splits, 1) * sums_size(call) : 0;
     const ptrdiff_t parts = blocks ? call->splits : fc_ceil_div(p->tiles, call->tiles);
     float *const memory = fc_scratch(FC_SLOT_CALL, (size_t)(sums + parts * p->width) * sizeof(float));

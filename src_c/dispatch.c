@@ -9,8 +9,8 @@
 #if defined(__x86_64__)
 static int fc_cpu_has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static int fc_cpu_has_avx512(void) {
-    return fc_cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return fc_cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
 }
 #endif
 
@@ -54,7 +54,7 @@ const char *fc_isa_name(int index) {
 int fc_isa_available(int index) {
     assert(index >= 0 && index < ISA_COUNT);
     int i = 0;
-#define FC_ISA_ENTRY(name, condition)                                                                                  \
+#define FC_ISA_ENTRY(name, condition)          \
     if (i++ == index) return (condition) != 0;
 #include "isa_list.inc"
 #undef FC_ISA_ENTRY

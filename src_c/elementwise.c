@@ -30,8 +30,8 @@ static double activation_cost(fc_activation activation) {
 static fc_status activation_task(const void *context, ptrdiff_t task) {
     const activation_call *const c = context;
     const ptrdiff_t begin = task * FC_CHUNK;
-    fc_kernels(c->dtype)->elementwise.activation[c->activation](
-        fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)), fc_chunk_length(c->n, task));
+    fc_kernels(c->dtype)->elementwise.activation[c->activation](fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)),
+                                                                fc_chunk_length(c->n, task));
     return FC_OK;
 }
 
@@ -46,9 +46,9 @@ int fc_activation_needs_input(fc_activation activation) { return activation == F
 static fc_status activation_backward_task(const void *context, ptrdiff_t task) {
     const activation_call *const c = context;
     const ptrdiff_t begin = task * FC_CHUNK;
-    fc_kernels(c->dtype)->elementwise.activation_backward[c->activation](
-        fc_at(c->dy, begin, fc_esize(c->dtype)), fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)),
-        fc_chunk_length(c->n, task));
+    fc_kernels(c->dtype)->elementwise.activation_backward[c->activation](fc_at(c->dy, begin, fc_esize(c->dtype)),
+                                                                         fc_at(c->x, begin, fc_esize(c->dtype)),
+                                                                         fc_at_mut(c->y, begin, fc_esize(c->dtype)), fc_chunk_length(c->n, task));
     return FC_OK;
 }
 
@@ -69,8 +69,8 @@ typedef struct {
 static fc_status dropout_task(const void *context, ptrdiff_t task) {
     const dropout_call *const c = context;
     const ptrdiff_t begin = task * FC_CHUNK;
-    fc_kernels(c->dtype)->elementwise.dropout(&c->mask, fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)),
-                                              begin, fc_chunk_length(c->n, task));
+    fc_kernels(c->dtype)->elementwise.dropout(&c->mask, fc_at(c->x, begin, fc_esize(c->dtype)), fc_at_mut(c->y, begin, fc_esize(c->dtype)), begin,
+                                              fc_chunk_length(c->n, task));
     return FC_OK;
 }
 
@@ -99,8 +99,7 @@ typedef struct {
 
 static fc_status sum_squares_task(const void *context, ptrdiff_t task) {
     const sum_squares_call *const c = context;
-    c->sums[task] = fc_kernels(c->dtype)->elementwise.sum_squares(fc_at(c->x, task * FC_CHUNK, fc_esize(c->dtype)),
-                                                                  fc_chunk_length(c->n, task));
+    c->sums[task] = fc_kernels(c->dtype)->elementwise.sum_squares(fc_at(c->x, task * FC_CHUNK, fc_esize(c->dtype)), fc_chunk_length(c->n, task));
     return FC_OK;
 }
 
@@ -144,8 +143,8 @@ static fc_status gather_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-fc_status fc_gather_rows(fc_source source, fc_dtype dtype, const void *src, ptrdiff_t row, const int64_t *indices, ptrdiff_t n,
-                         double scale, void *out) {
+fc_status fc_gather_rows(fc_source source, fc_dtype dtype, const void *src, ptrdiff_t row, const int64_t *indices, ptrdiff_t n, double scale,
+                         void *out) {
     assert(n >= 0 && row >= 0);
     if (row == 0) return FC_OK;
     const ptrdiff_t rows = fc_chunk_rows(row);

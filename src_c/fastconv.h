@@ -47,7 +47,10 @@ typedef struct {
     fc_layout layout;
     fc_activation activation; /* of the forward pass; the gradients are of the linear map */
     fc_algorithm algorithm;
-    int few; /* set by the library, 0 elsewhere: weights are packed for an image or two, which take as long as weights are read */
+    /* Set by the library, 0 elsewhere: weights are packed for an image or two, which take as long as weights are read; output pixels of
+     * the convolution that this is a part of, which decide how it is computed. */
+    int few;
+    ptrdiff_t whole;
 } fc_conv2d;
 
 /* y = activation(x * w + bias). bias may be NULL. */
@@ -103,8 +106,8 @@ fc_status fc_sum_squares(fc_dtype dtype, const void *x, ptrdiff_t n, double *sum
 
 /* out (n, row) of dtype = scale * rows indices[0 .. n - 1] of src, which has `row` elements per row. */
 typedef enum { FC_SOURCE_F32 = 0, FC_SOURCE_F64 = 1, FC_SOURCE_U8 = 2, FC_SOURCES } fc_source;
-fc_status fc_gather_rows(fc_source source, fc_dtype dtype, const void *src, ptrdiff_t row, const int64_t *indices, ptrdiff_t n,
-                         double scale, void *out);
+fc_status fc_gather_rows(fc_source source, fc_dtype dtype, const void *src, ptrdiff_t row, const int64_t *indices, ptrdiff_t n, double scale,
+                         void *out);
 /* The first i with indices[i] outside 0 .. limit - 1, or -1. */
 ptrdiff_t fc_find_outside(const int64_t *indices, ptrdiff_t n, int64_t limit);
 
@@ -158,11 +161,11 @@ typedef struct {
 /* The mean and the biased variance of every channel. There is at least one element per channel. */
 fc_status fc_batchnorm_moments(const fc_batchnorm *bn, const void *x, void *mean, void *variance);
 /* y = gamma * (x - mean) / sqrt(variance + epsilon) + beta. gamma or beta may be NULL: 1 and 0. y may be x. */
-fc_status fc_batchnorm_normalize(const fc_batchnorm *bn, const void *x, const void *mean, const void *variance, const void *gamma,
-                                 const void *beta, void *y);
+fc_status fc_batchnorm_normalize(const fc_batchnorm *bn, const void *x, const void *mean, const void *variance, const void *gamma, const void *beta,
+                                 void *y);
 /* The gradients of it; of mean and variance as functions of x too if `training`. dx, dgamma and dbeta may be NULL; dx may be dy. */
-fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void *dy, const void *x, const void *mean,
-                                const void *variance, const void *gamma, void *dx, void *dgamma, void *dbeta);
+fc_status fc_batchnorm_backward(const fc_batchnorm *bn, int training, const void *dy, const void *x, const void *mean, const void *variance,
+                                const void *gamma, void *dx, void *dgamma, void *dbeta);
 
 /* The functions above as records, so that a whole pass of a network is one call. A record holds the arrays in the order of the
  * parameters of its function, inputs first; where the function takes a size, it is `n`, or `rows` and `cols`. Settings of an update

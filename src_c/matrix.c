@@ -80,12 +80,22 @@ void fc_matrix_multiply(const fc_matrix_job *job) {
                 const int directly = stores_directly(job, i, rows, columns), finishes = last && job->finish;
                 const ptrdiff_t column = job->finish ? job->finish->column + j : 0;
                 float *const sums = job->sums + i / FC_MATRIX_GROUP * job->row_group + j / FC_MATRIX_GROUP * job->column_group;
-                fc_matrix_products_args args = {
-                    .left = job->left + (i / FC_MATRIX_GROUP * steps + first) * FC_MATRIX_STEP, .right = right, .steps = some,
-                    .rows = rows > FC_MATRIX_SIDE ? 2 : 1, .columns = columns > FC_MATRIX_SIDE ? 2 : 1,
-                    .out = sums, .ld = job->ld, .from = round > 0 ? sums : NULL, .from_ld = job->ld, .beside = job->beside, .left_each = job->left_each,
-                    .next = next, .next_bytes = each, .fetch_out = finishes ? job->finish->out + i : NULL,
-                    .fetch_column = column, .fetch_rows = finishes ? rows : 0};
+                fc_matrix_products_args args = {.left = job->left + (i / FC_MATRIX_GROUP * steps + first) * FC_MATRIX_STEP,
+                                                .right = right,
+                                                .steps = some,
+                                                .rows = rows > FC_MATRIX_SIDE ? 2 : 1,
+                                                .columns = columns > FC_MATRIX_SIDE ? 2 : 1,
+                                                .out = sums,
+                                                .ld = job->ld,
+                                                .from = round > 0 ? sums : NULL,
+                                                .from_ld = job->ld,
+                                                .beside = job->beside,
+                                                .left_each = job->left_each,
+                                                .next = next,
+                                                .next_bytes = each,
+                                                .fetch_out = finishes ? job->finish->out + i : NULL,
+                                                .fetch_column = column,
+                                                .fetch_rows = finishes ? rows : 0};
                 if (directly && round == 0 && job->finish->bias) args.from = job->finish->bias + j, args.from_ld = 0;
                 if (directly && last) {
                     float *const *const out = (float *const *)job->finish->out + i;

@@ -23,8 +23,7 @@ fc_span fc_pool_inside(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_
     return s;
 }
 
-pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image,
-                     ptrdiff_t row_elements) {
+pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image, ptrdiff_t row_elements) {
     pool_job job = {.p = fc_pool_as_nhwc(pool), .kind = kind, .in = in, .out = out};
     fc_pool2d *const p = &job.p;
     assert(p->n >= 0 && p->h > 0 && p->w > 0 && p->c > 0 && p->oh > 0 && p->ow > 0 && p->pool_h > 0 && p->pool_w > 0);
@@ -64,8 +63,7 @@ fc_status fc_pool_run(const pool_job *job, fc_task_fn task) {
     return fc_parallel_for(fc_ceil_div(job->rows, job->task_rows), work, task, job);
 }
 
-int fc_pool_allocate(workspace *ws, ptrdiff_t list, ptrdiff_t phases, ptrdiff_t rows, ptrdiff_t row_elements, int dense,
-                    ptrdiff_t esize) {
+int fc_pool_allocate(workspace *ws, ptrdiff_t list, ptrdiff_t phases, ptrdiff_t rows, ptrdiff_t row_elements, int dense, ptrdiff_t esize) {
     ws->row_elements = dense ? row_elements : fc_round_up(row_elements, FC_ALIGN / esize);
     ws->phase_elements = rows * ws->row_elements;
     const size_t lists = (size_t)fc_round_up(list * (ptrdiff_t)(sizeof(void *) * 2 + sizeof(double) + 1), FC_ALIGN);
@@ -113,8 +111,8 @@ static void reduce(const pool_job *job, fc_pool_args *args, ptrdiff_t at) {
 }
 
 /* Window j, which may lie partly outside of the image, of rows i .. i + rows - 1, whose taps kh are inside. */
-static void border_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, fc_span kh,
-                           ptrdiff_t j, ptrdiff_t at) {
+static void border_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, fc_span kh, ptrdiff_t j,
+                           ptrdiff_t at) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t r0 = i * p->stride_h - p->pad_top, s0 = j * p->stride_w - p->pad_left;
     const fc_span kw = fc_clip(s0, 1, p->pool_w, p->w);
@@ -136,8 +134,7 @@ static void border_windows(const pool_job *job, const workspace *ws, const void 
     reduce(job, &args, at + j * p->c);
 }
 
-static void inner_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, fc_span kh,
-                          ptrdiff_t at) {
+static void inner_windows(const pool_job *job, const workspace *ws, const void *x, ptrdiff_t i, ptrdiff_t rows, fc_span kh, ptrdiff_t at) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t first_row = i * p->stride_h - p->pad_top + kh.first, first_column = job->inside_j.first * p->stride_w - p->pad_left;
     const ptrdiff_t windows = job->inside_j.end - job->inside_j.first;
@@ -148,8 +145,7 @@ static void inner_windows(const pool_job *job, const workspace *ws, const void *
         for (ptrdiff_t kj = 0; kj < p->pool_w; kj++, taps++) {
             ws->position[taps] = (uint8_t)((kh.first + k) * p->pool_w + kj);
             ws->pointer[taps] =
-                copies ? fc_at(ws->columns,
-                               kj % p->stride_w * ws->phase_elements + k * ws->row_elements + kj / p->stride_w * p->c, job->esize)
+                copies ? fc_at(ws->columns, kj % p->stride_w * ws->phase_elements + k * ws->row_elements + kj / p->stride_w * p->c, job->esize)
                        : fc_at(x, ((first_row + k) * p->w + first_column + kj) * p->c, job->esize);
         }
     fc_pool_args args = {.tap = ws->pointer, .position = ws->position, .taps = taps};
@@ -179,8 +175,8 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     const int copies = job->flat && p->stride_w > 1;
     workspace ws;
     if (!fc_pool_allocate(&ws, p->pool_h * p->pool_w, copies ? fc_min(p->stride_w, p->pool_w) : 0,
-                  fc_min(p->h, (job->batch - 1) * p->stride_h + p->pool_h), row_elements,
-                  job->batch > 1 && row_elements * p->stride_w == p->w * p->c, job->esize))
+                          fc_min(p->h, (job->batch - 1) * p->stride_h + p->pool_h), row_elements,
+                          job->batch > 1 && row_elements * p->stride_w == p->w * p->c, job->esize))
         return FC_NO_MEMORY;
     const ptrdiff_t end = fc_min(job->rows, (task + 1) * job->task_rows);
     for (ptrdiff_t row = task * job->task_rows, rows; row < end; row += rows) {
@@ -231,8 +227,6 @@ static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, v
 
 int fc_pool_index_bytes(const fc_pool2d *pool) { return pool->pool_h <= 256 / pool->pool_w ? 1 : 8; }
 
-fc_status fc_max_pool2d(const fc_pool2d *pool, const void *x, void *y, void *indices) {
-    return forward(pool, MAXIMUM, x, y, indices);
-}
+fc_status fc_max_pool2d(const fc_pool2d *pool, const void *x, void *y, void *indices) { return forward(pool, MAXIMUM, x, y, indices); }
 
 fc_status fc_avg_pool2d(const fc_pool2d *pool, const void *x, void *y) { return forward(pool, MEAN, x, y, NULL); }

@@ -14,8 +14,8 @@ static fc_span covering(ptrdiff_t at, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_
 }
 
 /* Lists the windows m - t, least <= t <= most, of all rows that cover row r. Returns their number. */
-static ptrdiff_t list_windows(const pool_job *job, workspace *ws, ptrdiff_t image, ptrdiff_t r, ptrdiff_t m, ptrdiff_t phase,
-                              ptrdiff_t least, ptrdiff_t most) {
+static ptrdiff_t list_windows(const pool_job *job, workspace *ws, ptrdiff_t image, ptrdiff_t r, ptrdiff_t m, ptrdiff_t phase, ptrdiff_t least,
+                              ptrdiff_t most) {
     const fc_pool2d *const p = &job->p;
     const fc_span rows = covering(r + p->pad_top, p->pool_h, p->stride_h, p->oh);
     ptrdiff_t count = 0;
@@ -173,8 +173,7 @@ static void backward_rows(const pool_job *job, workspace *ws, ptrdiff_t image, p
         row.image = image;
         row.r = r;
         row.rows = rows;
-        row.to = merges ? fc_at_mut(ws->columns, phase * ws->phase_elements, job->esize)
-                        : dx + (phase - p->pad_left) * p->c * job->esize;
+        row.to = merges ? fc_at_mut(ws->columns, phase * ws->phase_elements, job->esize) : dx + (phase - p->pad_left) * p->c * job->esize;
         row.row_step = merges ? ws->row_elements : row_step;
         row.step = merges ? p->c : stride * p->c;
         border_columns(job, ws, &row, row.first, row.inner_first);

@@ -22,8 +22,7 @@ typedef struct {
     const uint8_t *index_in;
 } pool_job;
 
-pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image,
-                      ptrdiff_t row_elements);
+pool_job fc_pool_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows_per_image, ptrdiff_t row_elements);
 /* Whether the maxima of windows are sought that cover the image without overlap and without a rest. */
 static inline int fc_pool_tiled(const pool_job *job) {
     const fc_pool2d *const p = &job->p;
@@ -65,7 +64,6 @@ typedef struct {
 } workspace;
 
 /* `dense`: rows follow each other without a gap, else they begin with a cache line. */
-int fc_pool_allocate(workspace *ws, ptrdiff_t list, ptrdiff_t phases, ptrdiff_t rows, ptrdiff_t row_elements, int dense,
-                     ptrdiff_t esize);
+int fc_pool_allocate(workspace *ws, ptrdiff_t list, ptrdiff_t phases, ptrdiff_t rows, ptrdiff_t row_elements, int dense, ptrdiff_t esize);
 
 #endif

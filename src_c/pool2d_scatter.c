@@ -76,8 +76,8 @@ static fc_status scatter_task(const void *context, ptrdiff_t task) {
 }
 
 fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *indices, void *dx) {
-    scatter_job job = {.p = fc_pool_as_nhwc(pool), .kernels = &fc_kernels(pool->dtype)->pool, .esize = fc_esize(pool->dtype), .dy = dy,
-                       .index = indices, .dx = dx};
+    scatter_job job = {
+        .p = fc_pool_as_nhwc(pool), .kernels = &fc_kernels(pool->dtype)->pool, .esize = fc_esize(pool->dtype), .dy = dy, .index = indices, .dx = dx};
     const fc_pool2d *const p = &job.p;
     const ptrdiff_t line = FC_ALIGN / job.esize, elements = p->h * p->w + p->oh * p->ow;
     job.inside_i = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);

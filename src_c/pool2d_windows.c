@@ -92,12 +92,12 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
         const window only = locate(p, image * per_image);
         const int all = job->kind == MEAN && rows_together(p, &only) == p->h;
         if (channels == p->c && !all) memset(dx, 0, (size_t)(pixels * p->c * job->esize));
-        for (ptrdiff_t i = 0; channels < p->c && !all && i < pixels; i++)
-            memset(dx + i * p->c * job->esize, 0, (size_t)(channels * job->esize));
+        for (ptrdiff_t i = 0; channels < p->c && !all && i < pixels; i++) memset(dx + i * p->c * job->esize, 0, (size_t)(channels * job->esize));
         for (ptrdiff_t i = image * per_image; i < (image + 1) * per_image; i++) {
             const window win = locate(p, i);
             const ptrdiff_t at = i * p->c + channel;
-            fc_window_args args = {.step = p->c, .channels = channels, .y = (void *)(uintptr_t)fc_at(job->in, at, job->esize), .stream = all && job->stream};
+            fc_window_args args = {
+                .step = p->c, .channels = channels, .y = (void *)(uintptr_t)fc_at(job->in, at, job->esize), .stream = all && job->stream};
             if (job->kind == MEAN) {
                 const ptrdiff_t together = rows_together(p, &win), width = win.columns.end - win.columns.first;
                 args.pixels = together * width;
@@ -116,8 +116,13 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
 }
 
 static windows_job plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out) {
-    windows_job job = {.p = fc_pool_as_nhwc(pool), .kernels = fc_kernels(pool->dtype), .kind = kind, .esize = fc_esize(pool->dtype), .in = in,
-                       .out = out, .bytes = fc_pool_index_bytes(pool) == 1};
+    windows_job job = {.p = fc_pool_as_nhwc(pool),
+                       .kernels = fc_kernels(pool->dtype),
+                       .kind = kind,
+                       .esize = fc_esize(pool->dtype),
+                       .in = in,
+                       .out = out,
+                       .bytes = fc_pool_index_bytes(pool) == 1};
     const fc_pool2d *const p = &job.p;
     job.channels = fc_min(p->c, FC_WINDOW_CHANNELS);
     job.chunks = fc_ceil_div(p->c, job.channels);
@@ -131,9 +136,7 @@ static fc_status run(windows_job *job, ptrdiff_t units, ptrdiff_t unit_elements,
     return fc_parallel_for(fc_ceil_div(units, job->task_windows) * job->chunks, work, task, job);
 }
 
-int fc_pool_by_windows(const fc_pool2d *pool, int indices) {
-    return (pool->oh == 1 && pool->ow == 1) || (indices && fc_pool_index_bytes(pool) > 1);
-}
+int fc_pool_by_windows(const fc_pool2d *pool, int indices) { return (pool->oh == 1 && pool->ow == 1) || (indices && fc_pool_index_bytes(pool) > 1); }
 
 fc_status fc_pool_windows(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
     windows_job job = plan(pool, kind, x, y);

@@ -21,6 +21,7 @@ static inline fc_span fc_clip(ptrdiff_t start, ptrdiff_t spread, ptrdiff_t count
     return s;
 }
 static inline ptrdiff_t fc_kernel_elements(const fc_conv2d *conv) { return conv->kh * conv->kw * (conv->c / conv->groups) * conv->k; }
+static inline ptrdiff_t fc_whole_pixels(const fc_conv2d *conv) { return conv->whole ? conv->whole : conv->n * conv->oh * conv->ow; }
 /* Byte arithmetic on untyped arrays. */
 static inline const void *fc_at(const void *p, ptrdiff_t elements, ptrdiff_t esize) { return (const char *)p + elements * esize; }
 static inline void *fc_at_mut(void *p, ptrdiff_t elements, ptrdiff_t esize) { return (char *)p + elements * esize; }

@@ -151,8 +151,7 @@ static void take_tasks(int self) {
             const fc_status status = fn(context, task);
             if (status == FC_OK) continue;
             int first = FC_OK;
-            atomic_compare_exchange_strong_explicit(&pool.status, &first, (int)status, memory_order_relaxed,
-                                                    memory_order_relaxed);
+            atomic_compare_exchange_strong_explicit(&pool.status, &first, (int)status, memory_order_relaxed, memory_order_relaxed);
             for (int j = 0; j < shares; j++) atomic_store_explicit(&pool.share[j].next, pool.share[j].end, memory_order_relaxed);
         }
     }
@@ -254,8 +253,7 @@ static void start_workers(int count) {
     pthread_sigmask(SIG_SETMASK, &all, &mask);
     pool.owner = getpid();
     atomic_store_explicit(&pool.limit, count, memory_order_relaxed);
-    while (pool.workers < count &&
-           !pthread_create(&pool.threads[pool.workers], &attributes, work, (void *)(intptr_t)pool.workers)) {
+    while (pool.workers < count && !pthread_create(&pool.threads[pool.workers], &attributes, work, (void *)(intptr_t)pool.workers)) {
         atomic_fetch_add(&pool.awake, 1);
         pool.workers++;
     }
@@ -287,8 +285,7 @@ static void wait_until_empty(void) {
         if (spin(&s)) continue;
         atomic_fetch_or_explicit(&pool.door, DOOR_AWAITED, memory_order_relaxed);
         pthread_mutex_lock(&pool.lock);
-        while (atomic_load_explicit(&pool.door, memory_order_acquire) & DOOR_INSIDE)
-            pthread_cond_wait(&pool.empty, &pool.lock);
+        while (atomic_load_explicit(&pool.door, memory_order_acquire) & DOOR_INSIDE) pthread_cond_wait(&pool.empty, &pool.lock);
         pthread_mutex_unlock(&pool.lock);
         return;
     }

@@ -50,8 +50,8 @@ typedef struct {
     /* y = (x - mean) * a + b. y may be x. */
     void (*bn_normalize)(const fc_channel_block *block, const void *x, const void *mean, const void *a, const void *b, void *y);
     /* dx = dy * a + (x - mean) * c + b. dx may be dy. */
-    void (*bn_backward)(const fc_channel_block *block, const void *dy, const void *x, const void *mean, const void *a,
-                        const void *b, const void *c, void *dx);
+    void (*bn_backward)(const fc_channel_block *block, const void *dy, const void *x, const void *mean, const void *a, const void *b, const void *c,
+                        void *dx);
 } fc_elementwise_kernels;
 
 #endif

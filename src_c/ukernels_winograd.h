@@ -104,11 +104,11 @@ typedef struct {
 /* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr.
  * Chunks of the sum, a multiple of the lanes each, are summed apart. What will be read soon is fetched from `next` on, next_bytes for
  * each c; it need not exist. */
-typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk, void *out, int accumulate,
-                                    const void *next, ptrdiff_t next_bytes);
+typedef void (*fc_winograd_gemm_fn)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk, void *out, int accumulate, const void *next,
+                                    ptrdiff_t next_bytes);
 /* acc[i * nr + j] (+)= sum over t < depth of a[t * step + i] * d[t * nr + j]. Fetches as above, for each t. */
-typedef void (*fc_winograd_wgrad_fn)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate,
-                                     const void *next, ptrdiff_t next_bytes);
+typedef void (*fc_winograd_wgrad_fn)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate, const void *next,
+                                     ptrdiff_t next_bytes);
 
 /* Matrix products for panels of nr output channels; entry [i] computes i rows. */
 typedef struct {

@@ -134,10 +134,10 @@ def test_what_is_not_finite_stays_where_it_is_read(value: float) -> None:
 #: that do not, channels that fill steps and that do not, one panel's width and parts of it.
 WINOGRAD: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
     "64": ((4, 28, 28, 64), 64, 3, {"padding": "same"}),
-    "odd": ((5, 27, 30, 75), 81, 3, {"padding": "same"}),
-    "valid": ((3, 31, 33, 80), 112, 3, {}),
-    "many-weights": ((4, 28, 27, 128), 128, 3, {"padding": "same"}),
-    "4x4": ((4, 30, 29, 64), 96, 4, {"padding": "same"}),
+    "odd": ((9, 37, 40, 75), 81, 3, {"padding": "same"}),
+    "valid": ((9, 41, 43, 80), 112, 3, {}),
+    "many-weights": ((9, 28, 27, 128), 128, 3, {"padding": "same"}),
+    "4x4": ((8, 36, 35, 64), 96, 4, {"padding": "same"}),
     "dilated": ((4, 28, 28, 64), 64, 3, {"padding": "same", "dilation_rate": 2}),
     "groups": ((4, 28, 28, 128), 128, 3, {"padding": "same", "groups": 2}),
 }

@@ -4,9 +4,7 @@
 #define FC_SELU_ALPHA 1.6732632423543772848170429916717
 #define FC_LEAKY_SLOPE 0.2
 
-FC_INLINE vec NAME(sigmoid)(const vec x) {
-    return v_div(v_set1(1), v_add(v_set1(1), NAME(exp)(v_sub(v_zero(), x))));
-}
+FC_INLINE vec NAME(sigmoid)(const vec x) { return v_div(v_set1(1), v_add(v_set1(1), NAME(exp)(v_sub(v_zero(), x)))); }
 
 FC_INLINE vec NAME(tanh)(const vec x) {
     const vec e = NAME(expm1_negative)(v_mul(v_set1(-2), v_abs(x)));
@@ -70,8 +68,7 @@ FC_INLINE vec NAME(activate_backward)(const fc_activation f, const vec dy, const
     case FC_ELU:
         return v_select(v_gt(zero, s), v_fma(dy, s, dy), dy);
     case FC_SELU:
-        return v_mul(dy, v_select(v_gt(zero, s), v_add(s, v_set1((real)(FC_SELU_SCALE * FC_SELU_ALPHA))),
-                                  v_set1((real)FC_SELU_SCALE)));
+        return v_mul(dy, v_select(v_gt(zero, s), v_add(s, v_set1((real)(FC_SELU_SCALE * FC_SELU_ALPHA))), v_set1((real)FC_SELU_SCALE)));
     case FC_SOFTPLUS:
         return v_sub(zero, v_mul(dy, NAME(expm1_negative)(v_sub(zero, s))));
     case FC_SOFTSIGN: {
@@ -108,8 +105,7 @@ FC_INLINE void NAME(activation_loop)(const fc_activation f, const real *const x,
     if (i < n) v_store_n(y + i, NAME(activate)(f, v_load_n(x + i, n - i)), n - i);
 }
 
-FC_INLINE void NAME(activation_backward_loop)(const fc_activation f, const real *const dy, const real *const s,
-                                              real *const dx, const ptrdiff_t n) {
+FC_INLINE void NAME(activation_backward_loop)(const fc_activation f, const real *const dy, const real *const s, real *const dx, const ptrdiff_t n) {
     assert(n >= 0);
     ptrdiff_t i = 0;
     for (; i + VL <= n; i += VL) v_store(dx + i, NAME(activate_backward)(f, v_load(dy + i), v_load(s + i)));
@@ -117,13 +113,14 @@ FC_INLINE void NAME(activation_backward_loop)(const fc_activation f, const real 
 }
 
 #ifndef FC_ACTIVATION_FNS
-#define FC_ACTIVATION_LIST(X)                                                                                          \
-    X(FC_LINEAR) X(FC_RELU) X(FC_SIGMOID) X(FC_TANH) X(FC_ELU) X(FC_SELU) X(FC_SOFTPLUS) X(FC_SOFTSIGN)                \
-    X(FC_LEAKY_RELU) X(FC_GELU) X(FC_SILU) X(FC_EXPONENTIAL) X(FC_HARD_SIGMOID) X(FC_RELU6)
-#define FC_ACTIVATION_FNS(f)                                                                                           \
-    static void NAME(activation_##f)(const void *x, void *y, ptrdiff_t n) { NAME(activation_loop)(f, x, y, n); }       \
-    static void NAME(activation_backward_##f)(const void *dy, const void *s, void *dx, ptrdiff_t n) {                  \
-        NAME(activation_backward_loop)(f, dy, s, dx, n);                                                               \
+#define FC_ACTIVATION_LIST(X)                                                                                                                       \
+    X(FC_LINEAR)                                                                                                                                    \
+    X(FC_RELU) X(FC_SIGMOID) X(FC_TANH) X(FC_ELU) X(FC_SELU) X(FC_SOFTPLUS) X(FC_SOFTSIGN) X(FC_LEAKY_RELU) X(FC_GELU) X(FC_SILU) X(FC_EXPONENTIAL) \
+        X(FC_HARD_SIGMOID) X(FC_RELU6)
+#define FC_ACTIVATION_FNS(f)                                                                                     \
+    static void NAME(activation_##f)(const void *x, void *y, ptrdiff_t n) { NAME(activation_loop)(f, x, y, n); } \
+    static void NAME(activation_backward_##f)(const void *dy, const void *s, void *dx, ptrdiff_t n) {            \
+        NAME(activation_backward_loop)(f, dy, s, dx, n);                                                         \
     }
 #define FC_ACTIVATION_ENTRY(f) [f] = NAME(activation_##f),
 #define FC_ACTIVATION_BACKWARD_ENTRY(f) [f] = NAME(activation_backward_##f),

@@ -40,8 +40,8 @@ FC_INLINE void NAME(bn_sums_last)(const int NV, const int gradient, const fc_cha
 }
 
 /* Channel c of a block whose channels are not last. */
-FC_INLINE void NAME(bn_sums_inner)(const int gradient, const fc_channel_block *const b, const real *dy, const real *x,
-                                   const real shift, real *const sum, real *const dot) {
+FC_INLINE void NAME(bn_sums_inner)(const int gradient, const fc_channel_block *const b, const real *dy, const real *x, const real shift,
+                                   real *const sum, real *const dot) {
     const vec m = v_set1(shift);
     vec s = v_zero(), p = v_zero(), s2 = v_zero(), p2 = v_zero();
     for (ptrdiff_t i = 0; i < b->outer; i++) {
@@ -68,10 +68,8 @@ FC_INLINE void NAME(bn_block_sums)(const int gradient, const fc_channel_block *c
     if (b->inner == 1) {
         for (; c + 4 * VL <= b->channels; c += 4 * VL)
             NAME(bn_sums_last)(4, gradient, b, gradient ? dy + c : NULL, x + c, shift + c, 4 * VL, sum + c, dot + c);
-        for (; c + VL <= b->channels; c += VL)
-            NAME(bn_sums_last)(1, gradient, b, gradient ? dy + c : NULL, x + c, shift + c, VL, sum + c, dot + c);
-        if (c < b->channels)
-            NAME(bn_sums_last)(1, gradient, b, gradient ? dy + c : NULL, x + c, shift + c, b->channels - c, sum + c, dot + c);
+        for (; c + VL <= b->channels; c += VL) NAME(bn_sums_last)(1, gradient, b, gradient ? dy + c : NULL, x + c, shift + c, VL, sum + c, dot + c);
+        if (c < b->channels) NAME(bn_sums_last)(1, gradient, b, gradient ? dy + c : NULL, x + c, shift + c, b->channels - c, sum + c, dot + c);
     } else {
         for (; c < b->channels; c++)
             NAME(bn_sums_inner)(gradient, b, gradient ? dy + c * b->inner : NULL, x + c * b->inner, shift[c], sum + c, dot + c);
@@ -95,8 +93,8 @@ FC_INLINE vec NAME(bn_map)(const int gradient, const vec dy, const vec x, const 
     return gradient ? v_fma(dy, a, v_fma(d, c, b)) : v_fma(d, a, b);
 }
 
-FC_INLINE void NAME(bn_apply)(const int gradient, const fc_channel_block *const block, const real *dy, const real *x,
-                              const real *const mean, const real *const a, const real *const b, const real *const c, real *y) {
+FC_INLINE void NAME(bn_apply)(const int gradient, const fc_channel_block *const block, const real *dy, const real *x, const real *const mean,
+                              const real *const a, const real *const b, const real *const c, real *y) {
     const ptrdiff_t channels = block->channels, inner = block->inner;
     for (ptrdiff_t i = 0; i < block->outer; i++) {
         if (inner == 1) {
@@ -104,8 +102,10 @@ FC_INLINE void NAME(bn_apply)(const int gradient, const fc_channel_block *const 
                 const ptrdiff_t n = channels - j;
                 const vec g = gradient ? NAME(bn_load)(dy + j, n) : v_zero();
                 const vec factor = gradient ? NAME(bn_load)(c + j, n) : v_zero();
-                NAME(bn_store)(y + j, NAME(bn_map)(gradient, g, NAME(bn_load)(x + j, n), NAME(bn_load)(mean + j, n),
-                                                   NAME(bn_load)(a + j, n), NAME(bn_load)(b + j, n), factor), n);
+                NAME(bn_store)(y + j,
+                               NAME(bn_map)(gradient, g, NAME(bn_load)(x + j, n), NAME(bn_load)(mean + j, n), NAME(bn_load)(a + j, n),
+                                            NAME(bn_load)(b + j, n), factor),
+                               n);
             }
         } else {
             for (ptrdiff_t k = 0; k < channels; k++) {
@@ -123,12 +123,11 @@ FC_INLINE void NAME(bn_apply)(const int gradient, const fc_channel_block *const 
     }
 }
 
-static void NAME(bn_normalize)(const fc_channel_block *block, const void *x, const void *mean, const void *a, const void *b,
-                               void *y) {
+static void NAME(bn_normalize)(const fc_channel_block *block, const void *x, const void *mean, const void *a, const void *b, void *y) {
     NAME(bn_apply)(0, block, NULL, x, mean, a, b, NULL, y);
 }
 
-static void NAME(bn_backward)(const fc_channel_block *block, const void *dy, const void *x, const void *mean, const void *a,
-                              const void *b, const void *c, void *dx) {
+static void NAME(bn_backward)(const fc_channel_block *block, const void *dy, const void *x, const void *mean, const void *a, const void *b,
+                              const void *c, void *dx) {
     NAME(bn_apply)(1, block, dy, x, mean, a, b, c, dx);
 }

@@ -19,23 +19,23 @@ FC_DOTS(FC_DOT_FNS)
 
 #define FC_STRING_(s) #s
 #define FC_STRING(s) FC_STRING_(s)
-#define FC_TABLE(isa_, matrix_)                                                                                        \
-    const fc_ukernels FC_PASTE(FC_TYPE, ukernels, isa_) = {                                                            \
-        .isa = FC_STRING(isa_),                                                                                        \
-        .gemm = {.panel = NAME(panels),                                                                                \
-                 .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]),                                        \
-                 .main_panel = FC_MAIN_PANEL,                                                                          \
-                 .line = NAME(gemm_line),                                                                              \
-                 .narrow = FC_NARROW_PANEL,                                                                            \
-                 .dot = {FC_DOTS(FC_DOT_ENTRY)},                                                                       \
-                 .lanes = VL},                                                                                         \
-        .depthwise = FC_DEPTHWISE_KERNELS,                                                                             \
-        .frame = FC_FRAME_KERNELS,                                                                                     \
-        .pool = FC_POOL_KERNELS,                                                                                       \
-        .elementwise = FC_ELEMENTWISE_KERNELS,                                                                         \
-        .winograd = FC_WINOGRAD_KERNELS,                                                                               \
-        .images = FC_IMAGES_KERNELS,                                                                                   \
-        .matrix = matrix_,                                                                                             \
+#define FC_TABLE(isa_, matrix_)                                                 \
+    const fc_ukernels FC_PASTE(FC_TYPE, ukernels, isa_) = {                     \
+        .isa = FC_STRING(isa_),                                                 \
+        .gemm = {.panel = NAME(panels),                                         \
+                 .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]), \
+                 .main_panel = FC_MAIN_PANEL,                                   \
+                 .line = NAME(gemm_line),                                       \
+                 .narrow = FC_NARROW_PANEL,                                     \
+                 .dot = {FC_DOTS(FC_DOT_ENTRY)},                                \
+                 .lanes = VL},                                                  \
+        .depthwise = FC_DEPTHWISE_KERNELS,                                      \
+        .frame = FC_FRAME_KERNELS,                                              \
+        .pool = FC_POOL_KERNELS,                                                \
+        .elementwise = FC_ELEMENTWISE_KERNELS,                                  \
+        .winograd = FC_WINOGRAD_KERNELS,                                        \
+        .images = FC_IMAGES_KERNELS,                                            \
+        .matrix = matrix_,                                                      \
     }
 FC_TABLE(FC_ISA, NULL);
 #if defined(FC_MATRIX_ISA)

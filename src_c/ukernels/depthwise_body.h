@@ -3,8 +3,8 @@
  * Every sum has the same order of terms whichever tile computes it: row by row. */
 
 /* PX pixels from pixel i on, all of whose taps are columns of x; 0 < n <= VL channels from channel c on. */
-FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a,
-                                    const ptrdiff_t i, const ptrdiff_t c, const ptrdiff_t n) {
+FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a, const ptrdiff_t i,
+                                    const ptrdiff_t c, const ptrdiff_t n) {
     const ptrdiff_t spread = a->spread * a->x_step, advance = a->advance * a->x_step, ldw = a->ldw;
     const ptrdiff_t from = a->column * a->x_step + i * advance + c;
     vec acc[8];
@@ -43,8 +43,8 @@ FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIF
 }
 
 /* NV vectors of channels of one pixel, taps first .. end - 1 of it: independent sums, where neighbouring pixels have none to offer. */
-FC_INLINE void NAME(depthwise_pixel)(const int NV, const fc_depthwise_args *const a, const ptrdiff_t i, const ptrdiff_t first,
-                                     const ptrdiff_t end, const ptrdiff_t c, const ptrdiff_t n) {
+FC_INLINE void NAME(depthwise_pixel)(const int NV, const fc_depthwise_args *const a, const ptrdiff_t i, const ptrdiff_t first, const ptrdiff_t end,
+                                     const ptrdiff_t c, const ptrdiff_t n) {
     const ptrdiff_t spread = a->spread * a->x_step, ldw = a->ldw;
     const ptrdiff_t from = (a->column + i * a->advance) * a->x_step + first * spread + c;
     vec acc[4];
@@ -54,8 +54,7 @@ FC_INLINE void NAME(depthwise_pixel)(const int NV, const fc_depthwise_args *cons
         const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + first * ldw + c;
         for (ptrdiff_t t = first; t < end; t++, x += spread, w += ldw) {
             FC_UNROLL(4)
-            for (int v = 0; v < NV; v++)
-                acc[v] = v_fma(NAME(load_channels)(x + v * VL, n), NAME(load_channels)(w + v * VL, n), acc[v]);
+            for (int v = 0; v < NV; v++) acc[v] = v_fma(NAME(load_channels)(x + v * VL, n), NAME(load_channels)(w + v * VL, n), acc[v]);
         }
     }
     real *const y = (real *)a->y + i * a->y_step + c;
@@ -84,8 +83,7 @@ static void NAME(depthwise_single)(const fc_depthwise_args *const a, const ptrdi
     for (; c < a->channels; c += VL) NAME(depthwise_pixel)(1, a, i, first, end, NAME(vector_start)(c, a->channels), VL);
 }
 
-FC_INLINE void NAME(depthwise_channels)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a,
-                                        const ptrdiff_t i) {
+FC_INLINE void NAME(depthwise_channels)(const int PX, const int TAPS, const int SHIFT, const fc_depthwise_args *const a, const ptrdiff_t i) {
     /* This tile's share of what comes next, a bit with every vector. */
     const ptrdiff_t channels = a->channels, per_pixel = a->next_elements / a->pixels, share = per_pixel * PX / channels * VL;
     const real *next = (const real *)a->next + per_pixel * i;
@@ -126,15 +124,13 @@ FC_INLINE void NAME(flat_vectors)(const int NV, const fc_depthwise_args *const a
         for (int v = 0; v < NV; v++) acc[v] = v_fma(NAME(load_channels)(taps->x[q] + at + v * step, n), weight, acc[v]);
     }
     FC_UNROLL(4)
-    for (int v = 0; v < NV; v++)
-        NAME(store_channels)((real *)a->y + at + v * step, a->relu ? v_max(v_zero(), acc[v]) : acc[v], n);
+    for (int v = 0; v < NV; v++) NAME(store_channels)((real *)a->y + at + v * step, a->relu ? v_max(v_zero(), acc[v]) : acc[v], n);
 }
 
 /* Pixels first .. end - 1, if that is the way. */
 static int NAME(depthwise_flat)(const fc_depthwise_args *const a, const ptrdiff_t first, const ptrdiff_t end) {
     const ptrdiff_t channels = a->channels, step = VL / channels * channels, last = end * channels;
-    if (channels >= VL || a->advance != 1 || a->x_step != channels || a->y_step != channels || a->stream ||
-        a->rows * a->taps > FC_FLAT_TAPS)
+    if (channels >= VL || a->advance != 1 || a->x_step != channels || a->y_step != channels || a->stream || a->rows * a->taps > FC_FLAT_TAPS)
         return 0;
     NAME(flat_taps) taps;
     taps.count = 0;
@@ -161,9 +157,14 @@ static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
     } else if (a->channels < VL) {
         for (i = first; i < end; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i + 4 <= end ? i : end - 4, 0, a->channels);
     } else switch (a->advance == a->spread ? a->taps : 0) {
-        case 2: NAME(depthwise_pixels)(2, 1, a, first, end); break;
-        case 3: NAME(depthwise_pixels)(3, 1, a, first, end); break;
-        default: NAME(depthwise_pixels)(0, 0, a, first, end);
+        case 2:
+            NAME(depthwise_pixels)(2, 1, a, first, end);
+            break;
+        case 3:
+            NAME(depthwise_pixels)(3, 1, a, first, end);
+            break;
+        default:
+            NAME(depthwise_pixels)(0, 0, a, first, end);
         }
     for (i = end; i < a->pixels; i++) NAME(depthwise_single)(a, i);
 }
@@ -172,8 +173,7 @@ static void NAME(depthwise)(const fc_depthwise_args *const args) {
     assert(args->rows >= 0 && args->taps >= 0 && args->lines > 0 && args->pixels > 0 && args->channels > 0);
     if (NAME(depthwise_walks)(args)) return;
     fc_depthwise_args copy = *args; /* known not to change when y is written */
-    for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line)
-        NAME(depthwise_line)(&copy);
+    for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line) NAME(depthwise_line)(&copy);
 }
 
 /* Elements of a pixel that the planes' vectors from channel c on are made of: the first, and how many. */
@@ -188,8 +188,7 @@ static ptrdiff_t NAME(spread_span)(const fc_spread_args *const a) {
 }
 
 /* By permuting the SOURCES vectors of a pixel that hold all that one vector of a plane needs. */
-FC_INLINE void NAME(spread_lanes)(const int SOURCES, const fc_spread_args *const a, const real *const from, real *const to,
-                                  const ptrdiff_t pixels) {
+FC_INLINE void NAME(spread_lanes)(const int SOURCES, const fc_spread_args *const a, const real *const from, real *const to, const ptrdiff_t pixels) {
     const ptrdiff_t channels = a->groups * a->times, planes = a->planes, from_step = a->from_step, to_step = a->to_step;
     for (ptrdiff_t c = 0; c < channels; c += VL) {
         const ptrdiff_t first = NAME(spread_first)(a, c), left = a->groups * planes - first;

@@ -53,8 +53,7 @@ FC_INLINE void NAME(walk_on)(const int LIVE, const int LINES, NAME(depthwise_wal
 }
 
 /* The oldest pixel leaves. What the next walks read and write comes along. With 5 taps there is time enough to wait for the latter. */
-FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a,
-                              NAME(depthwise_walk) *const walk) {
+FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a, NAME(depthwise_walk) *const walk) {
     const int LIVE = (TAPS - 1) / SHIFT + 1, FETCHES = LINES * SHIFT * SHIFT, LINE = 64 / (int)sizeof(real);
     FC_UNROLL(2)
     for (int l = 0; l < LINES; l++) {
@@ -71,8 +70,8 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
 }
 
 /* Pixels first .. end - 1, the vector of channels at c. */
-FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const int PARTIAL, const fc_depthwise_args *const a, const ptrdiff_t first,
-                                const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
+FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const int PARTIAL, const fc_depthwise_args *const a,
+                                const ptrdiff_t first, const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     NAME(depthwise_walk) walk;
     walk.partial = PARTIAL;
@@ -139,25 +138,33 @@ static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
     if (a->rows != a->taps || (a->taps != 3 && a->taps != 5 && a->taps != 7)) return 0;
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0, live = shift ? (a->taps - 1) / shift + 1 : 0;
     /* Only the columns of the first and last pixels may be outside, where the others are not asked about. */
-    const int inside = a->pixels >= live && a->column + (live - 1) * a->advance >= 0 &&
-                       a->column + a->pixels * a->advance - a->spread < a->width;
+    const int inside = a->pixels >= live && a->column + (live - 1) * a->advance >= 0 && a->column + a->pixels * a->advance - a->spread < a->width;
     if (!shift || !(inside || a->taps == 7) || a->lines > 2 || (a->lines == 2 && a->line_rows != shift)) return 0;
     const int few = FC_PARTIAL_FREE && shift == 1 && a->taps == 3 && a->lines == 2 && a->channels * FC_FLAT_PIXELS > VL;
     if (a->channels < VL && !few) return 0;
     switch (shift * 16 + a->taps * 2 + a->lines) {
-    case 16 + 6 + 1: NAME(walk_lines)(3, 1, 1, 0, a); break;
+    case 16 + 6 + 1:
+        NAME(walk_lines)(3, 1, 1, 0, a);
+        break;
     case 16 + 6 + 2:
         if (FC_PARTIAL_FREE && a->channels < VL) NAME(walk_lines)(3, 1, 2, 1, a);
         else NAME(walk_lines)(3, 1, 2, 0, a);
         break;
-    case 16 + 10 + 2: NAME(walk_lines)(5, 1, 2, 0, a); break;
+    case 16 + 10 + 2:
+        NAME(walk_lines)(5, 1, 2, 0, a);
+        break;
     case 16 + 14 + 2:
         if (sizeof(real) == sizeof(double)) return 0; /* float64 is for checks, and the library is to be small */
         NAME(walk_lines)(7, 1, 2, 0, a);
         break;
-    case 32 + 6 + 2: NAME(walk_lines)(3, 2, 2, 0, a); break;
-    case 32 + 10 + 2: NAME(walk_lines)(5, 2, 2, 0, a); break;
-    default: return 0;
+    case 32 + 6 + 2:
+        NAME(walk_lines)(3, 2, 2, 0, a);
+        break;
+    case 32 + 10 + 2:
+        NAME(walk_lines)(5, 2, 2, 0, a);
+        break;
+    default:
+        return 0;
     }
     return 1;
 }

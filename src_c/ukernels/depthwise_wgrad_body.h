@@ -9,8 +9,7 @@ typedef struct {
 } NAME(wgrad_walk);
 
 FC_INLINE void NAME(wgrad_columns)(const int ROWS, const int TAPS, const int SHIFT, const int CHECK, const int first, const int end,
-                                   const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk, ptrdiff_t column,
-                                   vec acc[5][7]) {
+                                   const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk, ptrdiff_t column, vec acc[5][7]) {
     FC_UNROLL(2)
     for (int u = 0; u < SHIFT; u++, walk->at += a->spread * a->x_step, column += a->spread) {
         if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
@@ -28,8 +27,7 @@ FC_INLINE void NAME(wgrad_columns)(const int ROWS, const int TAPS, const int SHI
 }
 
 /* The pixels before move on by one; the next one comes if there are more. */
-FC_INLINE void NAME(wgrad_on)(const int LIVE, const int MORE, const int BIAS, const fc_depthwise_wgrad_args *const a,
-                              NAME(wgrad_walk) *const walk) {
+FC_INLINE void NAME(wgrad_on)(const int LIVE, const int MORE, const int BIAS, const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk) {
     FC_UNROLL(7)
     for (int d = LIVE - 1; d > 0; d--) walk->grad[d] = walk->grad[d - 1];
     if (!MORE) return;
@@ -41,8 +39,7 @@ FC_INLINE void NAME(wgrad_on)(const int LIVE, const int MORE, const int BIAS, co
 
 /* ROWS kernel rows from `row` on, `pixels` pixels from `first` on; the vector of channels at c, with its sums at `slot`. */
 FC_INLINE void NAME(wgrad_block)(const int ROWS, const int TAPS, const int SHIFT, const int BIAS, const fc_depthwise_wgrad_args *const a,
-                                 const ptrdiff_t row, const ptrdiff_t first, const ptrdiff_t pixels, const ptrdiff_t c,
-                                 const ptrdiff_t slot) {
+                                 const ptrdiff_t row, const ptrdiff_t first, const ptrdiff_t pixels, const ptrdiff_t c, const ptrdiff_t slot) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     real *const out = (real *)a->acc + row * TAPS * a->ldw + slot, *const bias = (real *)a->bias + slot;
     NAME(wgrad_walk) walk;
@@ -116,8 +113,7 @@ static void NAME(wgrad_tap)(const fc_depthwise_wgrad_args *const a, const real *
         const ptrdiff_t c = slot + VL <= channels || slot == 0 ? slot : channels - VL;
         vec sum = v_load(acc + slot);
         for (ptrdiff_t i = first; i < end; i++)
-            sum = v_fma(NAME(load_channels)(x + (column + i * advance) * a->x_step + c, n),
-                        NAME(load_channels)(dy + i * a->dy_step + c, n), sum);
+            sum = v_fma(NAME(load_channels)(x + (column + i * advance) * a->x_step + c, n), NAME(load_channels)(dy + i * a->dy_step + c, n), sum);
         v_store(acc + slot, sum);
     }
 }
@@ -128,8 +124,8 @@ static void NAME(wgrad_any)(const fc_depthwise_wgrad_args *const a) {
         const real *const dy = (const real *)a->dy + l * a->dy_line;
         for (ptrdiff_t r = 0; r < a->rows; r++)
             for (ptrdiff_t t = 0; t < a->taps; t++)
-                NAME(wgrad_tap)(a, (const real *)a->x + l * a->x_advance + r * a->x_line, dy,
-                                (real *)a->acc + (r * a->taps + t) * a->ldw, a->column + t * a->spread);
+                NAME(wgrad_tap)(a, (const real *)a->x + l * a->x_advance + r * a->x_line, dy, (real *)a->acc + (r * a->taps + t) * a->ldw,
+                                a->column + t * a->spread);
         for (ptrdiff_t slot = 0; a->bias && slot < channels; slot += VL) {
             const ptrdiff_t c = slot + VL <= channels || slot == 0 ? slot : channels - VL;
             vec sum = v_load((real *)a->bias + slot);
@@ -144,8 +140,8 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
     assert(a->rows >= 0 && a->taps > 0 && a->pixels > 0 && a->channels > 0 && a->tile > 0);
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0;
     const ptrdiff_t live = shift ? (a->taps - 1) / shift + 1 : 0, last = a->pixels * a->advance - a->spread;
-    const int walks = a->rows > 0 && a->channels >= VL && a->pixels >= live && a->tile >= 2 * live &&
-                      a->column + (live - 1) * a->advance >= 0 && a->column + last < a->width;
+    const int walks = a->rows > 0 && a->channels >= VL && a->pixels >= live && a->tile >= 2 * live && a->column + (live - 1) * a->advance >= 0 &&
+                      a->column + last < a->width;
     /* The first and last rows of images have code of their own in float32; float64 is for checks, and the library is to be small. */
     const int pairs = a->rows == 2 && sizeof(real) == sizeof(float);
     const int whole = a->rows == 5 && a->bias && FC_REGISTERS >= 32 && sizeof(real) == sizeof(float);
@@ -158,12 +154,17 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
         if (whole) NAME(wgrad_walks)(5, 5, 1, a);
         else NAME(wgrad_walks)(2, 5, 1, a);
         break;
-    case 8 + 7: NAME(wgrad_walks)(1, 7, 1, a); break;
+    case 8 + 7:
+        NAME(wgrad_walks)(1, 7, 1, a);
+        break;
     case 16 + 3:
         if (pairs) NAME(wgrad_walks)(2, 3, 2, a);
         else NAME(wgrad_walks)(3, 3, 2, a);
         break;
-    case 16 + 5: NAME(wgrad_walks)(2, 5, 2, a); break;
-    default: NAME(wgrad_any)(a);
+    case 16 + 5:
+        NAME(wgrad_walks)(2, 5, 2, a);
+        break;
+    default:
+        NAME(wgrad_any)(a);
     }
 }

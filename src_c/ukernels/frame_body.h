@@ -40,8 +40,7 @@ enum { NAME(side) = 2 };
 typedef real NAME(half_t) __attribute__((vector_size(16)));
 typedef real NAME(both_t) __attribute__((vector_size(32)));
 
-FC_INLINE void NAME(transpose_block)(const int rows, const real *const in, const ptrdiff_t ld_in, real *const out,
-                                     const ptrdiff_t ld_out) {
+FC_INLINE void NAME(transpose_block)(const int rows, const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out) {
     enum { SIDE = NAME(side) };
     NAME(both_t) a[SIDE], b[SIDE];
     FC_UNROLL(4)
@@ -73,8 +72,8 @@ FC_INLINE void NAME(transpose_block)(const int rows, const real *const in, const
 }
 
 /* Rows i .. i + height - 1 of columns j0 .. j1 - 1. */
-FC_INLINE void NAME(transpose_rows)(const int height, const real *const in, const ptrdiff_t ld_in, real *const out,
-                                    const ptrdiff_t ld_out, const ptrdiff_t i, const ptrdiff_t j0, const ptrdiff_t j1) {
+FC_INLINE void NAME(transpose_rows)(const int height, const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out,
+                                    const ptrdiff_t i, const ptrdiff_t j0, const ptrdiff_t j1) {
     enum { SIDE = NAME(side) };
     ptrdiff_t j = j0;
     if (height >= SIDE)
@@ -108,8 +107,8 @@ FC_INLINE void NAME(transpose_square)(const real *const in, const ptrdiff_t ld_i
 }
 
 /* All whole squares. Of the side whose lines are further apart VL lines at a time are walked from end to end. */
-FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out,
-                                       const ptrdiff_t rows, const ptrdiff_t cols) {
+FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out, const ptrdiff_t rows,
+                                       const ptrdiff_t cols) {
     if (ld_in > ld_out) {
         for (ptrdiff_t i = 0; i < rows; i += VL)
             for (ptrdiff_t j = 0; j < cols; j += VL) NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
@@ -119,14 +118,14 @@ FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_
     }
 }
 #else
-FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out,
-                                       const ptrdiff_t rows, const ptrdiff_t cols) {
+FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out, const ptrdiff_t rows,
+                                       const ptrdiff_t cols) {
     (void)in, (void)ld_in, (void)out, (void)ld_out, (void)rows, (void)cols;
 }
 #endif
 
-FC_INLINE void NAME(transpose_part)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out,
-                                    const ptrdiff_t rows, const ptrdiff_t cols) {
+FC_INLINE void NAME(transpose_part)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out, const ptrdiff_t rows,
+                                    const ptrdiff_t cols) {
     enum { SIDE = NAME(side), BLOCK = 16 };
     for (ptrdiff_t j0 = 0; j0 < cols; j0 += BLOCK) {
         const ptrdiff_t j1 = j0 + BLOCK < cols ? j0 + BLOCK : cols;
@@ -219,5 +218,4 @@ static double NAME(multiply_adds)(double count) {
 
 static void NAME(stream_end)(void) { v_stream_end(); }
 
-#define FC_FRAME_KERNELS                                                                                               \
-    {NAME(pack), NAME(transpose), NAME(column_sums), NAME(slide), NAME(add_into), NAME(stream_end), NAME(multiply_adds)}
+#define FC_FRAME_KERNELS {NAME(pack), NAME(transpose), NAME(column_sums), NAME(slide), NAME(add_into), NAME(stream_end), NAME(multiply_adds)}

@@ -92,8 +92,7 @@ FC_INLINE void NAME(fetch_result)(const int NV, const fc_gemm_args *const a, con
     for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(line + byte, 1);
 }
 
-FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a, const void *const *rows, void *const *out,
-                               const char *next) {
+FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *const a, const void *const *rows, void *const *out, const char *next) {
     vec acc[FC_MR_MAX][FC_NV_MAX];
     NAME(gemm_init)(MR, NV, acc, a, out);
     const ptrdiff_t next_bytes = a->next_bytes;
@@ -228,8 +227,7 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
     FC_UNROLL(12)
     for (int i = 0; i < MR; i++) {
         FC_UNROLL(4)
-        for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64)
-            __builtin_prefetch((const char *)(out + (MR + i) * ld_out) + byte, 1);
+        for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch((const char *)(out + (MR + i) * ld_out) + byte, 1);
     }
     const real *x[FC_MR_MAX], *dy = a->dy;
     FC_UNROLL(12)
@@ -279,29 +277,24 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
 #define FC_ROWS_6(X, nv) FC_ROWS_4(X, nv) X(6, nv)
 #define FC_ROWS_8(X, nv) FC_ROWS_4(X, nv) X(8, nv)
 #define FC_ROWS_10(X, nv) FC_ROWS_4(X, nv) X(10, nv)
-#define FC_TILE_FNS(mr, nv)                                                                                            \
-    static void NAME(gemm_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_tiles)(mr, nv, a); }                         \
-    static void NAME(gemm_offset_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_offset_tiles)(mr, nv, a); }           \
+#define FC_TILE_FNS(mr, nv)                                                                                  \
+    static void NAME(gemm_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_tiles)(mr, nv, a); }               \
+    static void NAME(gemm_offset_##mr##x##nv)(const fc_gemm_args *a) { NAME(gemm_offset_tiles)(mr, nv, a); } \
     static void NAME(wgrad_##mr##x##nv)(const fc_wgrad_args *a) { NAME(wgrad_tile)(mr, nv, a); }
 #define FC_PANEL_FNS(mr, nv, cost) FC_ROWS(mr, FC_TILE_FNS, nv)
 #define FC_GEMM_ENTRY(mr, nv) [mr] = NAME(gemm_##mr##x##nv),
 #define FC_GEMM_OFFSET_ENTRY(mr, nv) [mr] = NAME(gemm_offset_##mr##x##nv),
 #define FC_WGRAD_ENTRY(mr, nv) [mr] = NAME(wgrad_##mr##x##nv),
-#define FC_PANEL_ENTRY(mr, nv, cost)                                                                                   \
-    {(nv) * VL,                                                                                                        \
-     mr,                                                                                                               \
-     cost,                                                                                                             \
-     {FC_ROWS(mr, FC_GEMM_ENTRY, nv)},                                                                                 \
-     {FC_ROWS(mr, FC_GEMM_OFFSET_ENTRY, nv)},                                                                          \
-     {FC_ROWS(mr, FC_WGRAD_ENTRY, nv)}},
+#define FC_PANEL_ENTRY(mr, nv, cost)                                                                                                     \
+    {(nv) * VL, mr, cost, {FC_ROWS(mr, FC_GEMM_ENTRY, nv)}, {FC_ROWS(mr, FC_GEMM_OFFSET_ENTRY, nv)}, {FC_ROWS(mr, FC_WGRAD_ENTRY, nv)}},
 #endif
 
 FC_PANELS(FC_PANEL_FNS)
 
 #ifndef FC_DOTS
 #define FC_DOTS(X) X(8, 1) X(6, 2) X(4, 3) X(3, 4)
-#define FC_DOT_FNS(mr, nc)                                                                                             \
-    static void NAME(dot_##mr##x##nc)(const fc_gemm_args *a) { NAME(dot_tile)(mr, nc, a); }                            \
+#define FC_DOT_FNS(mr, nc)                                                                  \
+    static void NAME(dot_##mr##x##nc)(const fc_gemm_args *a) { NAME(dot_tile)(mr, nc, a); } \
     static void NAME(dot_1x##nc)(const fc_gemm_args *a) { NAME(dot_tile)(1, nc, a); }
 #define FC_DOT_ENTRY(mr, nc) [nc] = {mr, NAME(dot_##mr##x##nc), NAME(dot_1x##nc)},
 #endif

@@ -2,19 +2,19 @@
 
 /* The function for args->columns columns, which are known when it is compiled. */
 #ifndef FC_BY_COLUMNS
-#define FC_BY_COLUMNS(fn, args)                                                                                        \
-    switch ((args)->columns) {                                                                                         \
-    case 1:                                                                                                            \
-        NAME(fn)(1, args);                                                                                             \
-        break;                                                                                                         \
-    case 2:                                                                                                            \
-        NAME(fn)(2, args);                                                                                             \
-        break;                                                                                                         \
-    case 3:                                                                                                            \
-        NAME(fn)(3, args);                                                                                             \
-        break;                                                                                                         \
-    default:                                                                                                           \
-        NAME(fn)(4, args);                                                                                             \
+#define FC_BY_COLUMNS(fn, args) \
+    switch ((args)->columns) {  \
+    case 1:                     \
+        NAME(fn)(1, args);      \
+        break;                  \
+    case 2:                     \
+        NAME(fn)(2, args);      \
+        break;                  \
+    case 3:                     \
+        NAME(fn)(3, args);      \
+        break;                  \
+    default:                    \
+        NAME(fn)(4, args);      \
     }
 #endif
 
@@ -66,9 +66,7 @@ FC_INLINE void NAME(images_columns)(const int COLUMNS, const fc_images_args *con
     for (; p < a->pixels; p++) NAME(images_pixels)(COLUMNS, 1, a, p);
 }
 
-static void NAME(images_convolve)(const fc_images_args *a) {
-    FC_BY_COLUMNS(images_columns, a)
-}
+static void NAME(images_convolve)(const fc_images_args *a){FC_BY_COLUMNS(images_columns, a)}
 
 FC_INLINE void NAME(images_wgrad_columns)(const int COLUMNS, const fc_images_wgrad_args *const a) {
     for (ptrdiff_t d = 0; d < a->depth; d++) {
@@ -93,8 +91,6 @@ FC_INLINE void NAME(images_wgrad_columns)(const int COLUMNS, const fc_images_wgr
     }
 }
 
-static void NAME(images_wgrad)(const fc_images_wgrad_args *a) {
-    FC_BY_COLUMNS(images_wgrad_columns, a)
-}
+static void NAME(images_wgrad)(const fc_images_wgrad_args *a){FC_BY_COLUMNS(images_wgrad_columns, a)}
 
 #define FC_IMAGES_KERNELS {NAME(images_convolve), NAME(images_wgrad)}

@@ -51,11 +51,13 @@ static inline __m512 gather(const fc_matrix_left *left, ptrdiff_t vector) {
 static inline void split_some(fc_matrix_left *left, ptrdiff_t n) {
     while (n > 0 && left->row < left->count) {
         step *out = (step *)left->out + left->row / FC_MATRIX_GROUP * left->steps + left->step;
-        const ptrdiff_t which = left->row / FC_MATRIX_SIDE % 2, line = left->row % FC_MATRIX_SIDE, whole = left->whole[left->step], some = whole < n ? whole : n;
+        const ptrdiff_t which = left->row / FC_MATRIX_SIDE % 2, line = left->row % FC_MATRIX_SIDE, whole = left->whole[left->step],
+                        some = whole < n ? whole : n;
         if (some > 0) {
             const fc_matrix_piece *const piece = &left->piece[left->first[2 * left->step]];
             const float *x = left->rows[piece->source + left->row] + piece->offset;
-            for (ptrdiff_t i = 0; i < some; i++, x += FC_MATRIX_DEPTH, out++) split(_mm512_loadu_ps(x), _mm512_loadu_ps(x + FC_MATRIX_SIDE), &(*out)[which][0][line]);
+            for (ptrdiff_t i = 0; i < some; i++, x += FC_MATRIX_DEPTH, out++)
+                split(_mm512_loadu_ps(x), _mm512_loadu_ps(x + FC_MATRIX_SIDE), &(*out)[which][0][line]);
             left->step += some, n -= some;
         } else {
             split(gather(left, 2 * left->step), gather(left, 2 * left->step + 1), &(*out)[which][0][line]);
@@ -80,18 +82,18 @@ static void amx_right(const float *w, ptrdiff_t ld, ptrdiff_t terms, ptrdiff_t c
 
 /* Tiles 0 .. 3 are sums, 4 and 5 from the left, 6 and 7 from the right. */
 #define LOAD(tile, p) _tile_loadd(tile, p, FC_MATRIX_LINE)
-#define LOAD_LEFT(p)                                                                                                   \
-    LOAD(4, left[p]);                                                                                                  \
+#define LOAD_LEFT(p)                 \
+    LOAD(4, left[p]);                \
     if (rows == 2) LOAD(5, below[p])
-#define LOAD_RIGHT(p)                                                                                                  \
-    LOAD(6, right[p]);                                                                                                 \
+#define LOAD_RIGHT(p)                    \
+    LOAD(6, right[p]);                   \
     if (columns == 2) LOAD(7, beside[p])
-#define MULTIPLY                                                                                                       \
-    split_some(work, left_each);                                                                                       \
-    fetch(&f);                                                                                                         \
-    _tile_dpbf16ps(0, 4, 6);                                                                                           \
-    if (columns == 2) _tile_dpbf16ps(1, 4, 7);                                                                         \
-    if (rows == 2) _tile_dpbf16ps(2, 5, 6);                                                                            \
+#define MULTIPLY                                           \
+    split_some(work, left_each);                           \
+    fetch(&f);                                             \
+    _tile_dpbf16ps(0, 4, 6);                               \
+    if (columns == 2) _tile_dpbf16ps(1, 4, 7);             \
+    if (rows == 2) _tile_dpbf16ps(2, 5, 6);                \
     if (rows == 2 && columns == 2) _tile_dpbf16ps(3, 5, 7)
 
 /* What is fetched with one of the six products of a step. */
@@ -118,7 +120,11 @@ static inline __attribute__((always_inline)) void multiply(const fc_matrix_produ
     float *const out = args->out, *const lower = out + FC_MATRIX_SIDE * ld;
     fc_matrix_left none = {0}, *const work = args->beside ? args->beside : &none;
     const ptrdiff_t left_each = args->left_each;
-    fetching f = {.next = args->next, .each = args->next_bytes / FC_MATRIX_PRODUCTS, .out = args->fetch_out, .column = args->fetch_column, .rows = args->fetch_rows,
+    fetching f = {.next = args->next,
+                  .each = args->next_bytes / FC_MATRIX_PRODUCTS,
+                  .out = args->fetch_out,
+                  .column = args->fetch_column,
+                  .rows = args->fetch_rows,
                   .rows_each = (args->fetch_rows + products - 1) / products};
     if (args->from) {
         const float *const from = args->from, *const below = from + FC_MATRIX_SIDE * args->from_ld;
@@ -181,7 +187,12 @@ static void amx_finish(const fc_matrix_finish_args *args) {
 #include "target_end.h"
 
 const fc_matrix_kernels fc_matrix_amx = {
-    .begin = amx_begin, .end = amx_end, .left = amx_left, .right = amx_right, .products = amx_products, .finish = amx_finish,
+    .begin = amx_begin,
+    .end = amx_end,
+    .left = amx_left,
+    .right = amx_right,
+    .products = amx_products,
+    .finish = amx_finish,
 };
 #else
 typedef int fc_no_amx_here;

@@ -19,4 +19,3 @@
 #include "vec_scalar.h"
 #include "bodies.h"
 #include "vec_undef.h"
-

@@ -7,8 +7,8 @@ FC_INLINE void NAME(put)(real *const p, const vec v, const ptrdiff_t n) {
     else v_store_n(p, v, n);
 }
 
-FC_INLINE void NAME(sgd_step)(const int momentum, const int nesterov, const fc_sgd *const p, real *const w, const real *const g,
-                              real *const m, const ptrdiff_t n) {
+FC_INLINE void NAME(sgd_step)(const int momentum, const int nesterov, const fc_sgd *const p, real *const w, const real *const g, real *const m,
+                              const ptrdiff_t n) {
     const vec step = v_mul(NAME(get)(g, n), v_set1((real)(p->scale * p->learning_rate)));
     vec value = NAME(get)(w, n);
     value = v_fnma(value, v_set1((real)p->decay), value);
@@ -22,8 +22,8 @@ FC_INLINE void NAME(sgd_step)(const int momentum, const int nesterov, const fc_s
     NAME(put)(w, v_add(value, nesterov ? v_sub(v_mul(mu, speed), step) : speed), n);
 }
 
-FC_INLINE void NAME(rmsprop_step)(const int momentum, const int centered, const fc_rmsprop *const p, real *const w,
-                                  const real *const g_, real *const v, real *const m, real *const mg, const ptrdiff_t n) {
+FC_INLINE void NAME(rmsprop_step)(const int momentum, const int centered, const fc_rmsprop *const p, real *const w, const real *const g_,
+                                  real *const v, real *const m, real *const mg, const ptrdiff_t n) {
     const vec rho = v_set1((real)p->rho), rest = v_set1((real)(1 - p->rho));
     const vec g = v_mul(NAME(get)(g_, n), v_set1((real)p->scale));
     const vec square = v_fma(v_mul(rest, g), g, v_mul(rho, NAME(get)(v, n)));
@@ -44,8 +44,8 @@ FC_INLINE void NAME(rmsprop_step)(const int momentum, const int centered, const 
     NAME(put)(w, v_sub(v_fnma(value, v_set1((real)p->decay), value), step), n);
 }
 
-FC_INLINE void NAME(adam_step)(const int amsgrad, const fc_adam *const p, real *const w, const real *const g_, real *const m,
-                               real *const v, real *const vhat, const ptrdiff_t n) {
+FC_INLINE void NAME(adam_step)(const int amsgrad, const fc_adam *const p, real *const w, const real *const g_, real *const m, real *const v,
+                               real *const vhat, const ptrdiff_t n) {
     const vec g = v_mul(NAME(get)(g_, n), v_set1((real)p->scale));
     const vec m0 = NAME(get)(m, n), v0 = NAME(get)(v, n);
     const vec mean = v_fma(v_sub(g, m0), v_set1((real)(1 - p->beta_1)), m0);
@@ -61,8 +61,8 @@ FC_INLINE void NAME(adam_step)(const int amsgrad, const fc_adam *const p, real *
     NAME(put)(w, v_sub(v_fnma(value, v_set1((real)p->decay), value), step), n);
 }
 
-FC_INLINE void NAME(sgd_loop)(const int momentum, const int nesterov, const fc_sgd *const p, real *const w, const real *const g,
-                              real *const m, const ptrdiff_t n) {
+FC_INLINE void NAME(sgd_loop)(const int momentum, const int nesterov, const fc_sgd *const p, real *const w, const real *const g, real *const m,
+                              const ptrdiff_t n) {
     ptrdiff_t i = 0;
     for (; i + VL <= n; i += VL) NAME(sgd_step)(momentum, nesterov, p, w + i, g + i, momentum ? m + i : NULL, VL);
     if (i < n) NAME(sgd_step)(momentum, nesterov, p, w + i, g + i, momentum ? m + i : NULL, n - i);
@@ -73,8 +73,8 @@ static void NAME(sgd)(const fc_sgd *p, void *w, const void *g, void *m, ptrdiff_
     else NAME(sgd_loop)(1, 1, p, w, g, m, n);
 }
 
-FC_INLINE void NAME(rmsprop_loop)(const int momentum, const int centered, const fc_rmsprop *const p, real *const w,
-                                  const real *const g, real *const v, real *const m, real *const mg, const ptrdiff_t n) {
+FC_INLINE void NAME(rmsprop_loop)(const int momentum, const int centered, const fc_rmsprop *const p, real *const w, const real *const g,
+                                  real *const v, real *const m, real *const mg, const ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += VL) {
         real *const mi = momentum ? m + i : NULL, *const mgi = centered ? mg + i : NULL;
         if (n - i >= VL) NAME(rmsprop_step)(momentum, centered, p, w + i, g + i, v + i, mi, mgi, VL);
@@ -88,8 +88,8 @@ static void NAME(rmsprop)(const fc_rmsprop *p, void *w, const void *g, void *v, 
     else NAME(rmsprop_loop)(0, 0, p, w, g, v, NULL, NULL, n);
 }
 
-FC_INLINE void NAME(adam_loop)(const int amsgrad, const fc_adam *const p, real *const w, const real *const g, real *const m,
-                               real *const v, real *const vhat, const ptrdiff_t n) {
+FC_INLINE void NAME(adam_loop)(const int amsgrad, const fc_adam *const p, real *const w, const real *const g, real *const m, real *const v,
+                               real *const vhat, const ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += VL) {
         real *const hi = amsgrad ? vhat + i : NULL;
         if (n - i >= VL) NAME(adam_step)(amsgrad, p, w + i, g + i, m + i, v + i, hi, VL);

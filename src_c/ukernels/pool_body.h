@@ -69,8 +69,7 @@ FC_INLINE void NAME(maximum_windows)(const int TAPS, const int INDEX, const fc_p
 }
 
 /* Sum of taps first .. end - 1. */
-FC_INLINE vec NAME(sum_taps)(const real *const *const tap, const ptrdiff_t first, const ptrdiff_t end, const ptrdiff_t in,
-                             const ptrdiff_t n) {
+FC_INLINE vec NAME(sum_taps)(const real *const *const tap, const ptrdiff_t first, const ptrdiff_t end, const ptrdiff_t in, const ptrdiff_t n) {
     vec sum = NAME(load_channels)(tap[first] + in, n);
     FC_UNROLL(9)
     for (ptrdiff_t t = first + 1; t < end; t++) sum = v_add(sum, NAME(load_channels)(tap[t] + in, n));
@@ -93,8 +92,7 @@ static vec NAME(sum_many_taps)(const real *const *const tap, const ptrdiff_t tap
     return total;
 }
 
-FC_INLINE void NAME(mean_vector)(const int TAPS, const fc_pool_args *const a, const ptrdiff_t in, const ptrdiff_t out,
-                                 const ptrdiff_t n) {
+FC_INLINE void NAME(mean_vector)(const int TAPS, const fc_pool_args *const a, const ptrdiff_t in, const ptrdiff_t out, const ptrdiff_t n) {
     const ptrdiff_t taps = TAPS ? TAPS : a->taps;
     const real *const *const tap = (const real *const *)a->tap;
     const vec sum = taps > FC_MEAN_TERMS ? NAME(sum_many_taps)(tap, taps, in, n) : NAME(sum_taps)(tap, 0, taps, in, n);
@@ -184,15 +182,22 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
 }
 
 /* Windows of 2x2 and 3x3, and what remains of 3x3 at a border, have kernels of their own. */
-#define FC_POOL_MAXIMUM(name, INDEX)                                                                                   \
-    static void NAME(name)(const fc_pool_args *const a) {                                                              \
-        assert(a->taps > 0 && a->channels > 0);                                                                        \
-        switch (a->taps) {                                                                                             \
-        case 4: NAME(maximum_windows)(4, INDEX, a); break;                                                             \
-        case 6: NAME(maximum_windows)(6, INDEX, a); break;                                                             \
-        case 9: NAME(maximum_windows)(9, INDEX, a); break;                                                             \
-        default: NAME(maximum_windows)(0, INDEX, a);                                                                   \
-        }                                                                                                              \
+#define FC_POOL_MAXIMUM(name, INDEX)                      \
+    static void NAME(name)(const fc_pool_args *const a) { \
+        assert(a->taps > 0 && a->channels > 0);           \
+        switch (a->taps) {                                \
+        case 4:                                           \
+            NAME(maximum_windows)(4, INDEX, a);           \
+            break;                                        \
+        case 6:                                           \
+            NAME(maximum_windows)(6, INDEX, a);           \
+            break;                                        \
+        case 9:                                           \
+            NAME(maximum_windows)(9, INDEX, a);           \
+            break;                                        \
+        default:                                          \
+            NAME(maximum_windows)(0, INDEX, a);           \
+        }                                                 \
     }
 FC_POOL_MAXIMUM(pool_maximum, 0)
 FC_POOL_MAXIMUM(pool_maximum_index, 1)
@@ -201,22 +206,34 @@ FC_POOL_MAXIMUM(pool_maximum_index, 1)
 static void NAME(pool_mean)(const fc_pool_args *const a) {
     assert(a->taps > 0 && a->channels > 0);
     switch (a->taps) {
-    case 4: NAME(mean_windows)(4, a); break;
-    case 9: NAME(mean_windows)(9, a); break;
-    default: NAME(mean_windows)(0, a);
+    case 4:
+        NAME(mean_windows)(4, a);
+        break;
+    case 9:
+        NAME(mean_windows)(9, a);
+        break;
+    default:
+        NAME(mean_windows)(0, a);
     }
 }
 
 /* An element of a 2x2 pool is covered by one window, of a 3x3 pool with stride 2 by up to four. */
-#define FC_UNPOOL(name, MAXIMUM)                                                                                       \
-    static void NAME(name)(const fc_unpool_args *const a) {                                                            \
-        assert(a->windows >= 0 && a->channels > 0);                                                                    \
-        switch (a->windows) {                                                                                          \
-        case 1: NAME(unpool_elements)(1, MAXIMUM, a); break;                                                           \
-        case 2: NAME(unpool_elements)(2, MAXIMUM, a); break;                                                           \
-        case 4: NAME(unpool_elements)(4, MAXIMUM, a); break;                                                           \
-        default: NAME(unpool_elements)(0, MAXIMUM, a);                                                                 \
-        }                                                                                                              \
+#define FC_UNPOOL(name, MAXIMUM)                            \
+    static void NAME(name)(const fc_unpool_args *const a) { \
+        assert(a->windows >= 0 && a->channels > 0);         \
+        switch (a->windows) {                               \
+        case 1:                                             \
+            NAME(unpool_elements)(1, MAXIMUM, a);           \
+            break;                                          \
+        case 2:                                             \
+            NAME(unpool_elements)(2, MAXIMUM, a);           \
+            break;                                          \
+        case 4:                                             \
+            NAME(unpool_elements)(4, MAXIMUM, a);           \
+            break;                                          \
+        default:                                            \
+            NAME(unpool_elements)(0, MAXIMUM, a);           \
+        }                                                   \
     }
 FC_UNPOOL(pool_maximum_backward, 1)
 FC_UNPOOL(pool_mean_backward, 0)
@@ -239,12 +256,17 @@ static void NAME(pool_copy_columns)(const fc_columns *const columns, const void 
             if (a->from_step == 2 && a->to_step == 1) NAME(copy_few)(1, 2, 1, from, to, a->columns);
             else NAME(copy_few)(1, a->from_step, a->to_step, from, to, a->columns);
             break;
-        case 2: NAME(copy_few)(2, a->from_step, a->to_step, from, to, a->columns); break;
-        case 3: NAME(copy_few)(3, a->from_step, a->to_step, from, to, a->columns); break;
-        case 4: NAME(copy_few)(4, a->from_step, a->to_step, from, to, a->columns); break;
+        case 2:
+            NAME(copy_few)(2, a->from_step, a->to_step, from, to, a->columns);
+            break;
+        case 3:
+            NAME(copy_few)(3, a->from_step, a->to_step, from, to, a->columns);
+            break;
+        case 4:
+            NAME(copy_few)(4, a->from_step, a->to_step, from, to, a->columns);
+            break;
         default:
-            for (ptrdiff_t i = 0; i < a->columns; i++)
-                memcpy(to + i * a->to_step, from + i * a->from_step, (size_t)a->channels * sizeof(real));
+            for (ptrdiff_t i = 0; i < a->columns; i++) memcpy(to + i * a->to_step, from + i * a->from_step, (size_t)a->channels * sizeof(real));
         }
     }
 }
@@ -282,20 +304,20 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
     }
 }
 
-#define FC_POOL_KERNELS                                                                                                \
-    {.maximum = NAME(pool_maximum),                                                                                    \
-     .maximum_index = NAME(pool_maximum_index),                                                                        \
-     .mean = NAME(pool_mean),                                                                                          \
-     .maximum_backward = NAME(pool_maximum_backward),                                                                  \
-     .mean_backward = NAME(pool_mean_backward),                                                                        \
-     .maximum_tiles = NAME(maximum_tiles),                                                                             \
-     .maximum_backward_tiles = NAME(unpool_tiles),                                                                        \
-     .scatter = NAME(pool_scatter),                                                                                    \
-     .copy_columns = NAME(pool_copy_columns),                                                                          \
-     .interleave = NAME(pool_interleave),                                                                              \
-     .stream = NAME(pool_stream),                                                                              \
-     .window_maximum = NAME(window_maximum),                                                                           \
-     .window_mean = NAME(window_mean),                                                                                 \
-     .window_mean_backward = NAME(window_mean_backward),                                                               \
-     .window_scatter = NAME(window_scatter),                                                                           \
+#define FC_POOL_KERNELS                                  \
+    {.maximum = NAME(pool_maximum),                      \
+     .maximum_index = NAME(pool_maximum_index),          \
+     .mean = NAME(pool_mean),                            \
+     .maximum_backward = NAME(pool_maximum_backward),    \
+     .mean_backward = NAME(pool_mean_backward),          \
+     .maximum_tiles = NAME(maximum_tiles),               \
+     .maximum_backward_tiles = NAME(unpool_tiles),       \
+     .scatter = NAME(pool_scatter),                      \
+     .copy_columns = NAME(pool_copy_columns),            \
+     .interleave = NAME(pool_interleave),                \
+     .stream = NAME(pool_stream),                        \
+     .window_maximum = NAME(window_maximum),             \
+     .window_mean = NAME(window_mean),                   \
+     .window_mean_backward = NAME(window_mean_backward), \
+     .window_scatter = NAME(window_scatter),             \
      .lanes = VL}

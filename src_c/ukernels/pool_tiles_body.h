@@ -50,8 +50,8 @@ static void NAME(maximum_tiles)(const fc_pool_tiles_args *const args) {
 
 /* NV vectors of channels of row i of a window with the gradient dy; dx is where they begin. A line is written whole: those that go
  * past the caches wait in few buffers. */
-FC_INLINE void NAME(unpool_tile)(const int POOL, const int NV, const fc_pool_tiles_args *const a, const real *const dy,
-                                 const uint8_t *const index, real *const dx, const ptrdiff_t i) {
+FC_INLINE void NAME(unpool_tile)(const int POOL, const int NV, const fc_pool_tiles_args *const a, const real *const dy, const uint8_t *const index,
+                                 real *const dx, const ptrdiff_t i) {
     const ptrdiff_t pool_w = POOL ? POOL : a->pool_w;
     FC_UNROLL(2)
     for (ptrdiff_t k = 0; k < pool_w; k++) {
@@ -119,8 +119,8 @@ FC_INLINE void NAME(unpool_tiles_lanes)(const int WIDTH, const fc_pool_tiles_arg
                 vec here = position[k];
                 ptrdiff_t to = r * a->pool_h * row + at * pool_w + k * VL;
                 for (ptrdiff_t i = 0; i < a->pool_h; i++, to += row, here = v_add(here, v_set1((real)pool_w)))
-                    NAME(put_channels)((real *)a->x + to, v_select(v_eq(wins, here), spread, v_zero()),
-                                       out_end - to < VL ? out_end - to : VL, a->stream);
+                    NAME(put_channels)((real *)a->x + to, v_select(v_eq(wins, here), spread, v_zero()), out_end - to < VL ? out_end - to : VL,
+                                       a->stream);
             }
         }
 }

@@ -39,8 +39,8 @@ FC_INLINE void NAME(window_maximum_vectors)(const int NV, const int INDEX, const
     }
 }
 
-FC_INLINE void NAME(window_maximum_rows)(const int INDEX, const real *const x, const ptrdiff_t step, const ptrdiff_t rows,
-                                         const ptrdiff_t columns, real *const best, real *const where) {
+FC_INLINE void NAME(window_maximum_rows)(const int INDEX, const real *const x, const ptrdiff_t step, const ptrdiff_t rows, const ptrdiff_t columns,
+                                         real *const best, real *const where) {
     ptrdiff_t c = 0;
     for (; c + 4 * VL <= columns; c += 4 * VL) NAME(window_maximum_vectors)(4, INDEX, x + c, step, rows, best + c, where + c, VL);
     for (; c + VL <= columns; c += VL) NAME(window_maximum_vectors)(1, INDEX, x + c, step, rows, best + c, where + c, VL);
@@ -118,8 +118,7 @@ static void NAME(window_maximum)(const fc_window_args *const args) {
         for (ptrdiff_t g = 0; g < part; g++)
             for (ptrdiff_t c = 0; c < a->channels; c++) {
                 const real v = best[g * a->channels + c];
-                const int64_t at =
-                    a->index ? a->first + pixel + (int64_t)where[g * a->channels + c] * group + g : a->first + pixel + g;
+                const int64_t at = a->index ? a->first + pixel + (int64_t)where[g * a->channels + c] * group + g : a->first + pixel + g;
                 if ((more || g) && !NAME(window_wins)(v, at, y[c], a->index ? a->index[c] : 0)) continue;
                 y[c] = v;
                 if (a->index) a->index[c] = at;
@@ -130,8 +129,7 @@ static void NAME(window_maximum)(const fc_window_args *const args) {
     }
 }
 
-FC_INLINE void NAME(window_sum_vectors)(const int NV, const real *x, const ptrdiff_t step, const ptrdiff_t rows, real *const sum,
-                                        const ptrdiff_t n) {
+FC_INLINE void NAME(window_sum_vectors)(const int NV, const real *x, const ptrdiff_t step, const ptrdiff_t rows, real *const sum, const ptrdiff_t n) {
     vec total[4], part[4];
     FC_UNROLL(4)
     for (int v = 0; v < NV; v++) total[v] = v_zero();
@@ -150,8 +148,7 @@ FC_INLINE void NAME(window_sum_vectors)(const int NV, const real *x, const ptrdi
     for (int v = 0; v < NV; v++) v_store(sum + v * VL, total[v]);
 }
 
-static void NAME(window_sum_rows)(const real *const x, const ptrdiff_t step, const ptrdiff_t rows, const ptrdiff_t columns,
-                                  real *const sum) {
+static void NAME(window_sum_rows)(const real *const x, const ptrdiff_t step, const ptrdiff_t rows, const ptrdiff_t columns, real *const sum) {
     ptrdiff_t c = 0;
     for (; c + 4 * VL <= columns; c += 4 * VL) NAME(window_sum_vectors)(4, x + c, step, rows, sum + c, VL);
     for (; c + VL <= columns; c += VL) NAME(window_sum_vectors)(1, x + c, step, rows, sum + c, VL);

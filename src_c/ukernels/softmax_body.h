@@ -83,8 +83,8 @@ static void NAME(softmax_backward)(const void *dy_, const void *y_, void *dx_, p
 }
 
 /* The sum of t and of t * (x - max), where t = 0 counts nothing even if x is infinite. */
-FC_INLINE void NAME(row_targets)(const real *const t, const real *const x, const real max, const ptrdiff_t cols,
-                                 double *const t_sum, double *const dot) {
+FC_INLINE void NAME(row_targets)(const real *const t, const real *const x, const real max, const ptrdiff_t cols, double *const t_sum,
+                                 double *const dot) {
     const vec shift = v_set1(max);
     *t_sum = *dot = 0;
     for (ptrdiff_t begin = 0; begin < cols; begin += NAME(SUM_BLOCK)) {

@@ -40,8 +40,8 @@ FC_INLINE void NAME(winograd_flush)(const int MR, const int NV, vec acc[FC_MR_MA
     }
 }
 
-FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, const ptrdiff_t chunk,
-                                  real *const out, int accumulate, const char *next, const ptrdiff_t next_bytes) {
+FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, const real *u, ptrdiff_t depth, const ptrdiff_t chunk, real *const out,
+                                   int accumulate, const char *next, const ptrdiff_t next_bytes) {
     do {
         vec acc[FC_MR_MAX][2];
         NAME(winograd_zero)(MR, NV, acc);
@@ -64,8 +64,8 @@ FC_INLINE void NAME(winograd_gemm)(const int MR, const int NV, const real *a, co
 
 /* Where the rows lie in one vector, `step` is a vector and next_bytes a line: as constants they take no additions, which would keep
  * multiply-adds from their ports. */
-FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, ptrdiff_t step, const real *d, ptrdiff_t depth,
-                                    real *const out, int accumulate, const char *next, ptrdiff_t next_bytes) {
+FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, ptrdiff_t step, const real *d, ptrdiff_t depth, real *const out,
+                                    int accumulate, const char *next, ptrdiff_t next_bytes) {
     if (VL % FC_WINOGRAD_MR == 0) step = VL, next_bytes = VL * sizeof(real);
     do {
         vec acc[FC_MR_MAX][2];
@@ -91,14 +91,14 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
 
 /* A function of each kind for every number of rows, and the panel's entry in the table. */
 #ifndef FC_WINOGRAD_FNS
-#define FC_WINOGRAD_FNS(mr, nv)                                                                                        \
-    static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk,        \
-                                               void *out, int accumulate, const void *next, ptrdiff_t next_bytes) {    \
-        NAME(winograd_gemm)(mr, nv, a, u, depth, chunk, out, accumulate, next, next_bytes);                            \
-    }                                                                                                                  \
-    static void NAME(winograd_wgrad_##mr##x##nv)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth,        \
-                                                 void *acc, int accumulate, const void *next, ptrdiff_t next_bytes) {  \
-        NAME(winograd_wgrad)(mr, nv, a, step, d, depth, acc, accumulate, next, next_bytes);                            \
+#define FC_WINOGRAD_FNS(mr, nv)                                                                                                            \
+    static void NAME(winograd_gemm_##mr##x##nv)(const void *a, const void *u, ptrdiff_t depth, ptrdiff_t chunk, void *out, int accumulate, \
+                                                const void *next, ptrdiff_t next_bytes) {                                                  \
+        NAME(winograd_gemm)(mr, nv, a, u, depth, chunk, out, accumulate, next, next_bytes);                                                \
+    }                                                                                                                                      \
+    static void NAME(winograd_wgrad_##mr##x##nv)(const void *a, ptrdiff_t step, const void *d, ptrdiff_t depth, void *acc, int accumulate, \
+                                                 const void *next, ptrdiff_t next_bytes) {                                                 \
+        NAME(winograd_wgrad)(mr, nv, a, step, d, depth, acc, accumulate, next, next_bytes);                                                \
     }
 #define FC_WINOGRAD_GEMM_ENTRY(mr, nv) [mr] = NAME(winograd_gemm_##mr##x##nv),
 #define FC_WINOGRAD_WGRAD_ENTRY(mr, nv) [mr] = NAME(winograd_wgrad_##mr##x##nv),
@@ -107,10 +107,10 @@ FC_INLINE void NAME(winograd_wgrad)(const int MR, const int NV, const real *a, p
 #define FC_WINOGRAD_ROWS_4(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv)
 #define FC_WINOGRAD_ROWS_6(X, nv) FC_WINOGRAD_ROWS_4(X, nv) X(5, nv) X(6, nv)
 #define FC_WINOGRAD_ROWS_8(X, nv) FC_WINOGRAD_ROWS_6(X, nv) X(7, nv) X(8, nv)
-#define FC_WINOGRAD_PANEL(nv)                                                                                          \
-    {(nv) * VL,                                                                                                        \
-     {FC_WINOGRAD_ROWS(FC_WINOGRAD_MR, FC_WINOGRAD_GEMM_ENTRY, nv)},                                                   \
-     {FC_WINOGRAD_ROWS(FC_WINOGRAD_MR, FC_WINOGRAD_WGRAD_ENTRY, nv)}}
+#define FC_WINOGRAD_PANEL(nv)                                                                                                                        \
+    {                                                                                                                                                \
+        (nv) * VL, {FC_WINOGRAD_ROWS(FC_WINOGRAD_MR, FC_WINOGRAD_GEMM_ENTRY, nv)}, { FC_WINOGRAD_ROWS(FC_WINOGRAD_MR, FC_WINOGRAD_WGRAD_ENTRY, nv) } \
+    }
 #endif
 
 FC_WINOGRAD_ROWS(FC_WINOGRAD_MR, FC_WINOGRAD_FNS, 2)

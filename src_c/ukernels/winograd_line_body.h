@@ -113,30 +113,28 @@ FC_INLINE void NAME(winograd_line_dw)(const int R, const fc_winograd_dw_args *co
 
 /* The transforms for kernels of r taps, along rows and along columns, and their entries in the table. */
 #ifndef FC_WINOGRAD_LINE_FNS
-#define FC_WINOGRAD_LINE_FNS(r)                                                                                        \
-    static void NAME(winograd_line_weights_##r)(const fc_winograd_weights_args *a) { NAME(winograd_line_weights)(r, a); } \
-    static void NAME(winograd_row_output_##r)(const fc_winograd_output_args *a) {                                      \
-        NAME(winograd_line_output)(7 - r, a, a->pixel, a->col0, a->col1);                                              \
-    }                                                                                                                  \
-    static void NAME(winograd_column_output_##r)(const fc_winograd_output_args *a) {                                   \
-        NAME(winograd_line_output)(7 - r, a, a->row, a->row0, a->row1);                                                \
-    }                                                                                                                  \
-    static void NAME(winograd_row_gradient_##r)(const fc_winograd_gradient_args *a) {                                  \
-        NAME(winograd_line_gradient)(7 - r, a, a->pixel, a->rows > 0 ? a->cols : 0);                                   \
-    }                                                                                                                  \
-    static void NAME(winograd_column_gradient_##r)(const fc_winograd_gradient_args *a) {                               \
-        NAME(winograd_line_gradient)(7 - r, a, a->row, a->cols > 0 ? a->rows : 0);                                     \
-    }                                                                                                                  \
-    static void NAME(winograd_row_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_line_dw)(r, a, a->tap, a->taps); } \
-    static void NAME(winograd_column_dw_##r)(const fc_winograd_dw_args *a) {                                           \
-        NAME(winograd_line_dw)(r, a, a->row_tap, a->row_taps);                                                         \
-    }
-#define FC_WINOGRAD_ROW_TRANSFORMS(r)                                                                                  \
-    {NAME(winograd_row_input), NAME(winograd_line_weights_##r), NAME(winograd_row_output_##r),                         \
-     NAME(winograd_row_gradient_##r), NAME(winograd_row_dw_##r)}
-#define FC_WINOGRAD_COLUMN_TRANSFORMS(r)                                                                               \
-    {NAME(winograd_column_input), NAME(winograd_line_weights_##r), NAME(winograd_column_output_##r),                   \
-     NAME(winograd_column_gradient_##r), NAME(winograd_column_dw_##r)}
+#define FC_WINOGRAD_LINE_FNS(r)                                                                                                       \
+    static void NAME(winograd_line_weights_##r)(const fc_winograd_weights_args *a) { NAME(winograd_line_weights)(r, a); }             \
+    static void NAME(winograd_row_output_##r)(const fc_winograd_output_args *a) {                                                     \
+        NAME(winograd_line_output)(7 - r, a, a->pixel, a->col0, a->col1);                                                             \
+    }                                                                                                                                 \
+    static void NAME(winograd_column_output_##r)(const fc_winograd_output_args *a) {                                                  \
+        NAME(winograd_line_output)(7 - r, a, a->row, a->row0, a->row1);                                                               \
+    }                                                                                                                                 \
+    static void NAME(winograd_row_gradient_##r)(const fc_winograd_gradient_args *a) {                                                 \
+        NAME(winograd_line_gradient)(7 - r, a, a->pixel, a->rows > 0 ? a->cols : 0);                                                  \
+    }                                                                                                                                 \
+    static void NAME(winograd_column_gradient_##r)(const fc_winograd_gradient_args *a) {                                              \
+        NAME(winograd_line_gradient)(7 - r, a, a->row, a->cols > 0 ? a->rows : 0);                                                    \
+    }                                                                                                                                 \
+    static void NAME(winograd_row_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_line_dw)(r, a, a->tap, a->taps); }            \
+    static void NAME(winograd_column_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_line_dw)(r, a, a->row_tap, a->row_taps); }
+#define FC_WINOGRAD_ROW_TRANSFORMS(r)                                                                                           \
+    {NAME(winograd_row_input), NAME(winograd_line_weights_##r), NAME(winograd_row_output_##r), NAME(winograd_row_gradient_##r), \
+     NAME(winograd_row_dw_##r)}
+#define FC_WINOGRAD_COLUMN_TRANSFORMS(r)                                                                                                 \
+    {NAME(winograd_column_input), NAME(winograd_line_weights_##r), NAME(winograd_column_output_##r), NAME(winograd_column_gradient_##r), \
+     NAME(winograd_column_dw_##r)}
 #endif
 FC_WINOGRAD_LINE_FNS(2)
 FC_WINOGRAD_LINE_FNS(3)

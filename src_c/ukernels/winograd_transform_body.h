@@ -223,8 +223,8 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
 }
 
 /* Columns k .. of one tile, n of them; FULL: all pixels of the tile, and a whole vector. */
-FC_INLINE void NAME(winograd_gradient_lanes)(const int M, const int FULL, const fc_winograd_gradient_args *const a, const real *dy,
-                                             const ptrdiff_t n, real *d, real *const total) {
+FC_INLINE void NAME(winograd_gradient_lanes)(const int M, const int FULL, const fc_winograd_gradient_args *const a, const real *dy, const ptrdiff_t n,
+                                             real *d, real *const total) {
     const ptrdiff_t row = a->row, pixel = a->pixel, position = a->position;
     vec buffer[6][5], sum = v_zero();
     FC_ROLLED
@@ -319,9 +319,8 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
     static void NAME(winograd_output_##r)(const fc_winograd_output_args *a) { NAME(winograd_output)(7 - r, a); }       \
     static void NAME(winograd_gradient_##r)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(7 - r, a); } \
     static void NAME(winograd_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(r, a); }
-#define FC_WINOGRAD_TRANSFORMS(r)                                                                                      \
-    {NAME(winograd_input), NAME(winograd_weights_##r), NAME(winograd_output_##r), NAME(winograd_gradient_##r),         \
-     NAME(winograd_dw_##r)}
+#define FC_WINOGRAD_TRANSFORMS(r)                                                                                                     \
+    {NAME(winograd_input), NAME(winograd_weights_##r), NAME(winograd_output_##r), NAME(winograd_gradient_##r), NAME(winograd_dw_##r)}
 #define FC_WINOGRAD_BY_R(X) {X(2), X(3), X(4), X(5)}
 #endif
 FC_WINOGRAD_TRANSFORM_FNS(2)

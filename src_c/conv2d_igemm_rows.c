@@ -1,0 +1,104 @@
+/* Where the pixels of a task of the implicit GEMM are read and written. */
+#include "conv2d_igemm.h"
+
+/* Where pixels j .. j + pixels - 1 of row i of the grid are written. */
+static void output_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j, ptrdiff_t pixels, void **out) {
+    const ptrdiff_t first = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
+    char *to = fc_at_mut(g->y, first * g->ldy, g->esize);
+    for (ptrdiff_t m = 0; m < pixels; m++, to += g->step_w * g->ldy * g->esize) out[m] = to;
+}
+
+/* Where the last tap of a pixel reads, or would without the border. */
+static const char *last_tap(const fc_igemm *g, ptrdiff_t pixel) {
+    const ptrdiff_t image = g->grid_h * g->grid_w, n = pixel / image, i = pixel % image / g->grid_w, j = pixel % g->grid_w;
+    return fc_at(g->x, ((n * g->h + i * g->stride_h + g->max_y) * g->w + j * g->stride_w + g->max_x) * g->ldx, g->esize);
+}
+
+/* Where the taps of pixels j .. end - 1 of row i of the grid read, to rows[0 .. taps - 1][m ..]; `stride` pointers a tap. */
+static void point_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t i, ptrdiff_t j, ptrdiff_t end, const void **rows, ptrdiff_t stride,
+                      ptrdiff_t m) {
+    const ptrdiff_t y = i * g->stride_h, step = g->stride_w * g->ldx * g->esize;
+    const int whole = y + g->min_y >= 0 && y + g->max_y < g->h;
+    const char *corner = fc_at(g->x, ((n * g->h + y) * g->w + j * g->stride_w) * g->ldx + group * g->depth, g->esize);
+    while (j < end) {
+        const ptrdiff_t x = j * g->stride_w;
+        ptrdiff_t inner = 0; /* pixels from here on that do not touch the border */
+        if (whole && x + g->min_x >= 0 && x + g->max_x < g->w) inner = fc_min(end - j, (g->w - 1 - g->max_x - x) / g->stride_w + 1);
+        for (ptrdiff_t t = 0; t < g->taps; t++) {
+            const void **const to = rows + t * stride + m;
+            const char *from = corner + g->tap[t].bytes;
+            for (ptrdiff_t k = 0; k < inner; k++, from += step) to[k] = from;
+            const ptrdiff_t ty = y + g->tap[t].y, tx = x + g->tap[t].x;
+            if (!inner) *to = ty >= 0 && ty < g->h && tx >= 0 && tx < g->w ? from : g->zero;
+        }
+        const ptrdiff_t done = fc_max(1, inner);
+        j += done, m += done, corner += done * step;
+    }
+}
+
+fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *r) {
+    const ptrdiff_t image = g->grid_h * g->grid_w, stride = g->block;
+    r->group = task / g->splits % g->groups;
+    r->begin = task / (g->splits * g->groups) * g->block;
+    r->pixels = fc_min(g->block, g->n * image - r->begin);
+    const size_t bytes = (size_t)fc_round_up((g->taps + 1) * stride * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    r->in = fc_scratch(FC_SLOT_TASK, bytes + more);
+    if (!r->in) return FC_NO_MEMORY;
+    r->out = (void **)(r->in + g->taps * stride);
+    r->space = (char *)r->in + bytes;
+    ptrdiff_t n = r->begin / image, i = r->begin % image / g->grid_w, j = r->begin % g->grid_w;
+    for (ptrdiff_t m = 0, run; m < r->pixels; m += run, j = 0) {
+        run = fc_min(g->grid_w - j, r->pixels - m);
+        point_row(g, n, r->group, i, j, j + run, r->in, stride, m);
+        output_row(g, n, i, j, run, r->out + m);
+        if (++i == g->grid_h) i = 0, n++;
+    }
+    return FC_OK;
+}
+
+ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *r, const char **first) {
+    const ptrdiff_t all = g->n * g->grid_h * g->grid_w, next = r->begin + g->block;
+    if (g->by_offset || g->taps == 0 || next >= all) return 0;
+    const char *const from = last_tap(g, next), *const to = last_tap(g, fc_min(next + g->block, all));
+    const ptrdiff_t share = (to - from) / g->groups;
+    *first = from + r->group * share;
+    return share;
+}
+
+/* Copies the input rows of a band with their padding: row r of `to` is input row top + r. */
+static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, char *to) {
+    for (ptrdiff_t r = 0; r < rows; r++, to += g->copy_w * g->depth * g->esize) {
+        const ptrdiff_t y = top + r;
+        const void *const row = y < 0 || y >= g->h ? NULL : fc_at(g->x, (n * g->h + y) * g->w * g->ldx + group * g->depth, g->esize);
+        fc_copy_padded_row(&g->kernels->frame, row, g->w, g->ldx, g->min_x, g->depth, to, g->copy_w, g->depth, g->esize);
+    }
+}
+
+fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *r) {
+    /* Groups of the same pixels follow each other: they share lines of the cache. */
+    const ptrdiff_t bands = g->blocks, band = task / g->groups % bands, n = task / g->groups / bands;
+    const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
+    const ptrdiff_t top = i0 * g->stride_h + g->min_y, group = task % g->groups;
+    const size_t bytes = (size_t)fc_round_up(2 * pixels * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
+    if (!in) return FC_NO_MEMORY;
+    *r = (fc_igemm_rows){.group = group, .pixels = pixels, .in = in, .out = (void **)(in + pixels), .space = (char *)in + bytes};
+    const char *base;
+    ptrdiff_t width, ld;
+    if (g->copy) {
+        const ptrdiff_t copied = (rows - 1) * g->stride_h + g->max_y - g->min_y + 1;
+        char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->depth * g->esize));
+        if (!to) return FC_NO_MEMORY;
+        copy_band(g, n, group, top, copied, to);
+        base = to, width = g->copy_w, ld = g->depth;
+    } else {
+        base = fc_at(g->x, ((n * g->h + top) * g->w + g->min_x) * g->ldx + group * g->depth, g->esize);
+        width = g->w, ld = g->ldx;
+    }
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const char *from = base + i * g->stride_h * width * ld * g->esize;
+        for (ptrdiff_t j = 0; j < g->grid_w; j++, from += g->stride_w * ld * g->esize) in[i * g->grid_w + j] = from;
+        output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
+    }
+    return FC_OK;
+}
