@@ -55,18 +55,31 @@ static void finish_group(const fc_matrix_job *job, const float *sums, ptrdiff_t 
     job->kernels->finish(&args);
 }
 
-/* Whether sums of a group can be stored where they belong as they are: whole halves, in rows that lie evenly. */
-static int stores_directly(const fc_matrix_job *job, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t columns) {
-    if (!job->finish || job->finish->relu || rows % FC_MATRIX_SIDE || columns % FC_MATRIX_SIDE) return 0;
-    void *const *const out = job->finish->out + i;
-    const ptrdiff_t step = (const char *)out[1] - (const char *)out[0];
-    return step >= 0 && (const char *)out[rows - 1] - (const char *)out[0] == (rows - 1) * step;
+/* Rows that lie as far from each other everywhere: not where an image ends, or a row of one. */
+static int lie_evenly(void *const *out, ptrdiff_t rows) {
+    const ptrdiff_t step = rows > 1 ? (const char *)out[1] - (const char *)out[0] : 0;
+    for (ptrdiff_t i = 2; i < rows; i++)
+        if ((const char *)out[i] - (const char *)out[i - 1] != step) return 0;
+    return step > 0;
+}
+
+/* Groups whose sums can be stored where they belong as they are: whole halves of rows that lie evenly. Bit i is that of group i; those
+ * beyond are not. */
+static uint64_t stored_directly(const fc_matrix_job *job) {
+    uint64_t groups = 0;
+    if (!job->finish || job->finish->relu) return groups;
+    for (ptrdiff_t i = 0; i < fc_min(64, fc_matrix_groups(job->rows)); i++) {
+        const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i * FC_MATRIX_GROUP);
+        if (rows % FC_MATRIX_SIDE == 0 && lie_evenly(job->finish->out + i * FC_MATRIX_GROUP, rows)) groups |= (uint64_t)1 << i;
+    }
+    return groups;
 }
 
 void fc_matrix_multiply(const fc_matrix_job *job) {
     const ptrdiff_t steps = job->steps, rounds = fc_ceil_div(steps, STEPS), row_groups = fc_matrix_groups(job->rows);
     const ptrdiff_t each = job->far ? FC_MATRIX_STEP / row_groups : job->next_bytes / (row_groups * fc_matrix_groups(job->columns) * steps);
     const char *right = job->right, *next = job->next;
+    const uint64_t direct = stored_directly(job);
     assert(steps > 0 && job->rows > 0);
     for (ptrdiff_t j = 0; j < job->columns; j += FC_MATRIX_GROUP) {
         const ptrdiff_t columns = fc_min(FC_MATRIX_GROUP, job->columns - j);
@@ -77,7 +90,8 @@ void fc_matrix_multiply(const fc_matrix_job *job) {
             if (job->far) next = right + some * FC_MATRIX_STEP;
             for (ptrdiff_t i = 0; i < job->rows; i += FC_MATRIX_GROUP, next += each * some) {
                 const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i);
-                const int directly = stores_directly(job, i, rows, columns), finishes = last && job->finish;
+                const ptrdiff_t group = i / FC_MATRIX_GROUP;
+                const int directly = group < 64 && direct >> group & 1 && columns % FC_MATRIX_SIDE == 0, finishes = last && job->finish;
                 const ptrdiff_t column = job->finish ? job->finish->column + j : 0;
                 float *const sums = job->sums + i / FC_MATRIX_GROUP * job->row_group + j / FC_MATRIX_GROUP * job->column_group;
                 fc_matrix_products_args args = {.left = job->left + (i / FC_MATRIX_GROUP * steps + first) * FC_MATRIX_STEP,

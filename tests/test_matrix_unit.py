@@ -28,6 +28,7 @@ CASES: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
     "3x3-few-channels": ((2, 40, 41, 12), 256, 3, {"padding": "same"}),
     "5x5-odd": ((2, 20, 20, 37), 160, 5, {}),
     "7x7-of-3": ((4, 40, 40, 3), 256, 7, {"padding": "same"}),
+    "phases-that-end-unevenly": ((40, 9, 10, 64), 96, 3, {"strides": (2, 3), "padding": "same"}),
     "2x9": ((2, 20, 22, 33), 160, 2, {"strides": (1, 2)}),
 }
 
