@@ -5,7 +5,7 @@
 #include "matrix.h"
 
 static ptrdiff_t panel_bytes(const fc_winograd_plan *p) { return fc_matrix_bytes(1, p->depth); }
-static ptrdiff_t operand_bytes(const fc_winograd_plan *p) { return p->positions * p->panels * panel_bytes(p); }
+ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *p) { return p->positions * p->panels * panel_bytes(p); }
 
 /* Elements of V and M of a tile, and from position to position. */
 static ptrdiff_t tile_elements(const fc_winograd_plan *p) { return fc_max(p->lanes, p->width); }
@@ -14,13 +14,13 @@ static ptrdiff_t position_step(const fc_winograd_plan *p, ptrdiff_t tiles) {
 }
 
 /* Weights that pass through the second-level cache with every block. */
-static int far_weights(const fc_winograd_plan *p) { return operand_bytes(p) > fc_l2_bytes() / 2; }
+static int far_weights(const fc_winograd_plan *p) { return fc_winograd_parts_bytes(p) > fc_l2_bytes() / 2; }
 
 /* Tiles of a task: V stays in the second-level cache, beside the parts of all weights if those do, and what streams through. */
 static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
     enum { MOST = 96 };
     const ptrdiff_t cache = fc_l2_bytes(), tile = p->positions * tile_elements(p) * (ptrdiff_t)sizeof(float);
-    const ptrdiff_t room = far_weights(p) ? cache / 8 * 7 : cache / 8 * 5 - operand_bytes(p);
+    const ptrdiff_t room = far_weights(p) ? cache / 8 * 7 : cache / 8 * 5 - fc_winograd_parts_bytes(p);
     return fc_max(1, fc_min(MOST, room / tile) / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
 }
 
@@ -29,7 +29,7 @@ static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
 int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
     enum { LEAST = 48 };
     if (!fc_kernels(FC_F32)->matrix || !p->whole || p->kernels->panel[0].nr != FC_MATRIX_GROUP) return 0;
-    if (p->depth < LEAST || p->width < LEAST || operand_bytes(p) > 2 * fc_l2_bytes()) return 0;
+    if (p->depth < LEAST || p->width < LEAST || fc_winograd_parts_bytes(p) > 2 * fc_l2_bytes()) return 0;
     const double product = 173, line = far_weights(p) ? 60 : 25;
     const double blocks = (double)(p->positions * fc_matrix_steps(p->depth) * fc_ceil_div(p->width, FC_MATRIX_SIDE));
     const double vectors = (double)(p->tiles * p->positions) * (double)p->depth * (double)p->width / 28;
@@ -55,8 +55,6 @@ static fc_status parts_task(const void *context, ptrdiff_t task) {
         fc_kernels(FC_F32)->matrix->right(u + j, panel.nr, p->depth, FC_MATRIX_SIDE, steps, fc_matrix_half(operand, steps, j, 0));
     return FC_OK;
 }
-
-ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *p) { return operand_bytes(p); }
 
 fc_status fc_winograd_make_parts(const fc_winograd_plan *p, const float *u, void *operand) {
     const parts_call call = {p, u, operand};
@@ -158,7 +156,7 @@ fc_status fc_winograd_by_matrix(fc_winograd_call *call) {
     if (!call->operand) {
         fc_status status = fc_winograd_transform_call(call);
         if (status != FC_OK) return status;
-        char *const operand = fc_scratch(FC_SLOT_CALL2, (size_t)operand_bytes(p));
+        char *const operand = fc_scratch(FC_SLOT_CALL2, (size_t)fc_winograd_parts_bytes(p));
         if (!operand) return FC_NO_MEMORY;
         status = fc_winograd_make_parts(p, call->packed, operand);
         if (status != FC_OK) return status;

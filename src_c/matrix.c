@@ -63,12 +63,11 @@ static int lie_evenly(void *const *out, ptrdiff_t rows) {
     return step > 0;
 }
 
-/* Groups whose sums can be stored where they belong as they are: whole halves of rows that lie evenly. Bit i is that of group i; those
- * beyond are not. */
+/* Groups whose sums can be stored where they belong as they are: whole halves of rows that lie evenly. Bit i is that of group i. */
 static uint64_t stored_directly(const fc_matrix_job *job) {
     uint64_t groups = 0;
     if (!job->finish || job->finish->relu) return groups;
-    for (ptrdiff_t i = 0; i < fc_min(64, fc_matrix_groups(job->rows)); i++) {
+    for (ptrdiff_t i = 0; i < fc_matrix_groups(job->rows); i++) {
         const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i * FC_MATRIX_GROUP);
         if (rows % FC_MATRIX_SIDE == 0 && lie_evenly(job->finish->out + i * FC_MATRIX_GROUP, rows)) groups |= (uint64_t)1 << i;
     }
@@ -80,7 +79,7 @@ void fc_matrix_multiply(const fc_matrix_job *job) {
     const ptrdiff_t each = job->far ? FC_MATRIX_STEP / row_groups : job->next_bytes / (row_groups * fc_matrix_groups(job->columns) * steps);
     const char *right = job->right, *next = job->next;
     const uint64_t direct = stored_directly(job);
-    assert(steps > 0 && job->rows > 0);
+    assert(steps > 0 && job->rows > 0 && row_groups <= 64);
     for (ptrdiff_t j = 0; j < job->columns; j += FC_MATRIX_GROUP) {
         const ptrdiff_t columns = fc_min(FC_MATRIX_GROUP, job->columns - j);
         for (ptrdiff_t round = 0, first = 0, end; round < rounds; round++, right += (end - first) * FC_MATRIX_STEP, first = end) {
@@ -89,12 +88,11 @@ void fc_matrix_multiply(const fc_matrix_job *job) {
             const int last = round + 1 == rounds;
             if (job->far) next = right + some * FC_MATRIX_STEP;
             for (ptrdiff_t i = 0; i < job->rows; i += FC_MATRIX_GROUP, next += each * some) {
-                const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i);
-                const ptrdiff_t group = i / FC_MATRIX_GROUP;
-                const int directly = group < 64 && direct >> group & 1 && columns % FC_MATRIX_SIDE == 0, finishes = last && job->finish;
+                const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i), group = i / FC_MATRIX_GROUP;
+                const int directly = direct >> group & 1 && columns % FC_MATRIX_SIDE == 0, finishes = last && job->finish;
                 const ptrdiff_t column = job->finish ? job->finish->column + j : 0;
-                float *const sums = job->sums + i / FC_MATRIX_GROUP * job->row_group + j / FC_MATRIX_GROUP * job->column_group;
-                fc_matrix_products_args args = {.left = job->left + (i / FC_MATRIX_GROUP * steps + first) * FC_MATRIX_STEP,
+                float *const sums = job->sums + group * job->row_group;
+                fc_matrix_products_args args = {.left = job->left + (group * steps + first) * FC_MATRIX_STEP,
                                                 .right = right,
                                                 .steps = some,
                                                 .rows = rows > FC_MATRIX_SIDE ? 2 : 1,

@@ -28,7 +28,8 @@ typedef struct {
 size_t fc_matrix_pieces_bytes(const fc_matrix_terms *terms);
 fc_matrix_pieces fc_matrix_cut(const fc_matrix_terms *terms, void *space);
 
-/* sums = left right. Those of groups of rows and of columns lie so many elements apart, rows of a group `ld`. Where `finish` is given, for row 0
+/* sums = left right, of at most 64 groups of rows. Those of groups lie so many elements apart, rows of a group `ld`; with more columns than
+ * those of a group each takes the place of the one before. Where `finish` is given, for row 0
  * and column 0, the sums of a group are done with when its turn comes. While products are made, `beside` goes on, left_each steps with each
  * of the FC_MATRIX_PRODUCTS of a step, and next_bytes of what begins at `next` are fetched; or with `far` what follows on the right. */
 typedef struct {
@@ -36,7 +37,7 @@ typedef struct {
     const char *left, *right;
     ptrdiff_t rows, columns, steps;
     float *sums;
-    ptrdiff_t ld, row_group, column_group;
+    ptrdiff_t ld, row_group;
     const fc_matrix_finish_args *finish; /* or NULL */
     fc_matrix_left *beside;              /* or NULL */
     ptrdiff_t left_each;

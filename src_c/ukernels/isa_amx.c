@@ -3,7 +3,6 @@
 
 #if defined(FC_AMX)
 #include <immintrin.h>
-#include <string.h>
 
 #define FC_ISA_AMX
 #include "target_begin.h"
