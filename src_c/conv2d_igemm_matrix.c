@@ -105,22 +105,19 @@ static fc_status pixels_task(const void *context, ptrdiff_t task) {
         const fc_matrix_finish_args finish = {
             .bias = g->bias ? (const float *)g->bias + column : NULL, .out = r.out + m, .column = column, .relu = g->activation == FC_RELU};
         const ptrdiff_t products = fc_matrix_groups(count) * fc_matrix_groups(g->k) * FC_MATRIX_PRODUCTS;
-        const fc_matrix_job job = {.kernels = kernels,
-                                   .left = left,
+        const fc_matrix_job job = {.left = left,
                                    .right = g->operand + r.group * operand_bytes(g),
                                    .rows = count,
                                    .columns = g->k,
                                    .steps = steps,
                                    .sums = sums,
-                                   .ld = FC_MATRIX_GROUP,
                                    .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
                                    .finish = &finish,
-                                   .beside = far ? NULL : &parts,
                                    .left_each = fc_ceil_div(parts.count, products),
                                    .next = next + m * pixel,
                                    .next_bytes = count * pixel,
                                    .far = far};
-        fc_matrix_multiply(&job);
+        fc_matrix_multiply(kernels, &job, far ? NULL : &parts);
         kernels->left(&parts);
         char *const made = other;
         other = left, left = made;

@@ -24,16 +24,17 @@ static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
     return fc_max(1, fc_min(MOST, room / tile) / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
 }
 
-/* In cycles, as measured: a product and what is split for it, and the parts of a line of weights. Short sums do not pay for their
- * beginning and end, many weights take longer to arrive than their products, and vectors leave out taps that are not there. */
+/* In cycles, as measured, for a tile and a position: of a step its parts and the products of a panel, and what it takes longer to put
+ * together terms that do not fill their last step; and the parts of a line of weights. Many weights arrive slowly, for vectors too, which
+ * leave out taps that are not there. */
 int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
-    enum { LEAST = 48 };
     if (!fc_kernels(FC_F32)->matrix || !p->whole || p->kernels->panel[0].nr != FC_MATRIX_GROUP) return 0;
-    if (p->depth < LEAST || p->width < LEAST || fc_winograd_parts_bytes(p) > 2 * fc_l2_bytes()) return 0;
-    const double product = 173, line = far_weights(p) ? 60 : 25;
-    const double blocks = (double)(p->positions * fc_matrix_steps(p->depth) * fc_ceil_div(p->width, FC_MATRIX_SIDE));
-    const double vectors = (double)(p->tiles * p->positions) * (double)p->depth * (double)p->width / 28;
-    return blocks * ((double)p->tiles / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * line) < 0.95 * vectors;
+    if (p->depth < FC_MATRIX_DEPTH || p->width < FC_MATRIX_GROUP || fc_winograd_parts_bytes(p) > 2 * fc_l2_bytes()) return 0;
+    const int far = far_weights(p);
+    const double parts = 30, product = far ? 18 : 14, rest = p->c % FC_MATRIX_DEPTH ? 35 : 0, line = far ? 60 : 25, vectors = far ? 23 : 28;
+    const double steps = (double)fc_matrix_steps(p->depth), tiles = (double)p->tiles, panels = (double)p->panels;
+    const double matrix = tiles * (steps * (parts + panels * product) + rest) + steps * panels * FC_MATRIX_GROUP * line;
+    return matrix < 0.95 * tiles * (double)p->depth * (double)p->width / vectors;
 }
 
 /* What the parts of weights are made of, and where they go. */
@@ -68,9 +69,13 @@ typedef struct {
     ptrdiff_t steps, step; /* of the sums; elements from position to position */
     float *v;
     fc_winograd_order order;
-    char *left[2];         /* the parts of this position and of the next */
+    char *left[2];         /* the parts of one position and of the next */
     const float **rows[2];
     fc_matrix_left work;   /* those of the next, as far as they are made */
+    int q;                 /* the position whose products are made, of a share */
+    ptrdiff_t share;
+    fc_matrix_job job;
+    fc_matrix_walk walk;
 } block_state;
 
 /* Places whose products a position has: from a group's first on. */
@@ -89,28 +94,41 @@ static void begin_parts(block_state *b, int q) {
     b->work.rows = rows, b->work.count = places.end - places.first, b->work.row = b->work.step = 0, b->work.out = b->left[q % 2];
 }
 
-/* The products of position q, whose parts are made. */
-static void multiply(block_state *b, int q) {
+static void begin_share(block_state *b, ptrdiff_t share) {
+    const fc_winograd_plan *const p = &b->call->plan;
+    const fc_span places = places_of(b, b->q);
+    b->share = share;
+    b->job.right = b->call->operand + (b->q * p->panels + share * (p->panels / p->shares)) * panel_bytes(p);
+    b->job.sums = b->v + b->q * b->step + places.first * p->width + share * FC_MATRIX_GROUP * p->share_width;
+    fc_matrix_begin(&b->walk, &b->job);
+}
+
+/* The products of position q. Its parts have to be there, those of the next are made beside them, but not beside the last products: they
+ * take the place of the parts of the position before, whose last products may still be under way. Returns 0 if there are none. */
+static int begin_position(block_state *b, int q) {
     const fc_winograd_plan *const p = &b->call->plan;
     const fc_span places = places_of(b, q);
-    const ptrdiff_t count = places.end - places.first;
-    if (count == 0) return;
-    const ptrdiff_t products = fc_matrix_groups(count) * p->panels * FC_MATRIX_PRODUCTS;
-    fc_matrix_job job = {.kernels = b->kernels,
-                         .left = b->left[q % 2],
-                         .right = b->call->operand + q * p->panels * panel_bytes(p),
-                         .rows = count,
-                         .steps = b->steps,
-                         .row_group = FC_MATRIX_GROUP * p->width,
-                         .beside = &b->work,
-                         .left_each = fc_ceil_div(b->work.count, products),
-                         .far = far_weights(p)};
-    float *const m = b->v + q * b->step + places.first * p->width;
-    fc_winograd_columns panel = fc_winograd_panel_at(p, 0);
-    for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel), job.right += panel_bytes(p)) {
-        job.columns = job.ld = panel.nr, job.sums = m + panel.at * FC_MATRIX_GROUP;
-        fc_matrix_multiply(&job);
+    b->kernels->left(&b->work);
+    b->q = q;
+    begin_parts(b, q + 1);
+    if (places.end == places.first) return 0;
+    const ptrdiff_t blocks = fc_matrix_groups(places.end - places.first) * p->panels, products = fc_max(1, blocks - 1) * FC_MATRIX_PRODUCTS;
+    b->job.left = b->left[q % 2], b->job.rows = places.end - places.first, b->job.left_each = fc_ceil_div(b->work.count, products);
+    begin_share(b, 0);
+    return 1;
+}
+
+static int next_block(void *context, fc_matrix_block *block) {
+    block_state *const b = context;
+    const fc_winograd_plan *const p = &b->call->plan;
+    while (!fc_matrix_next(&b->walk, block)) {
+        if (b->share + 1 < p->shares) begin_share(b, b->share + 1);
+        else do
+                if (b->q + 1 == p->positions) return 0;
+            while (!begin_position(b, b->q + 1));
     }
+    if (b->share + 1 == p->shares && fc_matrix_ends(&b->walk)) block->left_each = 0;
+    return 1;
 }
 
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
@@ -133,17 +151,19 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
         b.rows[i] = (const float **)(space + tiles + pieces + 2 * parts) + i * count;
     }
     b.work = (fc_matrix_left){.steps = b.steps, .piece = cut.piece, .first = cut.first, .whole = cut.whole};
+    b.job = (fc_matrix_job){.columns = p->share_width,
+                            .steps = b.steps,
+                            .row_group = FC_MATRIX_GROUP * p->width,
+                            .column_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
+                            .tight = 1,
+                            .far = far_weights(p)};
 
     const fc_winograd_v_layout layout = {.position = b.step, .block = p->kernels->lanes, .group = count, .tile_stride = p->lanes};
     fc_winograd_input(p, (fc_span){0, p->pieces}, (fc_span){0, p->c}, call->x, first, count, b.order, &layout, b.v);
     b.kernels->begin();
     begin_parts(&b, 0);
-    b.kernels->left(&b.work);
-    for (int q = 0; q < p->positions; q++) {
-        begin_parts(&b, q + 1);
-        multiply(&b, q);
-        b.kernels->left(&b.work);
-    }
+    b.q = -1, b.share = p->shares - 1, b.walk = (fc_matrix_walk){.job = &b.job, .j = p->share_width};
+    b.kernels->products(&(fc_matrix_stream){.beside = &b.work, .next = next_block, .context = &b});
     b.kernels->end();
     const fc_winograd_panels all = fc_winograd_panels_at(call, 0);
     const fc_winograd_m_layout sums = {b.step, FC_MATRIX_GROUP, FC_MATRIX_GROUP * p->width, FC_MATRIX_GROUP};

@@ -46,15 +46,6 @@ fc_matrix_pieces fc_matrix_cut(const fc_matrix_terms *terms, void *space) {
     return (fc_matrix_pieces){piece, first, whole};
 }
 
-/* Sums of one group of rows and columns are complete. */
-static void finish_group(const fc_matrix_job *job, const float *sums, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t j, ptrdiff_t columns) {
-    fc_matrix_finish_args args = *job->finish;
-    args.sums = sums, args.ld = job->ld, args.rows = rows, args.columns = columns;
-    args.out += i, args.column += j;
-    if (args.bias) args.bias += j;
-    job->kernels->finish(&args);
-}
-
 /* Rows that lie as far from each other everywhere: not where an image ends, or a row of one. */
 static int lie_evenly(void *const *out, ptrdiff_t rows) {
     const ptrdiff_t step = rows > 1 ? (const char *)out[1] - (const char *)out[0] : 0;
@@ -74,48 +65,63 @@ static uint64_t stored_directly(const fc_matrix_job *job) {
     return groups;
 }
 
-void fc_matrix_multiply(const fc_matrix_job *job) {
-    const ptrdiff_t steps = job->steps, rounds = fc_ceil_div(steps, STEPS), row_groups = fc_matrix_groups(job->rows);
-    const ptrdiff_t each = job->far ? FC_MATRIX_STEP / row_groups : job->next_bytes / (row_groups * fc_matrix_groups(job->columns) * steps);
-    const char *right = job->right, *next = job->next;
-    const uint64_t direct = stored_directly(job);
-    assert(steps > 0 && job->rows > 0 && row_groups <= 64);
-    for (ptrdiff_t j = 0; j < job->columns; j += FC_MATRIX_GROUP) {
-        const ptrdiff_t columns = fc_min(FC_MATRIX_GROUP, job->columns - j);
-        for (ptrdiff_t round = 0, first = 0, end; round < rounds; round++, right += (end - first) * FC_MATRIX_STEP, first = end) {
-            end = steps * (round + 1) / rounds;
-            const ptrdiff_t some = end - first;
-            const int last = round + 1 == rounds;
-            if (job->far) next = right + some * FC_MATRIX_STEP;
-            for (ptrdiff_t i = 0; i < job->rows; i += FC_MATRIX_GROUP, next += each * some) {
-                const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i), group = i / FC_MATRIX_GROUP;
-                const int directly = direct >> group & 1 && columns % FC_MATRIX_SIDE == 0, finishes = last && job->finish;
-                const ptrdiff_t column = job->finish ? job->finish->column + j : 0;
-                float *const sums = job->sums + group * job->row_group;
-                fc_matrix_products_args args = {.left = job->left + (group * steps + first) * FC_MATRIX_STEP,
-                                                .right = right,
-                                                .steps = some,
-                                                .rows = rows > FC_MATRIX_SIDE ? 2 : 1,
-                                                .columns = columns > FC_MATRIX_SIDE ? 2 : 1,
-                                                .out = sums,
-                                                .ld = job->ld,
-                                                .from = round > 0 ? sums : NULL,
-                                                .from_ld = job->ld,
-                                                .beside = job->beside,
-                                                .left_each = job->left_each,
-                                                .next = next,
-                                                .next_bytes = each,
-                                                .fetch_out = finishes ? job->finish->out + i : NULL,
-                                                .fetch_column = column,
-                                                .fetch_rows = finishes ? rows : 0};
-                if (directly && round == 0 && job->finish->bias) args.from = job->finish->bias + j, args.from_ld = 0;
-                if (directly && last) {
-                    float *const *const out = (float *const *)job->finish->out + i;
-                    args.out = out[0] + column, args.ld = out[1] - out[0];
-                }
-                job->kernels->products(&args);
-                if (finishes && !directly) finish_group(job, sums, i, rows, j, columns);
-            }
+/* Descriptions are written field by field, here and below: a copy of what was just written would wait until all stores before it, those of
+ * products among them, are in memory. */
+void fc_matrix_begin(fc_matrix_walk *walk, const fc_matrix_job *job) {
+    const ptrdiff_t row_groups = fc_matrix_groups(job->rows);
+    assert(job->steps > 0 && job->rows > 0 && row_groups <= 64);
+    walk->job = job;
+    walk->rounds = fc_ceil_div(job->steps, STEPS);
+    walk->each = 0; /* divisions take as long as products */
+    if (job->far) walk->each = FC_MATRIX_STEP / row_groups;
+    else if (job->next_bytes > 0) walk->each = job->next_bytes / (row_groups * fc_matrix_groups(job->columns) * job->steps);
+    walk->direct = stored_directly(job);
+    walk->right = job->right, walk->next = job->next;
+    walk->j = walk->round = walk->i = 0;
+}
+
+int fc_matrix_next(void *context, fc_matrix_block *block) {
+    fc_matrix_walk *const at = context;
+    const fc_matrix_job *const job = at->job;
+    if (at->j >= job->columns) return 0;
+    const ptrdiff_t steps = job->steps, first = at->round == 0 ? 0 : steps * at->round / at->rounds;
+    const ptrdiff_t some = (at->round + 1 == at->rounds ? steps : steps * (at->round + 1) / at->rounds) - first;
+    const ptrdiff_t i = at->i, group = i / FC_MATRIX_GROUP, rows = fc_min(FC_MATRIX_GROUP, job->rows - i);
+    const ptrdiff_t j = at->j, columns = fc_min(FC_MATRIX_GROUP, job->columns - j),
+                    ld = job->tight && columns <= FC_MATRIX_SIDE ? FC_MATRIX_SIDE : FC_MATRIX_GROUP;
+    const int last = at->round + 1 == at->rounds, finishes = last && job->finish, directly = at->direct >> group & 1 && columns % FC_MATRIX_SIDE == 0;
+    float *const sums = job->sums + group * job->row_group + j / FC_MATRIX_GROUP * job->column_group;
+    block->left = job->left + (group * steps + first) * FC_MATRIX_STEP, block->right = at->right;
+    block->steps = some, block->rows = rows > FC_MATRIX_SIDE ? 2 : 1, block->columns = columns > FC_MATRIX_SIDE ? 2 : 1;
+    block->out = sums, block->ld = ld;
+    block->from = at->round > 0 ? sums : NULL, block->from_ld = ld;
+    block->left_each = job->left_each;
+    block->next = job->far ? at->right + some * FC_MATRIX_STEP + group * at->each * some : at->next, block->next_bytes = at->each;
+    block->line_count = finishes ? rows : 0, block->finish.rows = 0;
+    if (finishes) {
+        const fc_matrix_finish_args *const finish = job->finish;
+        block->lines = finish->out + i, block->column = finish->column + j;
+        if (!directly) {
+            block->finish.sums = sums, block->finish.ld = ld, block->finish.rows = rows;
+            block->finish.bias = finish->bias ? finish->bias + j : NULL;
+            block->finish.out = finish->out + i, block->finish.column = finish->column + j, block->finish.columns = columns;
+            block->finish.relu = finish->relu;
         }
     }
+    if (directly && at->round == 0 && job->finish->bias) block->from = job->finish->bias + j, block->from_ld = 0;
+    if (directly && last) {
+        float *const *const out = (float *const *)job->finish->out + i;
+        block->out = out[0] + job->finish->column + j, block->ld = out[1] - out[0];
+    }
+    at->next += at->each * some;
+    if ((at->i += FC_MATRIX_GROUP) < job->rows) return 1;
+    at->i = 0, at->right += some * FC_MATRIX_STEP;
+    if (++at->round == at->rounds) at->round = 0, at->j += FC_MATRIX_GROUP;
+    return 1;
+}
+
+void fc_matrix_multiply(const fc_matrix_kernels *kernels, const fc_matrix_job *job, fc_matrix_left *beside) {
+    fc_matrix_walk walk;
+    fc_matrix_begin(&walk, job);
+    kernels->products(&(fc_matrix_stream){.beside = beside, .next = fc_matrix_next, .context = &walk});
 }

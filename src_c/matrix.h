@@ -28,23 +28,36 @@ typedef struct {
 size_t fc_matrix_pieces_bytes(const fc_matrix_terms *terms);
 fc_matrix_pieces fc_matrix_cut(const fc_matrix_terms *terms, void *space);
 
-/* sums = left right, of at most 64 groups of rows. Those of groups lie so many elements apart, rows of a group `ld`; with more columns than
- * those of a group each takes the place of the one before. Where `finish` is given, for row 0
- * and column 0, the sums of a group are done with when its turn comes. While products are made, `beside` goes on, left_each steps with each
- * of the FC_MATRIX_PRODUCTS of a step, and next_bytes of what begins at `next` are fetched; or with `far` what follows on the right. */
+/* sums = left right, of at most 64 groups of rows. Those of groups of rows and of columns lie so many elements apart, with column_group 0 each
+ * takes the place of the one before. Rows of a group lie FC_MATRIX_GROUP elements apart; `tight`: half of that where the last group has half
+ * of the columns. Where `finish` is given, for row 0 and column 0, the sums of a group are done with when its turn comes. While products are
+ * made, work goes on beside them, left_each steps with each of the FC_MATRIX_PRODUCTS of a step, and next_bytes of what begins at `next` are
+ * fetched; or with `far` what follows on the right. */
 typedef struct {
-    const fc_matrix_kernels *kernels;
     const char *left, *right;
     ptrdiff_t rows, columns, steps;
     float *sums;
-    ptrdiff_t ld, row_group;
+    ptrdiff_t row_group, column_group;
+    int tight;
     const fc_matrix_finish_args *finish; /* or NULL */
-    fc_matrix_left *beside;              /* or NULL */
     ptrdiff_t left_each;
     const char *next;
     ptrdiff_t next_bytes;
     int far;
 } fc_matrix_job;
-void fc_matrix_multiply(const fc_matrix_job *job);
+void fc_matrix_multiply(const fc_matrix_kernels *kernels, const fc_matrix_job *job, fc_matrix_left *beside);
+
+/* The same block by block, for streams of several jobs: where a job has got to. */
+typedef struct {
+    const fc_matrix_job *job;
+    ptrdiff_t rounds, each; /* each: bytes to fetch with a step */
+    uint64_t direct;        /* groups of rows that are stored where they belong */
+    const char *right, *next;
+    ptrdiff_t j, round, i;
+} fc_matrix_walk;
+void fc_matrix_begin(fc_matrix_walk *walk, const fc_matrix_job *job);
+/* Its next block, or 0. */
+int fc_matrix_next(void *walk, fc_matrix_block *block);
+static inline int fc_matrix_ends(const fc_matrix_walk *walk) { return walk->j >= walk->job->columns; }
 
 #endif

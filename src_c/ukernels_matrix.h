@@ -36,28 +36,6 @@ typedef struct {
     ptrdiff_t row, step;
 } fc_matrix_left;
 
-/* out[i * ld + j] = sum over the terms of `steps` steps, for 1 or 2 halves of a group of rows and of columns, and what it goes on from: from[i *
- * from_ld + j], with from_ld 0 the same for all rows; nothing if that is NULL.
- * Meanwhile, so many times a step, left_each steps of what `beside` describes are done, if there is any. And memory is fetched that need not
- * exist: with every step next_bytes of what begins at `next`, and spread over all steps the lines of
- * fetch_out[i][fetch_column .. fetch_column + 31], i < fetch_rows, to be written. */
-enum { FC_MATRIX_PRODUCTS = 6 };
-typedef struct {
-    const void *left, *right;
-    int rows, columns;
-    ptrdiff_t steps;
-    float *out;
-    ptrdiff_t ld;
-    const float *from;
-    ptrdiff_t from_ld;
-    fc_matrix_left *beside;
-    ptrdiff_t left_each;
-    const char *next;
-    ptrdiff_t next_bytes;
-    void *const *fetch_out;
-    ptrdiff_t fetch_column, fetch_rows;
-} fc_matrix_products_args;
-
 /* Sums to where they belong: out[i][column + j] = act(bias[j] + sums[i * ld + j]), i < rows, j < columns <= FC_MATRIX_GROUP. */
 typedef struct {
     const float *sums;
@@ -68,6 +46,36 @@ typedef struct {
     int relu;
 } fc_matrix_finish_args;
 
+/* out[i * ld + j] = sum over the terms of `steps` steps, for 1 or 2 halves of a group of rows and of columns, and what it goes on from: from[i *
+ * from_ld + j], with from_ld 0 the same for all rows; nothing if that is NULL. Halves that are not asked for are read nevertheless.
+ * Meanwhile, FC_MATRIX_PRODUCTS times a step, left_each steps of what the stream has beside are done. And memory is fetched that need not
+ * exist: with every step next_bytes of what begins at `next`, and spread over all steps the lines of
+ * lines[i][column .. column + 31], i < line_count, to be written. Afterwards `finish` is done, if it has rows, while the block that follows
+ * is on. */
+enum { FC_MATRIX_PRODUCTS = 6 };
+typedef struct {
+    const void *left, *right;
+    int rows, columns;
+    ptrdiff_t steps;
+    float *out;
+    ptrdiff_t ld;
+    const float *from;
+    ptrdiff_t from_ld;
+    ptrdiff_t left_each;
+    const char *next;
+    ptrdiff_t next_bytes;
+    void *const *lines;
+    ptrdiff_t column, line_count;
+    fc_matrix_finish_args finish;
+} fc_matrix_block;
+
+/* Blocks, one after the other: `next` says which is next, or returns 0. It is asked before the products of the block before are made. */
+typedef struct {
+    fc_matrix_left *beside; /* or NULL */
+    int (*next)(void *context, fc_matrix_block *block);
+    void *context;
+} fc_matrix_stream;
+
 typedef struct {
     /* A thread calls the first before products, the second after them: until then the unit holds a state of its own. */
     void (*begin)(void);
@@ -76,8 +84,7 @@ typedef struct {
     void (*left)(fc_matrix_left *work);
     /* One half of a group on the right, of `steps` steps: term t of column j is w[t * ld + j], t < terms, j < columns; others are zero. */
     void (*right)(const float *w, ptrdiff_t ld, ptrdiff_t terms, ptrdiff_t columns, ptrdiff_t steps, void *out);
-    void (*products)(const fc_matrix_products_args *args);
-    void (*finish)(const fc_matrix_finish_args *args);
+    void (*products)(const fc_matrix_stream *stream);
 } fc_matrix_kernels;
 
 #endif

@@ -135,8 +135,9 @@ def test_what_is_not_finite_stays_where_it_is_read(value: float) -> None:
 #: that do not, channels that fill steps and that do not, one panel's width and parts of it.
 WINOGRAD: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
     "64": ((4, 28, 28, 64), 64, 3, {"padding": "same"}),
-    "odd": ((9, 37, 40, 75), 81, 3, {"padding": "same"}),
-    "valid": ((9, 41, 43, 80), 112, 3, {}),
+    "odd": ((9, 37, 40, 107), 121, 3, {"padding": "same"}),
+    "one-step": ((9, 29, 40, 32), 96, 3, {"padding": "same"}),
+    "valid": ((9, 41, 43, 80), 128, 3, {}),
     "many-weights": ((9, 28, 27, 128), 128, 3, {"padding": "same"}),
     "4x4": ((8, 36, 35, 64), 96, 4, {"padding": "same"}),
     "dilated": ((4, 28, 28, 64), 64, 3, {"padding": "same", "dilation_rate": 2}),
@@ -176,5 +177,5 @@ def test_winograd(name: str) -> None:
 
     matrix, vectors = on_both(lambda: gradient(dy, kernel, **options))
     exact = gradient(dy.astype(np.float64), kernel.astype(np.float64), **direct)
-    assert (matrix != vectors).any()
+    assert (matrix != vectors).any() == (name != "one-step")  # one panel: vectors are faster
     np.testing.assert_allclose(matrix, exact, rtol=0, atol=1e-5 * np.abs(exact).max())

@@ -23,17 +23,22 @@ static void amx_begin(void) { _tile_loadconfig(&configuration); }
 
 static void amx_end(void) { _tile_release(); }
 
-/* A line of each part, from terms 0 .. 15 and 16 .. 31. The first part is rounded, halves away from zero, so that what is left has no sign
- * of its own; the others are cut off. The third has no more bits than fit. */
+static inline __m512i upper_halves(__m512i x) { return _mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000u)); }
+
+/* Part p, in the upper halves, of what is left of numbers after the parts before. The first is rounded, halves away from zero, so that what is
+ * left has no sign of its own; the others are cut off. The third has no more bits than fit. */
+static inline __m512i take_part(__m512 *x, int p) {
+    __m512i part = _mm512_castps_si512(*x);
+    if (p == 0) part = _mm512_add_epi32(part, _mm512_set1_epi32(0x8000));
+    if (p + 1 < FC_MATRIX_PARTS) *x = _mm512_sub_ps(*x, _mm512_castsi512_ps(upper_halves(part)));
+    return part;
+}
+
+/* A line of each part, from terms 0 .. 15 and 16 .. 31. */
 static inline void split(__m512 low, __m512 high, line *const out) {
-    const __m512i half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32((int)0xffff0000u);
     for (int p = 0; p < FC_MATRIX_PARTS; p++) {
-        __m512i a = _mm512_castps_si512(low), b = _mm512_castps_si512(high);
-        if (p == 0) a = _mm512_add_epi32(a, half), b = _mm512_add_epi32(b, half);
-        _mm512_storeu_si512(out + p * FC_MATRIX_SIDE, _mm512_ternarylogic_epi32(_mm512_srli_epi32(a, 16), b, upper, 0xf8)); /* a | (b & upper) */
-        if (p == FC_MATRIX_PARTS - 1) break;
-        low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(a, upper)));
-        high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(b, upper)));
+        const __m512i a = take_part(&low, p), b = take_part(&high, p);
+        _mm512_storeu_si512(out + p * FC_MATRIX_SIDE, _mm512_or_si512(_mm512_srli_epi32(a, 16), upper_halves(b)));
     }
 }
 
@@ -46,24 +51,47 @@ static inline __m512 gather(const fc_matrix_left *left, ptrdiff_t vector) {
     return x;
 }
 
-/* The next n steps of it, at most. */
-static inline void split_some(fc_matrix_left *left, ptrdiff_t n) {
+static inline line *line_of(const fc_matrix_left *left, ptrdiff_t row, ptrdiff_t s) {
+    step *const out = (step *)left->out + row / FC_MATRIX_GROUP * left->steps + s;
+    return &(*out)[row / FC_MATRIX_SIDE % 2][0][row % FC_MATRIX_SIDE];
+}
+
+/* The next n steps of a work, at most, where the terms of a row lie side by side: without branches that are hard to predict. */
+static inline __attribute__((always_inline)) void split_whole_rows(fc_matrix_left *left, ptrdiff_t n) {
+    const ptrdiff_t steps = left->steps, offset = left->piece[0].offset;
+    const float *const *const rows = left->rows + left->piece[0].source;
+    ptrdiff_t row = left->row, s = left->step;
+    for (; n > 0 && row < left->count; n--) {
+        const float *const x = rows[row] + offset + s * FC_MATRIX_DEPTH;
+        split(_mm512_loadu_ps(x), _mm512_loadu_ps(x + FC_MATRIX_SIDE), line_of(left, row, s));
+        const ptrdiff_t ends = ++s == steps;
+        row += ends, s &= ends - 1;
+    }
+    left->row = row, left->step = s;
+}
+
+/* The same for any rows. */
+static __attribute__((noinline)) void split_any_rows(fc_matrix_left *left, ptrdiff_t n) {
     while (n > 0 && left->row < left->count) {
-        step *out = (step *)left->out + left->row / FC_MATRIX_GROUP * left->steps + left->step;
-        const ptrdiff_t which = left->row / FC_MATRIX_SIDE % 2, line = left->row % FC_MATRIX_SIDE, whole = left->whole[left->step],
-                        some = whole < n ? whole : n;
+        const ptrdiff_t whole = left->whole[left->step], some = whole < n ? whole : n;
+        line *out = line_of(left, left->row, left->step);
         if (some > 0) {
             const fc_matrix_piece *const piece = &left->piece[left->first[2 * left->step]];
             const float *x = left->rows[piece->source + left->row] + piece->offset;
-            for (ptrdiff_t i = 0; i < some; i++, x += FC_MATRIX_DEPTH, out++)
-                split(_mm512_loadu_ps(x), _mm512_loadu_ps(x + FC_MATRIX_SIDE), &(*out)[which][0][line]);
+            for (ptrdiff_t i = 0; i < some; i++, x += FC_MATRIX_DEPTH, out += FC_MATRIX_STEP / FC_MATRIX_LINE)
+                split(_mm512_loadu_ps(x), _mm512_loadu_ps(x + FC_MATRIX_SIDE), out);
             left->step += some, n -= some;
         } else {
-            split(gather(left, 2 * left->step), gather(left, 2 * left->step + 1), &(*out)[which][0][line]);
+            split(gather(left, 2 * left->step), gather(left, 2 * left->step + 1), out);
             left->step++, n--;
         }
         if (left->step == left->steps) left->step = 0, left->row++;
     }
+}
+
+static inline __attribute__((always_inline)) void split_some(fc_matrix_left *left, ptrdiff_t n) {
+    if (left->whole[0] == left->steps) split_whole_rows(left, n);
+    else split_any_rows(left, n);
 }
 
 static void amx_left(fc_matrix_left *left) { split_some(left, (left->count - left->row) * left->steps - left->step); }
@@ -79,55 +107,76 @@ static void amx_right(const float *w, ptrdiff_t ld, ptrdiff_t terms, ptrdiff_t c
         }
 }
 
+/* What is done beside the products: a part of it with each. */
+typedef struct {
+    fc_matrix_left *left;
+    ptrdiff_t left_each;
+    const char *next;
+    ptrdiff_t owed, next_each; /* bytes */
+    void *const *lines;
+    ptrdiff_t column, line_count, lines_each;
+    const fc_matrix_finish_args *finish;
+    ptrdiff_t finished, finish_each;
+} tasks;
+
+/* Rows `finished` .. `end` - 1. */
+static inline void finish_some(const fc_matrix_finish_args *args, ptrdiff_t finished, ptrdiff_t end) {
+    const __mmask32 all = (__mmask32)(((uint64_t)1 << args->columns) - 1);
+    const __mmask16 low = (__mmask16)all, high = (__mmask16)(all >> FC_MATRIX_SIDE);
+    const __m512 bias_low = args->bias ? _mm512_maskz_loadu_ps(low, args->bias) : _mm512_setzero_ps();
+    const __m512 bias_high = args->bias ? _mm512_maskz_loadu_ps(high, args->bias + FC_MATRIX_SIDE) : _mm512_setzero_ps();
+    const __m512 least = _mm512_set1_ps(args->relu ? 0.0f : -__builtin_inff()); /* max(least, y) is y where that is NaN */
+    const float *sums = args->sums + finished * args->ld;
+    for (ptrdiff_t i = finished; i < end; i++, sums += args->ld) {
+        float *const out = (float *)args->out[i] + args->column;
+        _mm512_mask_storeu_ps(out, low, _mm512_max_ps(least, _mm512_add_ps(_mm512_loadu_ps(sums), bias_low)));
+        if (high)
+            _mm512_mask_storeu_ps(out + FC_MATRIX_SIDE, high, _mm512_max_ps(least, _mm512_add_ps(_mm512_loadu_ps(sums + FC_MATRIX_SIDE), bias_high)));
+    }
+}
+
+static inline __attribute__((always_inline)) void do_some(tasks *t) {
+    if (t->left_each > 0) split_some(t->left, t->left_each);
+    for (t->owed += t->next_each; t->owed >= FC_MATRIX_LINE; t->owed -= FC_MATRIX_LINE, t->next += FC_MATRIX_LINE) _mm_prefetch(t->next, _MM_HINT_T1);
+    for (ptrdiff_t i = 0; i < t->lines_each && t->line_count > 0; i++, t->line_count--, t->lines++) {
+        const float *const line = (const float *)*t->lines + t->column;
+        __builtin_prefetch(line, 1);
+        __builtin_prefetch(line + FC_MATRIX_SIDE, 1);
+    }
+    if (t->finished < t->finish->rows) {
+        const ptrdiff_t end = t->finished + t->finish_each < t->finish->rows ? t->finished + t->finish_each : t->finish->rows;
+        finish_some(t->finish, t->finished, end);
+        t->finished = end;
+    }
+}
+
 /* Tiles 0 .. 3 are sums, 4 and 5 from the left, 6 and 7 from the right. */
 #define LOAD(tile, p) _tile_loadd(tile, p, FC_MATRIX_LINE)
-#define LOAD_LEFT(p)                 \
-    LOAD(4, left[p]);                \
-    if (rows == 2) LOAD(5, below[p])
-#define LOAD_RIGHT(p)                    \
-    LOAD(6, right[p]);                   \
-    if (columns == 2) LOAD(7, beside[p])
+#define LOAD_LEFT(p)        \
+    LOAD(4, (*left)[0][p]); \
+    LOAD(5, (*left)[1][p])
+#define LOAD_RIGHT(p)        \
+    LOAD(6, (*right)[0][p]); \
+    LOAD(7, (*right)[1][p])
 #define MULTIPLY                                           \
-    split_some(work, left_each);                           \
-    fetch(&f);                                             \
+    do_some(t);                                            \
     _tile_dpbf16ps(0, 4, 6);                               \
     if (columns == 2) _tile_dpbf16ps(1, 4, 7);             \
     if (rows == 2) _tile_dpbf16ps(2, 5, 6);                \
     if (rows == 2 && columns == 2) _tile_dpbf16ps(3, 5, 7)
+#define LOAD_FIRST \
+    LOAD_LEFT(2);  \
+    LOAD_RIGHT(0)
 
-/* What is fetched with one of the six products of a step. */
-typedef struct {
-    const char *next;
-    ptrdiff_t owed, each; /* bytes */
-    void *const *out;
-    ptrdiff_t column, rows, rows_each;
-} fetching;
-
-static inline void fetch(fetching *f) {
-    for (f->owed += f->each; f->owed >= FC_MATRIX_LINE; f->owed -= FC_MATRIX_LINE, f->next += FC_MATRIX_LINE) _mm_prefetch(f->next, _MM_HINT_T1);
-    for (ptrdiff_t i = 0; i < f->rows_each && f->rows > 0; i++, f->rows--, f->out++) {
-        const float *const line = (const float *)*f->out + f->column;
-        __builtin_prefetch(line, 1);
-        __builtin_prefetch(line + FC_MATRIX_SIDE, 1);
-    }
-}
-
-/* Small products first. */
-static inline __attribute__((always_inline)) void multiply(const fc_matrix_products_args *args, const int rows, const int columns) {
-    const ptrdiff_t steps = args->steps, ld = args->ld, line_bytes = ld * (ptrdiff_t)sizeof(float), products = FC_MATRIX_PRODUCTS * steps;
-    const step *left_step = args->left, *right_step = args->right;
-    float *const out = args->out, *const lower = out + FC_MATRIX_SIDE * ld;
-    fc_matrix_left none = {0}, *const work = args->beside ? args->beside : &none;
-    const ptrdiff_t left_each = args->left_each;
-    fetching f = {.next = args->next,
-                  .each = args->next_bytes / FC_MATRIX_PRODUCTS,
-                  .out = args->fetch_out,
-                  .column = args->fetch_column,
-                  .rows = args->fetch_rows,
-                  .rows_each = (args->fetch_rows + products - 1) / products};
-    if (args->from) {
-        const float *const from = args->from, *const below = from + FC_MATRIX_SIDE * args->from_ld;
-        const ptrdiff_t from_bytes = args->from_ld * (ptrdiff_t)sizeof(float);
+/* The products of a block whose first tiles are loaded, small ones first. The first tiles of the block that follows are loaded before its
+ * sums are stored: loads would wait for stores to memory that has the same place in a page. */
+static inline __attribute__((always_inline)) void multiply(const fc_matrix_block *block, const fc_matrix_block *following, tasks *t, const int rows,
+                                                           const int columns) {
+    const step *left = block->left, *right = block->right;
+    const float *const from = block->from;
+    if (from) {
+        const float *const below = from + FC_MATRIX_SIDE * block->from_ld;
+        const ptrdiff_t from_bytes = block->from_ld * (ptrdiff_t)sizeof(float);
         _tile_loadd(0, from, from_bytes);
         if (columns == 2) _tile_loadd(1, from + FC_MATRIX_SIDE, from_bytes);
         if (rows == 2) _tile_loadd(2, below, from_bytes);
@@ -138,49 +187,66 @@ static inline __attribute__((always_inline)) void multiply(const fc_matrix_produ
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (ptrdiff_t s = 0; s < steps; s++, left_step++, right_step++) {
-        const part *const left = (*left_step)[0], *const right = (*right_step)[0], *const below = (*left_step)[1], *const beside = (*right_step)[1];
-        LOAD_LEFT(0);
-        LOAD_RIGHT(2);
-        MULTIPLY;
-        LOAD_RIGHT(1);
+    for (ptrdiff_t s = block->steps;;) {
         MULTIPLY;
         LOAD_LEFT(1);
         MULTIPLY;
-        LOAD_RIGHT(0);
-        MULTIPLY;
-        LOAD_LEFT(2);
+        LOAD_RIGHT(1);
         MULTIPLY;
         LOAD_LEFT(0);
         MULTIPLY;
+        LOAD_RIGHT(2);
+        MULTIPLY;
+        LOAD_RIGHT(0);
+        MULTIPLY;
+        if (--s == 0) break;
+        left++, right++;
+        LOAD_FIRST;
     }
+    left = following->left, right = following->right;
+    LOAD_FIRST;
+    float *const out = block->out, *const lower = out + FC_MATRIX_SIDE * block->ld;
+    const ptrdiff_t line_bytes = block->ld * (ptrdiff_t)sizeof(float);
     _tile_stored(0, out, line_bytes);
     if (columns == 2) _tile_stored(1, out + FC_MATRIX_SIDE, line_bytes);
     if (rows == 2) _tile_stored(2, lower, line_bytes);
     if (rows == 2 && columns == 2) _tile_stored(3, lower + FC_MATRIX_SIDE, line_bytes);
 }
 
-static void amx_products(const fc_matrix_products_args *args) {
-    if (args->rows == 2 && args->columns == 2) multiply(args, 2, 2);
-    else if (args->rows == 2) multiply(args, 2, 1);
-    else if (args->columns == 2) multiply(args, 1, 2);
-    else multiply(args, 1, 1);
+/* Of a count, rounded up. Divisions take as long as a product. */
+static inline ptrdiff_t share(ptrdiff_t count, ptrdiff_t parts) {
+    return count > 0 ? (ptrdiff_t)(((uint32_t)count + (uint32_t)parts - 1) / (uint32_t)parts) : 0;
 }
 
-static void amx_finish(const fc_matrix_finish_args *args) {
-    const __mmask32 all = (__mmask32)(((uint64_t)1 << args->columns) - 1);
-    const __mmask16 lanes[2] = {(__mmask16)all, (__mmask16)(all >> FC_MATRIX_SIDE)};
-    const __m512 zero = _mm512_setzero_ps();
-    const ptrdiff_t vectors = args->columns > FC_MATRIX_SIDE ? 2 : 1;
-    for (ptrdiff_t v = 0; v < vectors; v++) {
-        const __m512 bias = args->bias ? _mm512_maskz_loadu_ps(lanes[v], args->bias + v * FC_MATRIX_SIDE) : zero;
-        const float *sums = args->sums + v * FC_MATRIX_SIDE;
-        for (ptrdiff_t i = 0; i < args->rows; i++, sums += args->ld) {
-            __m512 y = _mm512_add_ps(_mm512_loadu_ps(sums), bias);
-            if (args->relu) y = _mm512_max_ps(zero, y); /* y where it is NaN */
-            _mm512_mask_storeu_ps((float *)args->out[i] + args->column + v * FC_MATRIX_SIDE, lanes[v], y);
-        }
+/* Descriptions are not copied: wide loads of what was just stored would wait until all that was stored before is in memory. */
+static void amx_products(const fc_matrix_stream *stream) {
+    fc_matrix_block blocks[3], *before = &blocks[0], *block = &blocks[1], *following = &blocks[2];
+    before->finish.rows = 0;
+    if (!stream->next(stream->context, block)) return;
+    const step *left = block->left, *right = block->right;
+    LOAD_FIRST;
+    for (int more = 1; more;) {
+        more = stream->next(stream->context, following);
+        const fc_matrix_block *const loaded = more ? following : block; /* there is something to load */
+        const ptrdiff_t products = FC_MATRIX_PRODUCTS * block->steps;
+        tasks t = {.left = stream->beside,
+                   .left_each = block->left_each,
+                   .next = block->next,
+                   .next_each = block->next_bytes / FC_MATRIX_PRODUCTS,
+                   .lines = block->lines,
+                   .column = block->column,
+                   .line_count = block->line_count,
+                   .lines_each = share(block->line_count, products),
+                   .finish = &before->finish,
+                   .finish_each = share(before->finish.rows, products)};
+        if (block->rows == 2 && block->columns == 2) multiply(block, loaded, &t, 2, 2);
+        else if (block->rows == 2) multiply(block, loaded, &t, 2, 1);
+        else if (block->columns == 2) multiply(block, loaded, &t, 1, 2);
+        else multiply(block, loaded, &t, 1, 1);
+        fc_matrix_block *const free = before;
+        before = block, block = following, following = free;
     }
+    if (before->finish.rows > 0) finish_some(&before->finish, 0, before->finish.rows);
 }
 
 #include "target_end.h"
@@ -191,7 +257,6 @@ const fc_matrix_kernels fc_matrix_amx = {
     .left = amx_left,
     .right = amx_right,
     .products = amx_products,
-    .finish = amx_finish,
 };
 #else
 typedef int fc_no_amx_here;
