@@ -50,6 +50,24 @@ class Conv2D:
         self, x: Buffer, dy: Buffer, dw: Buffer | None, db: Buffer | None
     ) -> None: ...
 
+def repeat_conv2d(
+    plans: dict[tuple[Any, ...], Conv2D],
+    large: int,
+    x: Any,
+    kernel: Any,
+    bias: Any,
+    packed: Any,
+    out: Any,
+    options: tuple[Any, ...],
+) -> np.ndarray[Any, Any] | None: ...
+def repeat_conv2d_backward(
+    plans: dict[tuple[Any, ...], Conv2D],
+    large: int,
+    dy: Any,
+    x: Any,
+    kernel: Any,
+    options: tuple[Any, ...],
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]] | None: ...
 def overlap(a: Buffer, b: Buffer) -> int: ...
 def isa_names() -> list[str]: ...
 def isa_available(index: int) -> bool: ...

@@ -65,6 +65,10 @@ cdef class Conv2D:
         """Bytes of packed weights that begin with `header`, or 0 if none do."""
         return fc_conv2d_packed_as(&self.op.of.conv, <const char *>header) if len(header) == FC_PACKED_HEADER else 0
 
+    # Whether so many bytes are packed weights for it.
+    cdef bint takes(self, const char *packed, ptrdiff_t size):
+        return size >= FC_PACKED_HEADER and size == fc_conv2d_packed_as(&self.op.of.conv, packed)
+
     def pack(self, kernel, packed):
         cdef fc_op op = self.op
         op.kind = FC_OP_CONV2D_PACK

@@ -10,10 +10,11 @@ static ptrdiff_t tile_outputs(ptrdiff_t r) { return tile_positions(r) + 1 - r; }
 static ptrdiff_t axis_parts(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) { return fc_ceil_div(fc_ceil_div(taps, stride), r); }
 
 /* Those of all phases that have taps: they come first. */
-static ptrdiff_t axis_pieces(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
-    const ptrdiff_t before = (axis_parts(taps, stride, r) - 1) * stride;
+static ptrdiff_t pieces_of_parts(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r, ptrdiff_t parts) {
+    const ptrdiff_t before = (parts - 1) * stride;
     return before + fc_min(stride, taps - before * r);
 }
+static ptrdiff_t axis_pieces(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) { return pieces_of_parts(taps, stride, r, axis_parts(taps, stride, r)); }
 
 /* Tiles of one class, and how many of them are full: each of the others has one output fewer. */
 typedef struct {
@@ -25,17 +26,30 @@ static tile_counts axis_tiles(ptrdiff_t outputs, ptrdiff_t classes, ptrdiff_t r)
     return (tile_counts){count, fc_max(0, each - count * (m - 1))};
 }
 
-/* Positions of a tile along one axis, summed over the pieces: those that lack taps have one fewer. */
-static ptrdiff_t axis_positions(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
-    ptrdiff_t sum = 0;
-    for (ptrdiff_t first = 0; first < stride; first++)
-        for (ptrdiff_t part = 0; part < axis_parts(taps, stride, r); part++) sum += tile_positions(r) - (first + (part * r + r - 1) * stride >= taps);
-    return sum;
-}
+/* What the cost of pieces of r taps is made of, along one axis. */
+typedef struct {
+    int applies;                           /* there are few enough of them */
+    double parts, pieces;
+    double positions;                      /* of a tile, summed over the pieces: those that lack taps have one fewer */
+    double tile, outputs, tiles;           /* positions and outputs of a tile, and tiles */
+    double shares;                         /* the share of its positions that a tile has in the mean, times their number */
+} axis_cost;
 
-/* The share of a tile's positions that the tiles of an axis have in the mean, times their number. */
-static double axis_work(tile_counts tiles, ptrdiff_t classes, ptrdiff_t r) {
-    return (double)(classes * (tiles.count * tile_positions(r) - (tiles.count - tiles.full))) / (double)tile_positions(r);
+static axis_cost axis_cost_of(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t outputs, ptrdiff_t r) {
+    const ptrdiff_t parts = axis_parts(taps, stride, r), tile = tile_positions(r);
+    const tile_counts tiles = axis_tiles(outputs, dilation, r);
+    const int applies = stride <= FC_WINOGRAD_PIECES && parts * stride <= FC_WINOGRAD_PIECES;
+    ptrdiff_t positions = 0;
+    for (ptrdiff_t first = 0; applies && first < stride; first++)
+        for (ptrdiff_t part = 0; part < parts; part++) positions += tile - (first + (part * r + r - 1) * stride >= taps);
+    return (axis_cost){.applies = applies,
+                       .parts = (double)parts,
+                       .pieces = (double)pieces_of_parts(taps, stride, r, parts),
+                       .positions = (double)positions,
+                       .tile = (double)tile,
+                       .outputs = (double)tile_outputs(r),
+                       .tiles = (double)(tiles.count * dilation),
+                       .shares = (double)(dilation * (tiles.count * tile - (tiles.count - tiles.full))) / (double)tile};
 }
 
 /* The taps of a piece. */
@@ -71,36 +85,20 @@ static double reading(double elements) {
     return elements * (far && wide ? 16 : 4);
 }
 
-static winograd_cost cost_of(const fc_conv2d *conv, piece_taps r, int transposed) {
-    const int line = r.rows == 1 || r.cols == 1;
+static winograd_cost cost_of(const fc_conv2d *conv, const pass_sizes *s, const axis_cost *rows, const axis_cost *cols, int transposed) {
+    const int line = rows->tile == 1 || cols->tile == 1;
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
     const double wide = lanes > 8 ? 2.3 : 1; /* stores of whole lines, which transforms are made of, take longer than their halves */
     const double input = (line ? 30 : 180) * wide, output = (line ? 27 : 160) * wide, weight = (line ? 25 : 150) * wide, sum = 4;
-    const pass_sizes s = sizes_of(conv, transposed);
-    const ptrdiff_t c = fc_round_up(s.c, lanes), k = fc_round_up(s.k, lanes);
-    const double parts = (double)(axis_parts(conv->kh, conv->stride_h, r.rows) * axis_parts(conv->kw, conv->stride_w, r.cols));
-    const double all = (double)(axis_pieces(conv->kh, conv->stride_h, r.rows) * axis_pieces(conv->kw, conv->stride_w, r.cols));
-    const double pieces = transposed ? parts : all, shares = transposed ? (double)(conv->stride_h * conv->stride_w) : 1;
-    const double positions = (double)(axis_positions(conv->kh, conv->stride_h, r.rows) * axis_positions(conv->kw, conv->stride_w, r.cols));
-    const tile_counts rows = axis_tiles(s.h, conv->dilation_h, r.rows), cols = axis_tiles(s.w, conv->dilation_w, r.cols);
-    const double tiles = (double)(rows.count * conv->dilation_h * cols.count * conv->dilation_w);
-    const double work = axis_work(rows, conv->dilation_h, r.rows) * axis_work(cols, conv->dilation_w, r.cols);
-    const double sums = (double)(tile_positions(r.rows) * tile_positions(r.cols)) * shares * (s.c % lanes ? pieces : 1);
-    const double products = (positions * (double)s.c + sums * sum) * (double)k;
-    const double elements = (double)(tile_positions(r.rows) * tile_positions(r.cols)) * pieces * shares * (double)(s.c * k);
-    return (winograd_cost){work * products + tiles * (pieces * (double)c * input + shares * (double)k * output) + (conv->few ? reading(elements) : 0),
-                           pieces * shares * (double)(s.c * k) * weight};
-}
-
-/* Whether one axis makes few enough pieces. */
-static int axis_applies(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t r) {
-    return stride <= FC_WINOGRAD_PIECES && axis_parts(taps, stride, r) * stride <= FC_WINOGRAD_PIECES;
-}
-
-static int applies_with(const fc_conv2d *conv, piece_taps r) {
-    if (!axis_applies(conv->kh, conv->stride_h, r.rows) || !axis_applies(conv->kw, conv->stride_w, r.cols)) return 0;
-    const ptrdiff_t positions = axis_positions(conv->kh, conv->stride_h, r.rows) * axis_positions(conv->kw, conv->stride_w, r.cols);
-    return positions < conv->kh * conv->kw * tile_outputs(r.rows) * tile_outputs(r.cols);
+    const double c = (double)fc_round_up(s->c, lanes), k = (double)fc_round_up(s->k, lanes), depth = (double)s->c;
+    const double pieces = transposed ? rows->parts * cols->parts : rows->pieces * cols->pieces;
+    const double shares = transposed ? (double)(conv->stride_h * conv->stride_w) : 1;
+    const double tile = rows->tile * cols->tile, tiles = rows->tiles * cols->tiles, work = rows->shares * cols->shares;
+    const double sums = tile * shares * (s->c % lanes ? pieces : 1);
+    const double products = (rows->positions * cols->positions * depth + sums * sum) * k;
+    const double elements = tile * pieces * shares * depth * k;
+    return (winograd_cost){work * products + tiles * (pieces * c * input + shares * k * output) + (conv->few ? reading(elements) : 0),
+                           pieces * shares * depth * k * weight};
 }
 
 /* The pieces with which an image takes the least time; there may be none. Transformed weights do not depend on the number of
@@ -111,21 +109,27 @@ typedef struct {
     winograd_cost cost;
 } piece_choice;
 
-static void consider(const fc_conv2d *conv, piece_taps r, int transposed, piece_choice *best) {
-    if (!applies_with(conv, r)) return;
-    const winograd_cost cost = cost_of(conv, r, transposed);
-    if (!best->found || cost.image < best->cost.image) *best = (piece_choice){1, r, cost};
-}
-
 static piece_choice choose_pieces(const fc_conv2d *conv, int transposed) {
+    const pass_sizes s = sizes_of(conv, transposed);
     piece_choice best = {0};
+    const int square = conv->kh == conv->kw && conv->stride_h == conv->stride_w && conv->dilation_h == conv->dilation_w && s.h == s.w;
+    const int lines = conv->few || conv->kh <= conv->stride_h || conv->kw <= conv->stride_w;
+    axis_cost rows[FC_WINOGRAD_R_MAX + 1], others[FC_WINOGRAD_R_MAX + 1];
+    const axis_cost *const cols = square ? rows : others;
+    for (ptrdiff_t r = lines ? 1 : FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++) {
+        rows[r] = axis_cost_of(conv->kh, conv->stride_h, conv->dilation_h, s.h, r);
+        if (!square) others[r] = axis_cost_of(conv->kw, conv->stride_w, conv->dilation_w, s.w, r);
+    }
     for (ptrdiff_t taps = FC_WINOGRAD_R_MIN; taps <= FC_WINOGRAD_R_MAX; taps++) {
-        const piece_taps r = pieces_of(conv, taps);
-        consider(conv, r, transposed, &best);
+        const piece_taps all = pieces_of(conv, taps);
         /* Pieces of one row or column have half the weights, and more multiplications. */
-        if (conv->few && r.rows > 1 && r.cols > 1) {
-            consider(conv, (piece_taps){1, r.cols}, transposed, &best);
-            consider(conv, (piece_taps){r.rows, 1}, transposed, &best);
+        const piece_taps ways[] = {all, {1, all.cols}, {all.rows, 1}};
+        const int count = conv->few && all.rows > 1 && all.cols > 1 ? 3 : 1;
+        for (int i = 0; i < count; i++) {
+            const axis_cost *const a = &rows[ways[i].rows], *const b = &cols[ways[i].cols];
+            if (!a->applies || !b->applies || a->positions * b->positions >= (double)(conv->kh * conv->kw) * a->outputs * b->outputs) continue;
+            const winograd_cost cost = cost_of(conv, &s, a, b, transposed);
+            if (!best.found || cost.image < best.cost.image) best = (piece_choice){1, ways[i], cost};
         }
     }
     return best;

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
+from fastconv._kernels import repeat_conv2d, repeat_conv2d_backward
 from fastconv.config import image_data_format
 from fastconv.functional._arrays import (
     LARGE,
@@ -22,8 +21,6 @@ from fastconv.functional._plans import conv2d_plan, known_plans
 
 Gradients = tuple[Array | None, Array | None, Array | None]
 NEEDS = ("dx", "dw", "db")
-_empty = np.empty
-_ndarray = np.ndarray
 
 
 def conv2d(
@@ -91,21 +88,18 @@ def conv2d(
            [6., 9., 9., 6.],
            [4., 6., 6., 4.]], dtype=float32)
     """
-    if packed is None and out is None:
-        y = _repeated(
-            x,
-            kernel,
-            bias,
-            strides,
-            padding,
-            dilation_rate,
-            groups,
-            data_format,
-            activation,
-            algorithm,
-        )
-        if y is not None:
-            return y
+    options = (
+        strides,
+        padding,
+        dilation_rate,
+        groups,
+        image_data_format() if data_format is None else data_format,
+        activation,
+        algorithm,
+    )
+    y = repeat_conv2d(known_plans, LARGE, x, kernel, bias, packed, out, options)
+    if y is not None:
+        return y
     x = as_float_array(x, "x")
     kernel = same_dtype(kernel, "kernel", x, "x")
     plan = conv2d_plan(
@@ -125,8 +119,7 @@ def conv2d(
         if bias.shape != plan.bias_shape:
             check_shape(bias, "bias", plan.bias_shape)
     if out is None:
-        small = plan.y_bytes < LARGE
-        out = _empty(plan.y_shape, x.dtype) if small else empty(plan.y_shape, x.dtype)
+        out = empty(plan.y_shape, x.dtype)
     else:
         out = output(
             out, "out", plan.y_shape, x.dtype, x, kernel, *(() if bias is None else (bias,))
@@ -137,55 +130,6 @@ def conv2d(
         check_packed(packed, "packed", plan)
         plan.forward_packed(x, packed, bias, out)
     return out
-
-
-def _repeated(
-    x: Any,
-    kernel: Any,
-    bias: Any,
-    strides: Any,
-    padding: Any,
-    dilation_rate: Any,
-    groups: Any,
-    data_format: str | None,
-    activation: Any,
-    algorithm: Any,
-) -> Array | None:
-    """The short way to the result of a call like an earlier one; None if it is not like one."""
-    if not (type(x) is type(kernel) is _ndarray):
-        return None
-    # True and 1.0 find what 1 left, and must not.
-    if not (type(strides) is type(dilation_rate) is type(groups) is int):
-        return None
-    dtype = x.dtype
-    if data_format is None:
-        data_format = image_data_format()
-    try:
-        plan = known_plans.get(
-            (
-                x.shape,
-                kernel.shape,
-                dtype,
-                strides,
-                padding,
-                dilation_rate,
-                groups,
-                data_format,
-                activation,
-                algorithm,
-            )
-        )
-        if plan is None or kernel.dtype is not dtype or plan.y_bytes >= LARGE:
-            return None
-        if bias is not None and not (
-            type(bias) is _ndarray and bias.dtype is dtype and bias.shape == plan.bias_shape
-        ):
-            return None
-        y = _empty(plan.y_shape, dtype)
-        plan.forward(x, kernel, bias, y)
-    except (TypeError, ValueError, BufferError):  # not hashable; not contiguous or not aligned
-        return None
-    return y
 
 
 def conv2d_backward(
@@ -234,6 +178,19 @@ def conv2d_backward(
     >>> dw.ravel(), db
     (array([4., 4., 4., 4.], dtype=float32), array([4.], dtype=float32))
     """
+    if needs is NEEDS and out is None:
+        options = (
+            strides,
+            padding,
+            dilation_rate,
+            groups,
+            image_data_format() if data_format is None else data_format,
+            None,
+            algorithm,
+        )
+        gradients = repeat_conv2d_backward(known_plans, LARGE, dy, x, kernel, options)
+        if gradients is not None:
+            return gradients
     x = as_float_array(x, "x")
     kernel = same_dtype(kernel, "kernel", x, "x")
     dy = same_dtype(dy, "dy", x, "x")

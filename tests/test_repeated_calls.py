@@ -1,0 +1,159 @@
+"""The short way of calls like an earlier one gives what the long way gives, errors included."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import functional
+
+SHAPE = (2, 9, 8, 24)
+
+
+def arrays(dtype: str = "float32") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal(SHAPE).astype(dtype)
+    kernel = rng.standard_normal((3, 3, SHAPE[3], 40)).astype(dtype)
+    return x, kernel, rng.standard_normal(40).astype(dtype)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "numbers": {"strides": 2, "padding": "same", "dilation_rate": 1, "groups": 2},
+    "tuples": {"strides": (2, 1), "padding": ((1, 0), (2, 1)), "dilation_rate": (1, 2)},
+    "channels_first": {"data_format": "channels_first"},
+    "activation": {"activation": "relu", "algorithm": "direct"},
+}
+
+
+def in_format(x: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+    first = options.get("data_format") == "channels_first"
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if first else x
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_forward(name: str, dtype: str) -> None:
+    x, kernel, bias = arrays(dtype)
+    options = OPTIONS[name]
+    x = in_format(x, options)
+    kernel = np.ascontiguousarray(kernel[:, :, : SHAPE[3] // options.get("groups", 1)])
+    first = fastconv.conv2d(x, kernel, bias, **options)
+    np.testing.assert_array_equal(fastconv.conv2d(x, kernel, bias, **options), first)
+    out = np.full_like(first, np.nan)
+    assert fastconv.conv2d(x, kernel, bias, out=out, **options) is out
+    np.testing.assert_array_equal(out, first)
+    # A strided view takes the long way.
+    doubled = np.repeat(x, 2, axis=1)[:, ::2]
+    np.testing.assert_array_equal(fastconv.conv2d(doubled, kernel, bias, **options), first)
+
+
+@pytest.mark.parametrize("name", ["plain", "numbers", "tuples", "channels_first"])
+def test_backward(name: str) -> None:
+    x, kernel, _ = arrays()
+    options = OPTIONS[name]
+    x = in_format(x, options)
+    kernel = np.ascontiguousarray(kernel[:, :, : SHAPE[3] // options.get("groups", 1)])
+    dy = np.ones_like(fastconv.conv2d(x, kernel, **options))
+    every = ("dx", "dw", "db")
+    long = fastconv.conv2d_backward(dy, x, kernel, needs=list(every), **options)
+    short = fastconv.conv2d_backward(dy, x, kernel, **options)
+    for a, b in zip(short, long, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_packed() -> None:
+    x, kernel, bias = arrays()
+    packed = fastconv.pack_conv2d(x.shape, kernel, padding="same")
+    assert packed is not None
+    options: dict[str, Any] = {"packed": packed, "padding": "same"}
+    first = fastconv.conv2d(x, kernel, bias, **options)
+    np.testing.assert_array_equal(fastconv.conv2d(x, kernel, bias, **options), first)
+    for wrong in (packed[:-1], packed[:10], packed.view(np.int8), packed[None], packed.tolist()):
+        with pytest.raises((ValueError, TypeError), match="packed"):
+            fastconv.conv2d(x, kernel, bias, packed=wrong, padding="same")
+    other = packed.copy()
+    other[:64] = 7
+    with pytest.raises(ValueError, match="packed"):
+        fastconv.conv2d(x, kernel, bias, packed=other, padding="same")
+
+
+def calls() -> dict[str, tuple[Callable[..., Any], type[Exception], str]]:
+    """Calls that find what a valid one left, if they are mistaken for it."""
+    x, kernel, bias = arrays()
+    y = fastconv.conv2d(x, kernel, bias, padding="same")
+    dy = np.ones_like(y)
+    conv, backward = fastconv.conv2d, fastconv.conv2d_backward
+    frozen = np.empty_like(y)
+    frozen.flags.writeable = False
+    memory = np.zeros(x.size + y.size, np.float32)
+    shared = memory[: x.size].reshape(x.shape)
+    onto = memory[10 : 10 + y.size].reshape(y.shape)
+    same: dict[str, Any] = {"padding": "same"}
+    return {
+        "strides=True": (lambda: conv(x, kernel, strides=True, **same), TypeError, "strides"),
+        "strides=1.0": (lambda: conv(x, kernel, strides=1.0, **same), TypeError, "strides"),
+        "pair": (lambda: conv(x, kernel, strides=(1, True), **same), TypeError, "strides"),
+        "groups": (lambda: conv(x, kernel, groups=True, **same), TypeError, "groups"),
+        "padding": (lambda: conv(x, kernel, padding=((1.0, 1), (1, 1))), TypeError, "padding"),
+        "unhashable": (lambda: conv(x, kernel, algorithm=[], **same), ValueError, "algorithm"),
+        "kernel dtype": (lambda: conv(x, kernel.astype("d"), **same), TypeError, "kernel"),
+        "bias shape": (lambda: conv(x, kernel, bias[1:], **same), ValueError, "bias"),
+        "bias dtype": (lambda: conv(x, kernel, bias.astype("d"), **same), TypeError, "bias"),
+        "out shape": (lambda: conv(x, kernel, out=y[:1], **same), ValueError, "out"),
+        "out dtype": (lambda: conv(x, kernel, out=y.astype("d"), **same), TypeError, "out"),
+        "frozen": (lambda: conv(x, kernel, out=frozen, **same), ValueError, "out"),
+        "shared": (lambda: conv(shared, kernel, out=onto, **same), ValueError, "share memory"),
+        "strided": (lambda: conv(x, kernel, out=y[..., ::-1], **same), ValueError, "contiguous"),
+        "dy": (lambda: backward(dy[:, 1:], x, kernel, **same), ValueError, "dy"),
+        "dy dtype": (lambda: backward(dy.astype("d"), x, kernel, **same), TypeError, "dy"),
+    }
+
+
+@pytest.mark.parametrize("name", calls())
+def test_errors_name_the_argument(name: str) -> None:
+    x, kernel, bias = arrays()
+    y = fastconv.conv2d(x, kernel, bias, padding="same")
+    fastconv.conv2d(x, kernel, padding=((1, 1), (1, 1)), strides=(1, 1))
+    fastconv.conv2d_backward(y, x, kernel, padding="same")
+    call, error, message = calls()[name]
+    for _ in range(2):
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_arrays_that_are_converted() -> None:
+    x, kernel, bias = arrays()
+    first = fastconv.conv2d(x, kernel, bias)
+    swapped = x.astype(x.dtype.newbyteorder())
+    memory = bytearray(x.nbytes + 1)
+    crooked = np.frombuffer(memory, np.float32, x.size, 1).reshape(x.shape)
+    crooked[...] = x
+
+    class Kind(np.ndarray):
+        pass
+
+    for like in (swapped, crooked, x.view(Kind), np.asfortranarray(x)):
+        np.testing.assert_array_equal(fastconv.conv2d(like, kernel, bias), first)
+
+
+def test_a_change_of_keras_format_is_seen() -> None:
+    x, kernel, bias = arrays()
+    first = fastconv.conv2d(x, kernel, bias)
+    planes = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    try:
+        fastconv.config.set_image_data_format("channels_first")
+        y = fastconv.conv2d(planes, kernel, bias)
+    finally:
+        fastconv.config.set_image_data_format("channels_last")
+    np.testing.assert_allclose(y.transpose(0, 2, 3, 1), first, rtol=1e-5, atol=1e-4)
+
+
+def test_large_results_begin_with_a_cache_line() -> None:
+    x = np.zeros((4, 64, 64, 8), np.float32)
+    kernel = np.zeros((1, 1, 8, 32), np.float32)
+    for _ in range(2):
+        y = functional.conv2d(x, kernel)
+        assert y.ctypes.data % 64 == 0
