@@ -244,7 +244,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     if (pixels == 0 || g->k == 0) return FC_OK;
     fc_igemm_plan_panels(g);
     if (g->taps) tap_range(g);
-    g->matrix = fc_igemm_matrix_pays(g);
+    g->matrix = g->parts || fc_igemm_matrix_pays(g);
     g->by_offset = g->taps > 0 && (g->dot || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
@@ -262,7 +262,8 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
     const size_t offset_bytes = (size_t)fc_round_up(offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
     g->matrix &= !g->steps;
-    const size_t packed_bytes = (size_t)fc_round_up((zero + (prepacked ? 0 : g->groups * g->packed_group)) * g->esize, FC_ALIGN);
+    const int packs = !prepacked && !(g->matrix && !g->transposed); /* whose parts are made from the weights where they are */
+    const size_t packed_bytes = (size_t)fc_round_up((zero + (packs ? g->groups * g->packed_group : 0)) * g->esize, FC_ALIGN);
     const size_t bytes = offset_bytes + packed_bytes + (g->matrix ? fc_igemm_matrix_bytes(g) : 0);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);
     if (!space) return FC_NO_MEMORY;
@@ -270,7 +271,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     char *const row = space + offset_bytes;
     memset(row, 0, (size_t)(zero * g->esize));
     g->zero = row;
-    if (!prepacked) {
+    if (packs) {
         char *const packed = row + zero * g->esize;
         g->packed = packed;
         const fc_status status = fc_igemm_pack(g, packed);
@@ -327,7 +328,12 @@ int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g) {
 
 static fc_status run_forward(const fc_conv2d *conv, const void *x, const void *w, const void *packed, const void *bias, void *y) {
     fc_igemm g = fc_igemm_of(conv);
-    g.x = x, g.weights = w, g.packed = packed, g.bias = bias, g.y = y;
+    g.x = x, g.weights = w, g.bias = bias, g.y = y;
+    if (packed) {
+        fc_igemm_plan_panels(&g);
+        if (fc_igemm_parts_bytes(conv, &g)) g.parts = packed;
+        else g.packed = packed;
+    }
     return fc_igemm_find_taps(conv, &g) ? fc_igemm_run(&g) : FC_NO_MEMORY;
 }
 

@@ -46,7 +46,7 @@ typedef struct {
 
     int matrix; /* the products are made on the matrix unit, from the parts of the weights */
     fc_matrix_pieces pieces;
-    const char *operand;
+    const char *parts, *operand; /* those parts, if they are packed before; and where they are */
 
     ptrdiff_t block, blocks, splits, unit; /* pixels of a task; the panels are split among so many tasks, in units of so many */
 } fc_igemm;
@@ -74,6 +74,9 @@ void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptr
 
 /* On the matrix unit: whether that is the faster way, the bytes it needs and its run, of what fc_igemm_run has planned and packed. */
 int fc_igemm_matrix_pays(const fc_igemm *g);
+/* Bytes of the parts of weights that are packed as such, 0 if they are not; and those parts, from weights or panels. */
+ptrdiff_t fc_igemm_parts_bytes(const fc_conv2d *conv, const fc_igemm *g);
+fc_status fc_igemm_make_parts(fc_igemm *g, void *operand);
 size_t fc_igemm_matrix_bytes(const fc_igemm *g);
 fc_status fc_igemm_matrix_run(fc_igemm *g, void *space, double work);
 

@@ -19,7 +19,7 @@ static ptrdiff_t operand_bytes(const fc_igemm *g) { return fc_matrix_bytes(g->k,
 static int too_many(ptrdiff_t bytes) { return bytes > fc_l2_bytes() / 2; }
 static int far_weights(const fc_igemm *g) { return too_many(g->groups * operand_bytes(g)); }
 
-double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups) {
+double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups, int packed) {
     enum { FEW = 24 };
     const fc_ukernels *const kernels = fc_kernels(dtype);
     const ptrdiff_t reduction = taps * depth;
@@ -27,7 +27,8 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
     /* In cycles, as measured: a product, the parts of a line of a pixel, which are put together where taps do not end with a
      * vector, and of weights, which go to the outer caches and back where they are many, and the sums of a pixel. */
     const int far = too_many(groups * fc_matrix_bytes(k, reduction));
-    const double product = far ? 193 : 133, line = depth % FC_MATRIX_SIDE ? 50 : 20, weights = far ? 120 : 25, call = 3000;
+    const double product = far ? 193 : 133, line = depth % FC_MATRIX_SIDE ? 50 : 20, call = 3000;
+    const double weights = packed ? (far ? 28 : 5) : far ? 120 : 25;
     const double rows = (double)fc_round_up(pixels, FC_MATRIX_SIDE), steps = (double)fc_matrix_steps(reduction);
     const double sums = steps > 1 ? 3 : 10;
     const double columns = (double)fc_ceil_div(k, FC_MATRIX_SIDE);
@@ -40,7 +41,7 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
 
 int fc_igemm_matrix_pays(const fc_igemm *g) {
     const fc_dtype dtype = g->esize == sizeof(float) ? FC_F32 : FC_F64;
-    return !g->dot && fc_igemm_matrix_share(dtype, g->all_pixels, g->taps, g->depth, g->k, g->groups) < 1;
+    return !g->dot && fc_igemm_matrix_share(dtype, g->all_pixels, g->taps, g->depth, g->k, g->groups, 0) < 1;
 }
 
 static fc_matrix_terms terms_of(const fc_igemm *g) {
@@ -49,7 +50,14 @@ static fc_matrix_terms terms_of(const fc_igemm *g) {
 
 size_t fc_igemm_matrix_bytes(const fc_igemm *g) {
     const fc_matrix_terms terms = terms_of(g);
-    return fc_matrix_pieces_bytes(&terms) + (size_t)(g->groups * operand_bytes(g));
+    return fc_matrix_pieces_bytes(&terms) + (g->parts ? 0 : (size_t)(g->groups * operand_bytes(g)));
+}
+
+ptrdiff_t fc_igemm_parts_bytes(const fc_conv2d *conv, const fc_igemm *g) {
+    enum { LEAST = FC_MATRIX_SIDE }; /* pixels of an image: one that has fewer would need all parts for a few rows of products */
+    const ptrdiff_t image = conv->oh * conv->ow, pixels = (conv->few ? 1 : FC_MANY_IMAGES) * image;
+    const int pays = !g->dot && image >= LEAST && fc_igemm_matrix_share(conv->dtype, pixels, g->taps, g->depth, g->k, g->groups, 1) < 1;
+    return pays ? g->groups * operand_bytes(g) : 0;
 }
 
 /* One step of one group's weights. */
@@ -127,6 +135,11 @@ static fc_status pixels_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+fc_status fc_igemm_make_parts(fc_igemm *g, void *operand) {
+    g->operand = operand;
+    return fc_parallel_for(g->groups * steps_of(g), 0.2 * (double)(g->groups * g->k * fc_igemm_reduction(g)), weights_task, g);
+}
+
 fc_status fc_igemm_matrix_run(fc_igemm *g, void *space, double work) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
     if (!g->by_offset) {
@@ -137,8 +150,11 @@ fc_status fc_igemm_matrix_run(fc_igemm *g, void *space, double work) {
     }
     const fc_matrix_terms terms = terms_of(g);
     g->pieces = fc_matrix_cut(&terms, space);
-    g->operand = (char *)space + fc_matrix_pieces_bytes(&terms);
-    const fc_status status = fc_parallel_for(g->groups * steps_of(g), 0.2 * (double)(g->groups * g->k * fc_igemm_reduction(g)), weights_task, g);
-    if (status != FC_OK) return status;
+    if (g->parts) {
+        g->operand = g->parts;
+    } else {
+        const fc_status status = fc_igemm_make_parts(g, (char *)space + fc_matrix_pieces_bytes(&terms));
+        if (status != FC_OK) return status;
+    }
     return fc_parallel_for(g->groups * g->blocks * (g->by_offset ? g->n : 1), work, pixels_task, g);
 }

@@ -72,12 +72,14 @@ fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
 ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv) {
     fc_igemm g = fc_igemm_of(conv);
     fc_igemm_plan_panels(&g);
-    return conv->k == g.panels.main->nr ? 0 : g.groups * g.packed_group * g.esize;
+    const ptrdiff_t parts = fc_igemm_parts_bytes(conv, &g);
+    return parts ? parts : conv->k == g.panels.main->nr ? 0 : g.groups * g.packed_group * g.esize;
 }
 
 fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed) {
     fc_igemm g = fc_igemm_of(conv);
     fc_igemm_plan_panels(&g);
     g.weights = w;
+    if (fc_igemm_parts_bytes(conv, &g)) return fc_igemm_make_parts(&g, packed);
     return fc_igemm_find_taps(conv, &g) ? fc_igemm_pack(&g, packed) : FC_NO_MEMORY;
 }

@@ -372,11 +372,11 @@ fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, cons
     return run_groups(&call, conv->groups, call.plan.c, call.plan.c, call.plan.k);
 }
 
-/* Whether weights are packed as parts for a matrix unit: for many images it would be used. */
+/* Whether weights are packed as parts for a matrix unit: for as many images as they are packed for it would be used. */
 static int packs_parts(const fc_conv2d *conv, const fc_winograd_plan *plan) {
     fc_winograd_plan many = *plan;
-    many.tiles = FC_MANY_IMAGES * many.rows.classes * many.rows.tiles * many.cols.classes * many.cols.tiles;
-    return !conv->few && fc_winograd_matrix_pays(&many);
+    many.tiles = (conv->few ? 1 : FC_MANY_IMAGES) * many.rows.classes * many.rows.tiles * many.cols.classes * many.cols.tiles;
+    return fc_winograd_matrix_pays(&many);
 }
 
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {

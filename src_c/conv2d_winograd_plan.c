@@ -152,7 +152,8 @@ static double direct_products(const fc_conv2d *conv, int transposed) {
 
 double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
     const pass_sizes s = sizes_of(conv, transposed);
-    return direct_products(conv, transposed) * fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups);
+    return direct_products(conv, transposed) *
+           fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups, 0);
 }
 
 /* Whether the time of Winograd's way, times `margin`, is below that of as many multiply-adds as the direct way takes. */
