@@ -48,6 +48,12 @@ static void send(const few_call *call, const pending *p, ptrdiff_t part, ptrdiff
         fc_kernels(FC_F32)->pool.stream(p->from + i * BLOCK * 4 * k + first, p->to + i * call->conv->ow * k + first, last - first);
 }
 
+/* An activation that the kernels do not know, of `rows` rows of `width` pixels. */
+static void activate(const fc_conv2d *conv, float *y, ptrdiff_t rows, ptrdiff_t row, ptrdiff_t width) {
+    if (conv->activation == FC_LINEAR || conv->activation == FC_RELU) return;
+    for (ptrdiff_t i = 0; i < rows; i++, y += row) fc_kernels(FC_F32)->elementwise.activation[conv->activation](y, y, width * conv->k);
+}
+
 /* Up to 4 rows of y. With `blocks`, which hold BLOCK tiles of all channels each, they go past the caches. */
 static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, float *const blocks[2], float *y) {
     const fc_conv2d *const conv = call->conv;
@@ -58,9 +64,13 @@ static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, fl
                                 .rows = (int)rows,
                                 .relu = conv->activation == FC_RELU,
                                 .fetch = fc_stores_through()};
+    if (!blocks) {
+        out.v = v, out.u = call->u, out.bias = call->bias, out.y = y, out.width = conv->ow, out.columns = k;
+        call->kernels->few(&out);
+    }
     pending before = {0};
-    for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
-        float *const here = y + tile * 4 * k, *const to = blocks ? blocks[tile / BLOCK % 2] : here;
+    for (ptrdiff_t tile = 0; blocks && tile * 4 < conv->ow; tile += BLOCK) {
+        float *const here = y + tile * 4 * k, *const to = blocks[tile / BLOCK % 2];
         out.v = v + tile * size;
         out.width = fc_min(BLOCK * 4, conv->ow - tile * 4);
         for (ptrdiff_t panel = 0; panel < call->panels; panel++) {
@@ -71,11 +81,11 @@ static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, fl
             call->kernels->few(&out);
             send(call, &before, panel, call->panels);
         }
-        for (ptrdiff_t i = 0; i < rows && conv->activation != FC_LINEAR && conv->activation != FC_RELU; i++)
-            fc_kernels(FC_F32)->elementwise.activation[conv->activation](to + i * out.row, to + i * out.row, out.width * k);
-        if (blocks) before = (pending){to, here, rows, out.width * k};
+        activate(conv, to, rows, out.row, out.width);
+        before = (pending){to, here, rows, out.width * k};
     }
-    send(call, &before, 0, 1);
+    if (blocks) send(call, &before, 0, 1);
+    else activate(conv, y, rows, line, conv->ow);
 }
 
 static fc_status few_task(const void *context, ptrdiff_t task) {

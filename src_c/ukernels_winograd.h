@@ -90,8 +90,9 @@ typedef struct {
     void *lines, *v;
 } fc_winograd_few_input_args;
 
-/* y of a row of tiles of 4 x 4 outputs, for 2 to 4 input channels, `width` pixels and `rows` <= 4, for `columns` output channels, at most a vector. u is
- * [36][channels][lanes]. v holds tiles up to a multiple of few_tiles. */
+/* y of a row of tiles of 4 x 4 outputs, for 2 to 4 input channels, `width` pixels and `rows` <= 4, for `columns` output channels. u is
+ * [columns / lanes][36][channels][lanes]. v holds tiles up to a multiple of few_tiles. All channels of some tiles are written before
+ * the next: lines of memory are fetched in their order. */
 typedef struct {
     const void *v, *u;
     const void *bias; /* or NULL */

@@ -34,15 +34,17 @@ static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) 
 
 /* Tiles `tile` .. tile + FC_FEW_TILES - 1; FULL: all of their outputs are stored, in whole vectors. The number of channels C is a
  * constant, so that all addresses are constants apart. */
-FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const fc_winograd_few_args *const a, const real *p, ptrdiff_t tile) {
+FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const fc_winograd_few_args *const a, const real *p, ptrdiff_t tile,
+                                        ptrdiff_t channel) {
     enum { T = FC_FEW_TILES };
-    const real *u = a->u;
+    const real *u = (const real *)a->u + 36 * C * channel;
+    const ptrdiff_t columns = FULL || a->columns - channel > VL ? VL : a->columns - channel;
     vec buffer[6][4][T]; /* row of positions, column of outputs, tile */
     FC_ROLLED
     for (int i = 0; i < 6; i++, u += 6 * C * VL, p += 6 * C) {
         vec acc[T][6];
         if (FULL && a->fetch && i < 4) {
-            const real *const y = (const real *)a->y + tile * 4 * a->pixel + i * a->row;
+            const real *const y = (const real *)a->y + channel + tile * 4 * a->pixel + i * a->row;
             FC_UNROLL(16)
             for (int j = 0; j < 4 * T; j++) __builtin_prefetch(y + j * a->pixel, 1);
         }
@@ -69,13 +71,13 @@ FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const
             for (int j = 0; j < 4; j++) buffer[i][j][t] = out[j];
         }
     }
-    const vec bias = !a->bias ? v_zero() : v_load_n(a->bias, FULL ? VL : a->columns);
+    const vec bias = !a->bias ? v_zero() : v_load_n((const real *)a->bias + channel, columns);
     const ptrdiff_t pixel = a->pixel, row = a->row;
     const int relu = a->relu;
     FC_ROLLED
     for (int t = 0; t < T; t++) {
         const ptrdiff_t left = FULL ? 4 : a->width - (tile + t) * 4;
-        real *y = (real *)a->y + (tile + t) * 4 * pixel;
+        real *y = (real *)a->y + channel + (tile + t) * 4 * pixel;
         for (int j = 0; j < 4 && j < left; j++, y += pixel) {
             vec m[6], out[5];
             FC_UNROLL(6)
@@ -86,22 +88,25 @@ FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const
                 out[i] = v_add(out[i], bias);
                 if (relu) out[i] = v_max(v_zero(), out[i]);
                 if (FULL) v_store(y + i * row, out[i]);
-                else if (i < a->rows) v_store_n(y + i * row, out[i], a->columns);
+                else if (i < a->rows) v_store_n(y + i * row, out[i], columns);
             }
         }
     }
 }
 
 /* One tile. The same, but for the order of the sums. */
-FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_args *const a, const real *const p, const ptrdiff_t tile) {
+FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_args *const a, const real *const p, const ptrdiff_t tile,
+                                       const ptrdiff_t channel) {
     const double A = FC_WINOGRAD_A, B = FC_WINOGRAD_B, power[2][4] = {{1, A, A * A, A * A * A}, {1, B, B * B, B * B * B}};
     const ptrdiff_t pixel = a->pixel, row = a->row;
-    const int whole = a->rows == 4 && a->columns == VL && (tile + 1) * 4 <= a->width;
-    real *const to = (real *)a->y + tile * 4 * pixel;
+    const ptrdiff_t columns = a->columns - channel > VL ? VL : a->columns - channel;
+    const int whole = a->rows == 4 && columns == VL && (tile + 1) * 4 <= a->width;
+    const real *const weights = (const real *)a->u + 36 * C * channel;
+    real *const to = (real *)a->y + channel + tile * 4 * pixel;
     vec y[4][4]; /* column, row */
     FC_UNROLL(6)
     for (int i = 0; i < 6; i++) {
-        const real *const x = p + i * 6 * C, *const u = (const real *)a->u + i * 6 * C * VL;
+        const real *const x = p + i * 6 * C, *const u = weights + i * 6 * C * VL;
         vec acc[6], out[5];
         FC_UNROLL(6)
         for (int j = 0; j < 6; j++) acc[j] = v_mul(v_set1(x[j * C]), v_load(u + j * C * VL));
@@ -110,9 +115,9 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
             FC_UNROLL(6)
             for (int j = 0; j < 6; j++) v_accumulate(acc[j], v_set1(x[j * C + ch]), v_load(u + (j * C + ch) * VL));
         }
-        if (i < 4 && whole && a->fetch) { /* two tiles ahead: memory takes longer than one */
+        if (i < 4 && whole && a->fetch) { /* those of the tile that is next */
             FC_UNROLL(4)
-            for (int j = 0; j < 4; j++) __builtin_prefetch(to + i * row + (j + 8) * pixel, 1);
+            for (int j = 0; j < 4; j++) __builtin_prefetch(to + i * row + (j + 4) * pixel, 1);
         }
         NAME(winograd_at)(4, acc, out);
         FC_UNROLL(4)
@@ -128,7 +133,7 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
             }
         }
     }
-    const vec bias = !a->bias ? v_zero() : v_load_n(a->bias, a->columns);
+    const vec bias = !a->bias ? v_zero() : v_load_n((const real *)a->bias + channel, columns);
     FC_UNROLL(4)
     for (int j = 0; j < 4; j++) {
         FC_UNROLL(4)
@@ -142,21 +147,21 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
         FC_UNROLL(4)
         for (int r = 0; r < 4; r++) {
             if (whole) v_store(to + j * pixel + r * row, y[j][r]);
-            else if (r < a->rows && tile * 4 + j < a->width) v_store_n(to + j * pixel + r * row, y[j][r], a->columns);
+            else if (r < a->rows && tile * 4 + j < a->width) v_store_n(to + j * pixel + r * row, y[j][r], columns);
         }
     }
 }
 
 FC_INLINE void NAME(winograd_few_row)(const ptrdiff_t C, const fc_winograd_few_args *const a) {
     const real *v = a->v;
-    ptrdiff_t tile = 0;
-    if (FC_FEW_TILES == 1) {
-        for (; tile * 4 < a->width; tile++, v += 36 * C) NAME(winograd_few_tile)(C, a, v, tile);
-        return;
+    for (ptrdiff_t tile = 0; tile * 4 < a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) {
+        const int whole = a->rows == 4 && (tile + FC_FEW_TILES) * 4 <= a->width;
+        for (ptrdiff_t channel = 0; channel < a->columns; channel += VL) {
+            if (FC_FEW_TILES == 1) NAME(winograd_few_tile)(C, a, v, tile, channel);
+            else if (whole && channel + VL <= a->columns) NAME(winograd_few_tiles)(C, 1, a, v, tile, channel);
+            else NAME(winograd_few_tiles)(C, 0, a, v, tile, channel);
+        }
     }
-    if (a->rows == 4 && a->columns == VL)
-        for (; (tile + FC_FEW_TILES) * 4 <= a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) NAME(winograd_few_tiles)(C, 1, a, v, tile);
-    for (; tile * 4 < a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) NAME(winograd_few_tiles)(C, 0, a, v, tile);
 }
 
 static void NAME(winograd_few)(const fc_winograd_few_args *const a) {
