@@ -187,7 +187,7 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     fc_igemm_rows r;
     const fc_status status = fc_igemm_point_band(g, task, 0, &r);
     if (status != FC_OK) return status;
-    fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = g->offset};
+    fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = r.offset};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
     run_panels(g, r.group, &args, r.in, r.out, r.pixels, 0, fc_panels_count(&g->panels));
     if (g->stream) g->kernels->frame.stream_end();
@@ -206,12 +206,26 @@ static void tap_range(fc_igemm *g) {
     }
 }
 
+/* Of the terms from a pixel's first, in rows of so many pixels, ld elements apart. */
+static void fill_offsets(const fc_igemm *g, ptrdiff_t width, ptrdiff_t ld, ptrdiff_t *offset) {
+    for (ptrdiff_t t = 0; t < g->taps; t++)
+        for (ptrdiff_t c = 0; c < g->depth; c++) *offset++ = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
+}
+
+/* Pixels at the ends of a row are few, and what they read fits into a row beside each other. */
+static void plan_in_place(fc_igemm *g) {
+    g->left = fc_min(g->grid_w, fc_ceil_div(fc_max(0, -g->min_x), g->stride_w));
+    g->right = g->grid_w - fc_max(g->left, fc_min(g->grid_w, fc_ceil_div(fc_max(0, g->w - g->max_x), g->stride_w)));
+    const ptrdiff_t read = (g->left + g->right) * g->stride_w + 2 * (g->max_x - g->min_x + 1);
+    g->in_place = g->copy && !g->matrix && g->groups == 1 && 4 * (g->left + g->right) <= g->grid_w && read <= g->w;
+    if (g->in_place) fill_offsets(g, g->w, g->ldx, g->offset_in_place);
+}
+
 static void plan_offsets(fc_igemm *g) {
     g->copy = g->min_y < 0 || g->min_x < 0 || (g->grid_h - 1) * g->stride_h + g->max_y >= g->h || (g->grid_w - 1) * g->stride_w + g->max_x >= g->w;
     g->copy_w = (g->grid_w - 1) * g->stride_w + g->max_x - g->min_x + 1;
-    const ptrdiff_t width = g->copy ? g->copy_w : g->w, ld = g->copy ? g->depth : g->ldx;
-    for (ptrdiff_t t = 0; t < g->taps; t++)
-        for (ptrdiff_t c = 0; c < g->depth; c++) g->offset[t * g->depth + c] = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
+    fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->depth : g->ldx, g->offset);
+    plan_in_place(g);
     const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
     const ptrdiff_t rows = fc_max(1, fc_min(BAND_PIXELS / g->grid_w, each));
     g->blocks = fc_ceil_div(g->grid_h, rows);
@@ -260,14 +274,14 @@ fc_status fc_igemm_run(fc_igemm *g) {
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
-    const size_t offset_bytes = (size_t)fc_round_up(offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
+    const size_t offset_bytes = (size_t)fc_round_up(2 * offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
     g->matrix &= !g->steps;
     const int packs = !prepacked && !(g->matrix && !g->transposed); /* whose parts are made from the weights where they are */
     const size_t packed_bytes = (size_t)fc_round_up((zero + (packs ? g->groups * g->packed_group : 0)) * g->esize, FC_ALIGN);
     const size_t bytes = offset_bytes + packed_bytes + (g->matrix ? fc_igemm_matrix_bytes(g) : 0);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);
     if (!space) return FC_NO_MEMORY;
-    g->offset = (ptrdiff_t *)space;
+    g->offset = (ptrdiff_t *)space, g->offset_in_place = g->offset + offsets;
     char *const row = space + offset_bytes;
     memset(row, 0, (size_t)(zero * g->esize));
     g->zero = row;

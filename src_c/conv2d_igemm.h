@@ -43,6 +43,10 @@ typedef struct {
     int by_offset, copy;
     ptrdiff_t *offset;
     ptrdiff_t copy_w, band; /* output rows of a task */
+    /* Where `copy` is set, bands may read rows that are inside of the image where they are, but for the pixels at their ends. */
+    int in_place;
+    ptrdiff_t *offset_in_place;
+    ptrdiff_t left, right; /* pixels at each end whose taps reach over it */
 
     int matrix; /* the products are made on the matrix unit, from the parts of the weights */
     fc_matrix_pieces pieces;
@@ -61,6 +65,7 @@ fc_status fc_igemm_run(fc_igemm *g);
 /* The pixels of a task: where taps read, in[tap * block + pixel], or each pixel by offsets; and where pixels are written. */
 typedef struct {
     ptrdiff_t group, begin, pixels;
+    const ptrdiff_t *offset;
     const void **in;
     void **out;
     void *space; /* the bytes that were asked for beside these */

@@ -74,6 +74,41 @@ static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t
     }
 }
 
+/* Copies what pixels first .. end - 1 of the rows of a band read of `rows` rows from `top` on, which are inside of the image; row after row
+ * lies as far apart as in the image. */
+static void copy_ends(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t end, char *to) {
+    const ptrdiff_t x = first * g->stride_w + g->min_x, pixels = (end - 1 - first) * g->stride_w + g->max_x - g->min_x + 1, row = g->w * g->ldx;
+    for (ptrdiff_t r = 0; r < rows; r++, to += row * g->esize)
+        fc_copy_padded_row(&g->kernels->frame, fc_at(g->x, (n * g->h + top + r) * row, g->esize), g->w, g->ldx, x, g->depth, to, pixels, g->ldx,
+                           g->esize);
+}
+
+/* Pixels `first` .. end - 1 of `rows` rows of the grid: where they read, in rows of `row` elements from `base` on, `ld` from pixel to pixel. */
+static void point_pixels(const fc_igemm *g, const char *base, ptrdiff_t row, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t end,
+                         const void **in) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const char *from = base + i * g->stride_h * row * g->esize;
+        for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[i * g->grid_w + j] = from;
+    }
+}
+
+/* The pixels at the ends of the rows of a band. */
+static fc_status point_ends(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t copied, ptrdiff_t rows, const void **in) {
+    const ptrdiff_t row = g->w * g->ldx, window = g->max_x - g->min_x + 1, right = g->grid_w - g->right;
+    char *ends = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * row * g->esize));
+    if (!ends) return FC_NO_MEMORY;
+    if (g->left > 0) {
+        copy_ends(g, n, top, copied, 0, g->left, ends);
+        point_pixels(g, ends, row, g->ldx, rows, 0, g->left, in);
+        ends += ((g->left - 1) * g->stride_w + window) * g->ldx * g->esize;
+    }
+    if (g->right > 0) {
+        copy_ends(g, n, top, copied, right, g->grid_w, ends);
+        point_pixels(g, ends, row, g->ldx, rows, right, g->grid_w, in);
+    }
+    return FC_OK;
+}
+
 fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *r) {
     /* Groups of the same pixels follow each other: they share lines of the cache. */
     const ptrdiff_t bands = g->blocks, band = task / g->groups % bands, n = task / g->groups / bands;
@@ -83,22 +118,21 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
     if (!in) return FC_NO_MEMORY;
     *r = (fc_igemm_rows){.group = group, .pixels = pixels, .in = in, .out = (void **)(in + pixels), .space = (char *)in + bytes};
-    const char *base;
-    ptrdiff_t width, ld;
-    if (g->copy) {
-        const ptrdiff_t copied = (rows - 1) * g->stride_h + g->max_y - g->min_y + 1;
+    const ptrdiff_t copied = (rows - 1) * g->stride_h + g->max_y - g->min_y + 1, row = g->w * g->ldx;
+    const int in_place = g->in_place && top >= 0 && top + copied <= g->h;
+    r->offset = in_place ? g->offset_in_place : g->offset;
+    if (g->copy && !in_place) {
         char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->depth * g->esize));
         if (!to) return FC_NO_MEMORY;
         copy_band(g, n, group, top, copied, to);
-        base = to, width = g->copy_w, ld = g->depth;
+        point_pixels(g, to, g->copy_w * g->depth, g->depth, rows, 0, g->grid_w, in);
     } else {
-        base = fc_at(g->x, ((n * g->h + top) * g->w + g->min_x) * g->ldx + group * g->depth, g->esize);
-        width = g->w, ld = g->ldx;
+        const ptrdiff_t left = in_place ? g->left : 0, right = in_place ? g->right : 0;
+        const ptrdiff_t first = (n * g->h + top) * row + (left * g->stride_w + g->min_x) * g->ldx + group * g->depth;
+        point_pixels(g, fc_at(g->x, first, g->esize), row, g->ldx, rows, left, g->grid_w - right, in);
+        const fc_status status = in_place ? point_ends(g, n, top, copied, rows, in) : FC_OK;
+        if (status != FC_OK) return status;
     }
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const char *from = base + i * g->stride_h * width * ld * g->esize;
-        for (ptrdiff_t j = 0; j < g->grid_w; j++, from += g->stride_w * ld * g->esize) in[i * g->grid_w + j] = from;
-        output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
-    }
+    for (ptrdiff_t i = 0; i < rows; i++) output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
     return FC_OK;
 }
