@@ -1,5 +1,6 @@
 """Types of the compiled layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ class Conv2D:
     kernel_shape: tuple[int, ...]
     y_shape: tuple[int, ...]
     bias_shape: tuple[int, ...]
-    y_bytes: int
     dtype: np.dtype[Any]
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Conv2D:
 
 def repeat_conv2d(
     plans: dict[tuple[Any, ...], Conv2D],
-    large: int,
+    empty: Callable[..., Any],
     x: Any,
     kernel: Any,
     bias: Any,
@@ -62,7 +62,7 @@ def repeat_conv2d(
 ) -> np.ndarray[Any, Any] | None: ...
 def repeat_conv2d_backward(
     plans: dict[tuple[Any, ...], Conv2D],
-    large: int,
+    empty: Callable[..., Any],
     dy: Any,
     x: Any,
     kernel: Any,

@@ -18,7 +18,6 @@ cdef class Conv2D:
     cdef readonly tuple kernel_shape
     cdef readonly tuple y_shape
     cdef readonly tuple bias_shape
-    cdef readonly ptrdiff_t y_bytes
     cdef readonly object dtype
 
     def __init__(self, tuple x_shape, tuple kernel_shape, tuple y_shape, object dtype, *,
@@ -45,7 +44,6 @@ cdef class Conv2D:
         self.kernel_shape = kernel_shape
         self.y_shape = y_shape
         self.bias_shape = (conv.k,)
-        self.y_bytes = conv.n * conv.oh * conv.ow * conv.k * dtype.itemsize
         self.dtype = dtype
 
     def winograd_applies(self):

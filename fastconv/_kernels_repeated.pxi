@@ -1,7 +1,7 @@
 # The short way of a convolution like an earlier one: what fastconv.functional checks step by step, with errors that say what is wrong,
 # is looked at here all at once. None is the answer to anything that is not as plain as the calls of a loop.
 
-from numpy import dtype as _dtype, empty as _empty, ndarray as _ndarray
+from numpy import dtype as _dtype, ndarray as _ndarray
 
 cdef object _uint8 = _dtype("uint8")
 
@@ -65,8 +65,8 @@ cdef inline bint last_shares(held *memory):
     return False
 
 
-def repeat_conv2d(dict plans, ptrdiff_t large, x, kernel, bias, packed, out, tuple options):
-    """`conv2d` with `options` as they are in the keys of `plans`, or None. Not for results of `large` bytes."""
+def repeat_conv2d(dict plans, empty, x, kernel, bias, packed, out, tuple options):
+    """`conv2d` with `options` as they are in the keys of `plans`, or None. `empty` makes new arrays."""
     cdef Conv2D plan = known_plan(plans, x, kernel, options)
     cdef held memory
     cdef fc_op op
@@ -76,9 +76,7 @@ def repeat_conv2d(dict plans, ptrdiff_t large, x, kernel, bias, packed, out, tup
     if packed is not None and not (type(packed) is _ndarray and packed.dtype is _uint8 and packed.ndim == 1):
         return None
     if out is None:
-        if plan.y_bytes >= large:
-            return None
-        y = _empty(plan.y_shape, plan.dtype)
+        y = empty(plan.y_shape, plan.dtype)
     elif is_array(out, plan.dtype, plan.y_shape):
         y = out
     else:
@@ -107,15 +105,15 @@ def repeat_conv2d(dict plans, ptrdiff_t large, x, kernel, bias, packed, out, tup
     return y
 
 
-def repeat_conv2d_backward(dict plans, ptrdiff_t large, dy, x, kernel, tuple options):
+def repeat_conv2d_backward(dict plans, empty, dy, x, kernel, tuple options):
     """All gradients of `conv2d_backward`, or None."""
     cdef Conv2D plan = known_plan(plans, x, kernel, options)
     cdef held memory
     cdef fc_op ops[2]
     cdef fc_status status
-    if plan is None or not is_array(dy, plan.dtype, plan.y_shape) or max(x.nbytes, kernel.nbytes) >= large:
+    if plan is None or not is_array(dy, plan.dtype, plan.y_shape):
         return None
-    dx, dw, db = _empty(plan.x_shape, plan.dtype), _empty(plan.kernel_shape, plan.dtype), _empty(plan.bias_shape, plan.dtype)
+    dx, dw, db = empty(plan.x_shape, plan.dtype), empty(plan.kernel_shape, plan.dtype), empty(plan.bias_shape, plan.dtype)
     memory.count = 0
     try:
         hold(&memory, dy, False)

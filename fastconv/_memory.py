@@ -16,6 +16,8 @@ Block = NDArray[np.uint8]
 
 #: Most blocks; those that are looked through take a few microseconds.
 _BLOCKS = 32
+#: Most sizes whose latest place is remembered.
+_HINTS = 256
 
 
 class KeptMemory:
@@ -43,6 +45,7 @@ class KeptMemory:
 
     def __init__(self, limit: int) -> None:
         self._blocks: list[Block] = []
+        self._hints: dict[int, int] = {}
         self._unused = self._references_of_unused()
         self.limit = limit
 
@@ -60,9 +63,19 @@ class KeptMemory:
     def take(self, size: int) -> Block:
         """A block of `size` bytes or up to a quarter more, whatever is in them."""
         most = size + size // 4
+        hint = self._hints.get(size, 0)
+        # First where it was the last time, in a list that refers to it as well, then everywhere.
+        for block in self._blocks[hint : hint + 1]:
+            if size <= block.size <= most and sys.getrefcount(block) == self._unused + 1:
+                return block
+        index = 0
         for block in self._blocks:
             if size <= block.size <= most and sys.getrefcount(block) == self._unused:
+                if len(self._hints) >= _HINTS:
+                    self._hints.clear()
+                self._hints[size] = index
                 return block
+            index += 1  # noqa: SIM113 - enumerate would refer to the block, too
         block = np.empty(size, np.uint8)
         if size <= self._limit:
             self._blocks.append(block)

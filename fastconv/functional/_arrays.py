@@ -19,6 +19,7 @@ _SAME = 2
 #: Bytes from which on `empty` aligns, and uses kept memory.
 LARGE = 1 << 18
 _ndarray = np.ndarray
+_empty = np.empty
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
 
@@ -81,7 +82,7 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """A new array. Large ones begin with a cache line: kernels stream only to such."""
     size = prod(shape) * dtype.itemsize
     if size < LARGE:
-        return np.empty(shape, dtype)
+        return _empty(shape, dtype)
     memory = results.take(size + _LINE)
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
 

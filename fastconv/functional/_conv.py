@@ -8,7 +8,6 @@ from typing import Any
 from fastconv._kernels import repeat_conv2d, repeat_conv2d_backward
 from fastconv.config import image_data_format
 from fastconv.functional._arrays import (
-    LARGE,
     Array,
     as_float_array,
     check_shape,
@@ -97,7 +96,7 @@ def conv2d(
         activation,
         algorithm,
     )
-    y = repeat_conv2d(known_plans, LARGE, x, kernel, bias, packed, out, options)
+    y = repeat_conv2d(known_plans, empty, x, kernel, bias, packed, out, options)
     if y is not None:
         return y
     x = as_float_array(x, "x")
@@ -188,7 +187,7 @@ def conv2d_backward(
             None,
             algorithm,
         )
-        gradients = repeat_conv2d_backward(known_plans, LARGE, dy, x, kernel, options)
+        gradients = repeat_conv2d_backward(known_plans, empty, dy, x, kernel, options)
         if gradients is not None:
             return gradients
     x = as_float_array(x, "x")
