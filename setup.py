@@ -29,6 +29,7 @@ SOURCES = [
     "src_c/conv2d_scattered.c",
     "src_c/conv2d_wgrad.c",
     "src_c/conv2d_wgrad_exchanged.c",
+    "src_c/conv2d_wgrad_matrix.c",
     "src_c/conv2d_winograd.c",
     "src_c/conv2d_winograd_output.c",
     "src_c/conv2d_winograd_matrix.c",

@@ -194,7 +194,7 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-static void tap_range(fc_igemm *g) {
+void fc_igemm_range_taps(fc_igemm *g) {
     g->min_y = g->min_x = PTRDIFF_MAX;
     g->max_y = g->max_x = PTRDIFF_MIN;
     for (ptrdiff_t t = 0; t < g->taps; t++) {
@@ -257,7 +257,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w;
     if (pixels == 0 || g->k == 0) return FC_OK;
     fc_igemm_plan_panels(g);
-    if (g->taps) tap_range(g);
+    if (g->taps) fc_igemm_range_taps(g);
     g->matrix = g->parts || fc_igemm_matrix_pays(g);
     g->by_offset = g->taps > 0 && (g->dot || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
     const ptrdiff_t mr = g->panels.main->mr;

@@ -60,6 +60,8 @@ static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps *
 /* The forward pass but for its arrays and taps; the taps, or 0 if there is no memory. */
 fc_igemm fc_igemm_of(const fc_conv2d *conv);
 int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g);
+/* How far they reach. */
+void fc_igemm_range_taps(fc_igemm *g);
 /* Computes what `g` describes, complete but for what is derived. */
 fc_status fc_igemm_run(fc_igemm *g);
 /* The pixels of a task: where taps read, in[tap * block + pixel], or each pixel by offsets; and where pixels are written. */

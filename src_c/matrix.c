@@ -94,7 +94,7 @@ int fc_matrix_next(void *context, fc_matrix_block *block) {
     block->left = job->left + (group * steps + first) * FC_MATRIX_STEP, block->right = at->right;
     block->steps = some, block->rows = rows > FC_MATRIX_SIDE ? 2 : 1, block->columns = columns > FC_MATRIX_SIDE ? 2 : 1;
     block->out = sums, block->ld = ld;
-    block->from = at->round > 0 ? sums : NULL, block->from_ld = ld;
+    block->from = at->round > 0 || job->accumulate ? sums : NULL, block->from_ld = ld;
     block->left_each = job->left_each;
     block->next = job->far ? at->right + some * FC_MATRIX_STEP + group * at->each * some : at->next, block->next_bytes = at->each;
     block->line_count = finishes ? rows : 0, block->finish.rows = 0;

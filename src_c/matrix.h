@@ -39,6 +39,7 @@ typedef struct {
     float *sums;
     ptrdiff_t row_group, column_group;
     int tight;
+    int accumulate; /* to what the sums are */
     const fc_matrix_finish_args *finish; /* or NULL */
     ptrdiff_t left_each;
     const char *next;

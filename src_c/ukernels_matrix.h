@@ -82,8 +82,11 @@ typedef struct {
     void (*end)(void);
     /* All of a work that is left. */
     void (*left)(fc_matrix_left *work);
-    /* One half of a group on the right, of `steps` steps: term t of column j is w[t * ld + j], t < terms, j < columns; others are zero. */
+    /* Halves of groups on the right, of `steps` steps, as many as hold `columns` columns: term t of column j is w[t * ld + j], t < terms;
+     * others are zero. */
     void (*right)(const float *w, ptrdiff_t ld, ptrdiff_t terms, ptrdiff_t columns, ptrdiff_t steps, void *out);
+    /* One half of a group on the left, of `steps` steps: term t of row i is rows[t][first + i], t < terms; others are zero. */
+    void (*left_columns)(const float *const *rows, ptrdiff_t first, ptrdiff_t terms, ptrdiff_t steps, void *out);
     void (*products)(const fc_matrix_stream *stream);
 } fc_matrix_kernels;
 

@@ -44,7 +44,7 @@ def arrays(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any
     return x, kernel, bias, {**options, "algorithm": "direct"}
 
 
-def on_both(compute: Callable[[], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def on_both(compute: Callable[[], Any]) -> tuple[Any, Any]:
     """Return what the matrix unit computes, and vectors."""
     runtime.set_isa("amx")
     matrix = compute()
@@ -179,3 +179,46 @@ def test_winograd(name: str) -> None:
     exact = gradient(dy.astype(np.float64), kernel.astype(np.float64), **direct)
     assert (matrix != vectors).any() == (name != "one-step")  # one panel: vectors are faster
     np.testing.assert_allclose(matrix, exact, rtol=0, atol=1e-5 * np.abs(exact).max())
+
+
+#: Weight gradients: many taps and one, rows and columns that do not fill a block or a tile, pixels
+#: that do not fill a step, sums that are added up in parts.
+WEIGHTS: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
+    "1x1": ((4, 20, 21, 256), 300, 1, {}),
+    "1x1-one-column-more": ((5, 15, 14, 528), 129, 1, {}),
+    "1x1-stride-2": ((8, 29, 30, 144), 256, 1, {"strides": 2}),
+    "3x3": ((3, 15, 17, 80), 144, 3, {"padding": "same"}),
+    "3x3-stride-2": ((4, 31, 29, 112), 136, 3, {"padding": "same", "strides": 2}),
+    "4x4-dilated": ((3, 20, 22, 48), 200, 4, {"dilation_rate": 2}),
+    "dense": ((300, 1, 1, 416), 170, 1, {}),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weight_gradient(name: str) -> None:
+    shape, filters, size, options = WEIGHTS[name]
+    options = {**options, "algorithm": "direct"}
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal(shape, np.float32)
+    kernel = np.zeros((size, size, shape[3], filters), np.float32)
+    dy = rng.standard_normal(fastconv.conv2d(x, kernel, **options).shape, np.float32)
+
+    def gradients(
+        dy: np.ndarray, x: np.ndarray, kernel: np.ndarray, needs: tuple[str, ...] = ("dw", "db")
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return fastconv.conv2d_backward(dy, x, kernel, needs=needs, **options)[1:]
+
+    with fastconv.threads(2):
+        (dw, db), (dw_vectors, _) = on_both(lambda: gradients(dy, x, kernel))
+    assert (dw != dw_vectors).any()
+    dw_exact, db_exact = gradients(*(a.astype(np.float64) for a in (dy, x, kernel)))
+    dw_size, db_size = gradients(*(abs(a.astype(np.float64)) for a in (dy, x, kernel)))
+    pixels = dy[..., 0].size
+    assert_within(dw, dw_exact, sum_bound(dw_size, pixels, "float32"), name)
+    assert_within(db, db_exact, sum_bound(db_size, pixels, "float32"), name)
+    runtime.set_isa("amx")
+    with fastconv.threads(1):
+        dw_one, db_one = gradients(dy, x, kernel)
+    np.testing.assert_array_equal(dw_one, dw)
+    np.testing.assert_array_equal(db_one, db)
+    np.testing.assert_array_equal(gradients(dy, x, kernel, ("db",))[1], db)

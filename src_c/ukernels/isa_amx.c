@@ -97,14 +97,49 @@ static inline __attribute__((always_inline)) void split_some(fc_matrix_left *lef
 static void amx_left(fc_matrix_left *left) { split_some(left, (left->count - left->row) * left->steps - left->step); }
 
 static void amx_right(const float *w, ptrdiff_t ld, ptrdiff_t terms, ptrdiff_t columns, ptrdiff_t steps, void *to) {
-    const __mmask16 lanes = (__mmask16)((1u << columns) - 1);
-    step *out = to;
-    for (ptrdiff_t s = 0; s < steps; s++, out++)
+    const __mmask16 rest = (__mmask16)((1u << (columns % FC_MATRIX_SIDE)) - 1);
+    for (ptrdiff_t s = 0; s < steps; s++)
         for (ptrdiff_t t = 0; t < FC_MATRIX_SIDE; t++) {
             const ptrdiff_t low = s * FC_MATRIX_DEPTH + t, high = low + FC_MATRIX_SIDE;
-            split(_mm512_maskz_loadu_ps(low < terms ? lanes : 0, w + low * ld), _mm512_maskz_loadu_ps(high < terms ? lanes : 0, w + high * ld),
-                  &(*out)[0][0][t]);
+            for (ptrdiff_t j = 0; j < columns; j += FC_MATRIX_SIDE) {
+                const __mmask16 lanes = columns - j < FC_MATRIX_SIDE ? rest : (__mmask16)UINT16_MAX;
+                step *const out = (step *)to + j / FC_MATRIX_GROUP * steps + s;
+                split(_mm512_maskz_loadu_ps(low < terms ? lanes : 0, w + low * ld + j),
+                      _mm512_maskz_loadu_ps(high < terms ? lanes : 0, w + high * ld + j), &(*out)[j / FC_MATRIX_SIDE % 2][0][t]);
+            }
         }
+}
+
+/* x[i] is column i of 16 rows, from `first` on; rows from `count` on are zero. */
+static inline __attribute__((always_inline)) void load_columns(const float *const *rows, ptrdiff_t first, ptrdiff_t count, __m512 *const x) {
+    __m512 a[FC_MATRIX_SIDE], b[FC_MATRIX_SIDE];
+    for (int i = 0; i < FC_MATRIX_SIDE; i++) a[i] = i < count ? _mm512_loadu_ps(rows[i] + first) : _mm512_setzero_ps();
+    for (int i = 0; i < FC_MATRIX_SIDE; i += 2) b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]), b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    for (int i = 0; i < FC_MATRIX_SIDE; i += 4)
+        for (int j = 0; j < 2; j++) {
+            const __m512d low = _mm512_castps_pd(b[i + j]), high = _mm512_castps_pd(b[i + j + 2]);
+            a[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            a[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    /* a[4 g + c]: of rows 4 g .. 4 g + 3 columns c, c + 4, c + 8, c + 12 */
+    for (int c = 0; c < 4; c++) {
+        const __m512 even0 = _mm512_shuffle_f32x4(a[c], a[4 + c], 0x88), odd0 = _mm512_shuffle_f32x4(a[c], a[4 + c], 0xdd);
+        const __m512 even1 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0x88), odd1 = _mm512_shuffle_f32x4(a[8 + c], a[12 + c], 0xdd);
+        x[c] = _mm512_shuffle_f32x4(even0, even1, 0x88);
+        x[c + 8] = _mm512_shuffle_f32x4(even0, even1, 0xdd);
+        x[c + 4] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
+        x[c + 12] = _mm512_shuffle_f32x4(odd0, odd1, 0xdd);
+    }
+}
+
+static void amx_left_columns(const float *const *rows, ptrdiff_t first, ptrdiff_t terms, ptrdiff_t steps, void *to) {
+    step *out = to;
+    for (ptrdiff_t s = 0; s < steps; s++, out++, rows += FC_MATRIX_DEPTH, terms -= FC_MATRIX_DEPTH) {
+        __m512 low[FC_MATRIX_SIDE], high[FC_MATRIX_SIDE];
+        load_columns(rows, first, terms, low);
+        load_columns(rows + FC_MATRIX_SIDE, first, terms - FC_MATRIX_SIDE, high);
+        for (int i = 0; i < FC_MATRIX_SIDE; i++) split(low[i], high[i], &(*out)[0][0][i]);
+    }
 }
 
 /* What is done beside the products: a part of it with each. */
@@ -256,6 +291,7 @@ const fc_matrix_kernels fc_matrix_amx = {
     .end = amx_end,
     .left = amx_left,
     .right = amx_right,
+    .left_columns = amx_left_columns,
     .products = amx_products,
 };
 #else
