@@ -175,11 +175,12 @@ int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
     return fc_winograd_pays_for(conv, transposed, packed, fc_winograd_direct_cost(conv, transposed));
 }
 
-/* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it. */
+/* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it; strided pieces are more work there than it
+ * seems. */
 int fc_winograd_pays_weights(const fc_conv2d *conv) {
-    const int wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+    const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
     const double share = fc_wgrad_share(conv);
-    return pays(conv, 0, 0, direct_products(conv, 0) * share, !wide ? 1.3 : share < 1 ? 1.05 : 0.9);
+    return pays(conv, 0, 0, direct_products(conv, 0) * share, !wide ? 1.3 : share == 1 ? 0.9 : strided ? 1.4 : 1.05);
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
