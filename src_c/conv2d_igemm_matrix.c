@@ -121,7 +121,7 @@ static fc_status pixels_task(const void *context, ptrdiff_t task) {
                                    .sums = sums,
                                    .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
                                    .finish = &finish,
-                                   .left_each = fc_ceil_div(parts.count, products),
+                                   .left_each = far ? 0 : fc_ceil_div(parts.count, products),
                                    .next = next + m * pixel,
                                    .next_bytes = count * pixel,
                                    .far = far};

@@ -133,10 +133,11 @@ fc_status fc_wgrad_matrix(const fc_conv2d *conv, const void *x, const void *dy, 
     const double work = fc_macs_ns((double)g.pixels * (double)g.rows * (double)conv->k / 2);
     if (!dw) return fc_parallel_for(fc_ceil_div(conv->k, TASK_COLUMNS), (double)(g.pixels * conv->k) * 0.1, bias_task, &g);
     fc_igemm *const gemm = &g.gemm;
-    gemm->x = x, gemm->y = (void *)dy;
-    gemm->zero = fc_scratch(FC_SLOT_CALL, (size_t)conv->c * sizeof(float));
-    if (!gemm->zero || !fc_igemm_find_taps(conv, gemm)) return FC_NO_MEMORY;
-    memset((void *)gemm->zero, 0, (size_t)conv->c * sizeof(float));
+    gemm->x = x, gemm->y = (void *)dy; /* where its outputs would be, which nothing writes */
+    void *const zero = fc_scratch(FC_SLOT_CALL, (size_t)conv->c * sizeof(float));
+    if (!zero || !fc_igemm_find_taps(conv, gemm)) return FC_NO_MEMORY;
+    memset(zero, 0, (size_t)conv->c * sizeof(float));
+    gemm->zero = zero;
     fc_igemm_range_taps(gemm);
     gemm->block = PIXELS, gemm->blocks = fc_ceil_div(g.pixels, PIXELS), gemm->splits = 1;
     /* Equal blocks, and as many as threads. */

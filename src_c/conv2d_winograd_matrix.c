@@ -69,11 +69,11 @@ typedef struct {
     ptrdiff_t steps, step; /* of the sums; elements from position to position */
     float *v;
     fc_winograd_order order;
-    char *left[2];         /* the parts of one position and of the next */
+    char *left[2];         /* the parts of one position and of the next, in turn */
     const float **rows[2];
-    fc_matrix_left work;   /* those of the next, as far as they are made */
-    int q;                 /* the position whose products are made, of a share */
+    int turn, q, then;     /* the position whose products are made, of a share, where its parts are; and the next */
     ptrdiff_t share;
+    fc_matrix_left work;   /* the parts of the next, as far as they are made */
     fc_matrix_job job;
     fc_matrix_walk walk;
 } block_state;
@@ -85,13 +85,15 @@ static fc_span places_of(const block_state *b, int q) {
     return (fc_span){first, fc_max(first, present.end)};
 }
 
-/* The parts for position q, none of them made. */
+/* The parts of the next position, the first from q on that some tiles have, none of them made. */
 static void begin_parts(block_state *b, int q) {
     const fc_winograd_plan *const p = &b->call->plan;
-    const fc_span places = q < p->positions ? places_of(b, q) : (fc_span){0, 0};
-    const float **const rows = b->rows[q % 2];
-    for (ptrdiff_t i = places.first; i < places.end; i++) rows[i - places.first] = b->v + q * b->step + i * p->lanes;
-    b->work.rows = rows, b->work.count = places.end - places.first, b->work.row = b->work.step = 0, b->work.out = b->left[q % 2];
+    fc_span places = {0, 0};
+    for (; q < p->positions && places.end == places.first; q++) places = places_of(b, q);
+    b->then = places.end > places.first ? q - 1 : (int)p->positions;
+    const float **const rows = b->rows[!b->turn];
+    for (ptrdiff_t i = places.first; i < places.end; i++) rows[i - places.first] = b->v + b->then * b->step + i * p->lanes;
+    b->work.rows = rows, b->work.count = places.end - places.first, b->work.row = b->work.step = 0, b->work.out = b->left[!b->turn];
 }
 
 static void begin_share(block_state *b, ptrdiff_t share) {
@@ -103,19 +105,17 @@ static void begin_share(block_state *b, ptrdiff_t share) {
     fc_matrix_begin(&b->walk, &b->job);
 }
 
-/* The products of position q. Its parts have to be there, those of the next are made beside them, but not beside the last products: they
- * take the place of the parts of the position before, whose last products may still be under way. Returns 0 if there are none. */
-static int begin_position(block_state *b, int q) {
-    const fc_winograd_plan *const p = &b->call->plan;
-    const fc_span places = places_of(b, q);
+/* The products of the next position. Its parts are made as far as they are not; those of the one after it are made beside the products,
+ * but not beside the last: they take the place of the parts of the position before, whose last products may still be under way. */
+static void begin_position(block_state *b) {
     b->kernels->left(&b->work);
-    b->q = q;
-    begin_parts(b, q + 1);
-    if (places.end == places.first) return 0;
-    const ptrdiff_t blocks = fc_matrix_groups(places.end - places.first) * p->panels, products = fc_max(1, blocks - 1) * FC_MATRIX_PRODUCTS;
-    b->job.left = b->left[q % 2], b->job.rows = places.end - places.first, b->job.left_each = fc_ceil_div(b->work.count, products);
+    b->q = b->then, b->turn = !b->turn;
+    begin_parts(b, b->q + 1);
+    const fc_span places = places_of(b, b->q);
+    const ptrdiff_t blocks = fc_matrix_groups(places.end - places.first) * b->call->plan.panels;
+    b->job.left = b->left[b->turn], b->job.rows = places.end - places.first;
+    b->job.left_each = fc_ceil_div(b->work.count, fc_max(1, blocks - 1) * FC_MATRIX_PRODUCTS);
     begin_share(b, 0);
-    return 1;
 }
 
 static int next_block(void *context, fc_matrix_block *block) {
@@ -123,9 +123,8 @@ static int next_block(void *context, fc_matrix_block *block) {
     const fc_winograd_plan *const p = &b->call->plan;
     while (!fc_matrix_next(&b->walk, block)) {
         if (b->share + 1 < p->shares) begin_share(b, b->share + 1);
-        else do
-                if (b->q + 1 == p->positions) return 0;
-            while (!begin_position(b, b->q + 1));
+        else if (b->then == p->positions) return 0;
+        else begin_position(b);
     }
     if (b->share + 1 == p->shares && fc_matrix_ends(&b->walk)) block->left_each = 0;
     return 1;
@@ -162,7 +161,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     fc_winograd_input(p, (fc_span){0, p->pieces}, (fc_span){0, p->c}, call->x, first, count, b.order, &layout, b.v);
     b.kernels->begin();
     begin_parts(&b, 0);
-    b.q = -1, b.share = p->shares - 1, b.walk = (fc_matrix_walk){.job = &b.job, .j = p->share_width};
+    b.share = p->shares - 1, b.walk = (fc_matrix_walk){.job = &b.job, .j = p->share_width};
     b.kernels->products(&(fc_matrix_stream){.beside = &b.work, .next = next_block, .context = &b});
     b.kernels->end();
     const fc_winograd_panels all = fc_winograd_panels_at(call, 0);

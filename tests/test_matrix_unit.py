@@ -142,6 +142,9 @@ WINOGRAD: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
     "4x4": ((8, 36, 35, 64), 96, 4, {"padding": "same"}),
     "dilated": ((4, 28, 28, 64), 64, 3, {"padding": "same", "dilation_rate": 2}),
     "groups": ((4, 28, 28, 128), 128, 3, {"padding": "same", "groups": 2}),
+    "narrow": ((400, 11, 3, 64), 96, 3, {"padding": "same"}),
+    "low": ((400, 3, 11, 64), 96, 3, {"padding": "same"}),
+    "wide": ((2, 7, 333, 64), 64, 3, {"padding": "same"}),
 }
 
 
