@@ -166,29 +166,40 @@ static void finish(const wgrad_call *call, const fc_winograd_columns *panel, ptr
     if (rows.count > 0 && cols.count > 0) p->transforms->dw(&args);
 }
 
-/* All products of a block of weights with `tiles` tiles. V and D are those of the block, its sums lie among those of `chunks` chunks. */
+/* The sums of a block: its own, or its place among those of all weights. */
+typedef struct {
+    float *sums;
+    ptrdiff_t panel, chunk, chunks; /* the first of the block among those that they are of */
+} block_sums;
+static block_sums own_sums(float *sums, const weights_block *block) {
+    return (block_sums){.sums = sums, .chunks = block->chunks.end - block->chunks.first};
+}
+static block_sums shared_sums(const wgrad_call *call, ptrdiff_t split, const weights_block *block) {
+    return (block_sums){call->sums + split * sums_size(call), block->panels.first, block->chunks.first, call->chunks};
+}
+/* Those of panel i and chunk j of the block. */
+static float *sums_of(const wgrad_call *call, const block_sums *of, ptrdiff_t i, ptrdiff_t nr, ptrdiff_t j) {
+    return of->sums + sums_at(call, of->panel + i, nr, of->chunks, of->chunk + j);
+}
+
+/* All products of a block of weights with `tiles` tiles. V and D are those of the block. */
 static void block_products(const wgrad_call *call, const weights_block *block, const fc_winograd_order *order, ptrdiff_t tiles, const float *v,
-                           const float *d, float *sums, ptrdiff_t chunks, int accumulate, int fetch) {
+                           const float *d, const block_sums *sums, int accumulate, int fetch) {
     const fc_winograd_plan *const p = &call->plan;
     for (int q = 0; q < p->positions; q++) {
         fc_winograd_columns panel = fc_winograd_panel_at(p, block->panels.first);
         for (ptrdiff_t i = 0; i < block->panels.end - block->panels.first; i++, fc_winograd_next_panel(p, &panel))
             for (ptrdiff_t j = 0; j < block->chunks.end - block->chunks.first; j++)
                 products(call, &panel, block->chunks.first + j, q, order, tiles, v + j * v_chunk(call, tiles), d + d_panel(p, tiles, i),
-                         sums + sums_at(call, i, panel.nr, chunks, j), accumulate, fetch);
+                         sums_of(call, sums, i, panel.nr, j), accumulate, fetch);
     }
 }
 
-static void finish_block(const wgrad_call *call, const weights_block *block, const float *sums, ptrdiff_t chunks) {
+static void finish_block(const wgrad_call *call, const weights_block *block, const block_sums *sums) {
     fc_winograd_columns panel = fc_winograd_panel_at(&call->plan, block->panels.first);
     for (ptrdiff_t i = 0; i < block->panels.end - block->panels.first; i++, fc_winograd_next_panel(&call->plan, &panel))
         for (ptrdiff_t j = 0; j < block->chunks.end - block->chunks.first; j++)
-            finish(call, &panel, block->chunks.first + j, sums + sums_at(call, i, panel.nr, chunks, j));
-}
-
-/* Where the sums of a block start among all of a split. */
-static ptrdiff_t block_sums(const wgrad_call *call, const weights_block *block) {
-    return sums_at(call, block->panels.first, fc_winograd_panel_at(&call->plan, block->panels.first).nr, call->chunks, block->chunks.first);
+            finish(call, &panel, block->chunks.first + j, sums_of(call, sums, i, panel.nr, j));
 }
 
 static fc_status block_task(const void *context, ptrdiff_t task) {
@@ -201,7 +212,8 @@ static fc_status block_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t own = call->sums ? 0 : sums_at(call, panels, 0, chunks, 0);
     float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(v_size + d_size + own + p->width) * sizeof(float));
     if (!v) return FC_NO_MEMORY;
-    float *const d = v + v_size, *const sums = call->sums ? call->sums + split * sums_size(call) + block_sums(call, &block) : d + d_size;
+    float *const d = v + v_size;
+    const block_sums sums = call->sums ? shared_sums(call, split, &block) : own_sums(d + d_size, &block);
     /* The first rows of blocks yield the sums of dy. */
     float *const db_sums = block.chunks.first == 0 ? call->db_sums + split * p->width : d + d_size + own;
     const fc_winograd_columns first_panel = fc_winograd_panel_at(p, block.panels.first), last_panel = fc_winograd_panel_at(p, block.panels.end - 1);
@@ -212,9 +224,9 @@ static fc_status block_task(const void *context, ptrdiff_t task) {
         const fc_winograd_order order = fc_winograd_order_of(p, first, count);
         transform_x(call, block.chunks, first, count, order, count, v);
         transform_dy(call, block.panels, first, count, order, count, d, db_sums);
-        block_products(call, &block, &order, count, v, d, sums, call->sums ? call->chunks : chunks, first > begin, 0);
+        block_products(call, &block, &order, count, v, d, &sums, first > begin, 0);
     }
-    if (!call->sums) finish_block(call, &block, sums, chunks);
+    if (!call->sums) finish_block(call, &block, &sums);
     return FC_OK;
 }
 
@@ -246,14 +258,13 @@ static fc_status stage_task(const void *context, ptrdiff_t task) {
     const wgrad_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
     const weights_block block = block_at(call, task);
-    const ptrdiff_t chunks = call->sums ? call->chunks : block.chunks.end - block.chunks.first;
-    float *const own =
-        call->sums ? NULL : fc_scratch(FC_SLOT_TASK, (size_t)sums_at(call, block.panels.end - block.panels.first, 0, chunks, 0) * sizeof(float));
+    const ptrdiff_t panels = block.panels.end - block.panels.first, chunks = block.chunks.end - block.chunks.first;
+    float *const own = call->sums ? NULL : fc_scratch(FC_SLOT_TASK, (size_t)sums_at(call, panels, 0, chunks, 0) * sizeof(float));
     if (!call->sums && !own) return FC_NO_MEMORY;
-    float *const sums = own ? own : call->sums + block_sums(call, &block);
+    const block_sums sums = own ? own_sums(own, &block) : shared_sums(call, 0, &block);
     block_products(call, &block, &call->order, call->count, call->v + block.chunks.first * v_chunk(call, call->count),
-                   call->d + d_panel(p, call->count, block.panels.first), sums, chunks, call->first > 0, 1);
-    if (call->first + call->count == p->tiles) finish_block(call, &block, sums, chunks);
+                   call->d + d_panel(p, call->count, block.panels.first), &sums, call->first > 0, 1);
+    if (call->first + call->count == p->tiles) finish_block(call, &block, &sums);
     return FC_OK;
 }
 

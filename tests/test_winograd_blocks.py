@@ -51,3 +51,33 @@ def test_forward_and_input_gradient(name: str, isa: str) -> None:
         np.testing.assert_array_equal(again, y)
         again = fastconv.conv2d_backward(dy, x, kernel, algorithm="winograd", **every)[0]
         np.testing.assert_array_equal(again, dx)
+
+
+#: Image, filters, kernel: so many tiles that their sums are split into ranges, several chunks of
+#: input channels or pieces of a kernel, and a last panel that is narrower than those beside it.
+WEIGHTS: dict[str, tuple[tuple[int, ...], int, int]] = {
+    f"{size}x{size}-{channels}-{filters}": ((30, 24, 23, channels), filters, size)
+    for size, channels in ((3, 144), (5, 40))
+    for filters in (9, 24, 40, 48, 56, 72, 112)
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weight_gradient(name: str, isa: str) -> None:
+    shape, filters, size = WEIGHTS[name]
+    rng = np.random.default_rng(12)
+    x = rng.standard_normal(shape, np.float32)
+    kernel = np.zeros((size, size, shape[3], filters), np.float32)
+    dy = rng.standard_normal((*fastconv.conv2d(x, kernel).shape[:3], filters), np.float32)
+    every: dict[str, Any] = {"needs": ("dw", "db")}
+    dw, db = fastconv.conv2d_backward(dy, x, kernel, algorithm="winograd", **every)[1:]
+    arrays = [a.astype(np.float64) for a in (dy, x, kernel)]
+    exact = fastconv.conv2d_backward(*arrays, algorithm="direct", **every)
+    magnitude = fastconv.conv2d_backward(*map(abs, arrays), algorithm="direct", **every)
+    pixels = dy[..., 0].size
+    assert_within(dw, exact[1], winograd_bound(magnitude[1], pixels, "float32"), name)
+    assert_within(db, exact[2], winograd_bound(magnitude[2], pixels, "float32"), name)
+    with fastconv.threads(1):
+        again = fastconv.conv2d_backward(dy, x, kernel, algorithm="winograd", **every)[1:]
+    np.testing.assert_array_equal(again[0], dw)
+    np.testing.assert_array_equal(again[1], db)
