@@ -145,6 +145,8 @@ WINOGRAD: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
     "narrow": ((400, 11, 3, 64), 96, 3, {"padding": "same"}),
     "low": ((400, 3, 11, 64), 96, 3, {"padding": "same"}),
     "wide": ((2, 7, 333, 64), 64, 3, {"padding": "same"}),
+    "short-tiles": ((40, 9, 9, 64), 64, 3, {"padding": "same"}),
+    "4x4-stride-2": ((32, 32, 32, 64), 64, 4, {"padding": "same", "strides": 2}),
 }
 
 
@@ -172,6 +174,9 @@ def test_winograd(name: str) -> None:
     runtime.set_isa("amx")
     with fastconv.threads(1):
         np.testing.assert_array_equal(forward(x, kernel, bias, **options), matrix)
+    packed = fastconv.pack_conv2d(shape, kernel, **options)
+    again = forward(x, kernel, bias, packed=packed, **options)
+    np.testing.assert_allclose(again, exact, rtol=0, atol=1e-5 * np.abs(exact).max())
 
     dy = rng.standard_normal(exact.shape, np.float32)
 
