@@ -59,13 +59,14 @@ cdef class Conv2D:
         """Bytes of packed weights, 0 if packing has no use."""
         return fc_conv2d_packed_bytes(&self.op.of.conv)
 
-    def packed_as(self, bytes header):
-        """Bytes of packed weights that begin with `header`, or 0 if none do."""
-        return fc_conv2d_packed_as(&self.op.of.conv, <const char *>header) if len(header) == FC_PACKED_HEADER else 0
-
-    # Whether so many bytes are packed weights for it.
-    cdef bint takes(self, const char *packed, ptrdiff_t size):
-        return size >= FC_PACKED_HEADER and size == fc_conv2d_packed_as(&self.op.of.conv, packed)
+    def takes(self, packed):
+        """Whether the memory of an array is packed weights for it."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(packed, &view, PyBUF_SIMPLE)
+        try:
+            return view.len >= FC_PACKED_HEADER and view.len == fc_conv2d_packed_as(&self.op.of.conv, view.buf)
+        finally:
+            PyBuffer_Release(&view)
 
     def pack(self, kernel, packed):
         cdef fc_op op = self.op

@@ -63,7 +63,7 @@ static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, co
     if (fc_folded_pays(conv, 0) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
     const int winograd = conv->algorithm == FC_AUTO ? fc_winograd_pays_weights(conv) : use_winograd(conv, 0, 0);
     if (winograd && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
-    if (fc_wgrad_matrix_pays(conv)) return fc_wgrad_matrix(conv, x, dy, dw, db);
+    if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
     if (fc_wgrad_exchange_pays(conv) && dw) return fc_wgrad_exchanged(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
 }

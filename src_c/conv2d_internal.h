@@ -86,9 +86,8 @@ fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const v
  * where there is none, or it takes no less. */
 double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups, int packed);
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
-/* The same on a matrix unit: whether that is the faster way, and its time as a share of what vectors take; 1 where it is not. */
+/* The same on a matrix unit, and its time as a share of what vectors take; 1 where there is none, or it takes no less. */
 double fc_wgrad_share(const fc_conv2d *conv);
-int fc_wgrad_matrix_pays(const fc_conv2d *conv);
 fc_status fc_wgrad_matrix(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 /* The same for few output channels, and whether that is the faster way. dw is not NULL. */
 int fc_wgrad_exchange_pays(const fc_conv2d *conv);

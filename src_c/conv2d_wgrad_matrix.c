@@ -43,9 +43,10 @@ static double matrix_cost(const fc_conv2d *conv) {
     return steps * (part * (double)parts + product * (double)groups) + flushes * add * (double)(rows * conv->k);
 }
 
-int fc_wgrad_matrix_pays(const fc_conv2d *conv) { return applies(conv) && matrix_cost(conv) < 0.95 * vectors_cost(conv); }
-
-double fc_wgrad_share(const fc_conv2d *conv) { return fc_wgrad_matrix_pays(conv) ? matrix_cost(conv) / vectors_cost(conv) : 1; }
+double fc_wgrad_share(const fc_conv2d *conv) {
+    const double share = applies(conv) ? matrix_cost(conv) / vectors_cost(conv) : 1;
+    return share < 0.95 ? share : 1;
+}
 
 /* The parts of rows first .. first + rows - 1 of X^T, of some pixels: all of what is read of 32 pixels before the next. */
 static void make_left(const wgrad_matrix *g, const fc_igemm_rows *r, ptrdiff_t first, ptrdiff_t rows, char *left) {

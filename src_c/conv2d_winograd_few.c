@@ -67,9 +67,11 @@ static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, fl
     if (!blocks) {
         out.v = v, out.u = call->u, out.bias = call->bias, out.y = y, out.width = conv->ow, out.columns = k;
         call->kernels->few(&out);
+        activate(conv, y, rows, line, conv->ow);
+        return;
     }
     pending before = {0};
-    for (ptrdiff_t tile = 0; blocks && tile * 4 < conv->ow; tile += BLOCK) {
+    for (ptrdiff_t tile = 0; tile * 4 < conv->ow; tile += BLOCK) {
         float *const here = y + tile * 4 * k, *const to = blocks[tile / BLOCK % 2];
         out.v = v + tile * size;
         out.width = fc_min(BLOCK * 4, conv->ow - tile * 4);
@@ -84,8 +86,7 @@ static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, fl
         activate(conv, to, rows, out.row, out.width);
         before = (pending){to, here, rows, out.width * k};
     }
-    if (blocks) send(call, &before, 0, 1);
-    else activate(conv, y, rows, line, conv->ow);
+    send(call, &before, 0, 1);
 }
 
 static fc_status few_task(const void *context, ptrdiff_t task) {

@@ -62,6 +62,12 @@ fc_status fc_winograd_make_parts(const fc_winograd_plan *p, const float *u, void
     return fc_parallel_for(p->positions * p->panels, 0.2 * (double)(p->positions * p->depth * p->width), parts_task, &call);
 }
 
+/* A position that some tiles have, and their places: from a group's first on. None: no places. */
+typedef struct {
+    int q;
+    fc_span places;
+} position;
+
 /* A block of tiles on its way. */
 typedef struct {
     const fc_winograd_call *call;
@@ -71,37 +77,41 @@ typedef struct {
     fc_winograd_order order;
     char *left[2];         /* the parts of one position and of the next, in turn */
     const float **rows[2];
-    int turn, q, then;     /* the position whose products are made, of a share, where its parts are; and the next */
+    int turn;              /* where the parts of `now` are */
+    position now, then;    /* that whose products are made, of a share; and the next */
     ptrdiff_t share;
     fc_matrix_left work;   /* the parts of the next, as far as they are made */
     fc_matrix_job job;
     fc_matrix_walk walk;
 } block_state;
 
-/* Places whose products a position has: from a group's first on. */
-static fc_span places_of(const block_state *b, int q) {
-    const fc_span present = fc_winograd_present(&b->call->plan, &b->order, q);
-    const ptrdiff_t first = present.first / FC_MATRIX_GROUP * FC_MATRIX_GROUP;
-    return (fc_span){first, fc_max(first, present.end)};
+static ptrdiff_t places_of(const position *at) { return at->places.end - at->places.first; }
+
+/* The first position from q on that some tiles have. */
+static position find_position(const block_state *b, int q) {
+    for (; q < b->call->plan.positions; q++) {
+        const fc_span present = fc_winograd_present(&b->call->plan, &b->order, q);
+        const ptrdiff_t first = present.first / FC_MATRIX_GROUP * FC_MATRIX_GROUP;
+        if (present.end > first) return (position){q, {first, present.end}};
+    }
+    return (position){0};
 }
 
-/* The parts of the next position, the first from q on that some tiles have, none of them made. */
+/* The parts of the next position, from q on, none of them made. */
 static void begin_parts(block_state *b, int q) {
     const fc_winograd_plan *const p = &b->call->plan;
-    fc_span places = {0, 0};
-    for (; q < p->positions && places.end == places.first; q++) places = places_of(b, q);
-    b->then = places.end > places.first ? q - 1 : (int)p->positions;
+    b->then = find_position(b, q);
     const float **const rows = b->rows[!b->turn];
-    for (ptrdiff_t i = places.first; i < places.end; i++) rows[i - places.first] = b->v + b->then * b->step + i * p->lanes;
-    b->work.rows = rows, b->work.count = places.end - places.first, b->work.row = b->work.step = 0, b->work.out = b->left[!b->turn];
+    const float *from = b->v + b->then.q * b->step + b->then.places.first * p->lanes;
+    for (ptrdiff_t i = 0; i < places_of(&b->then); i++, from += p->lanes) rows[i] = from;
+    b->work.rows = rows, b->work.count = places_of(&b->then), b->work.row = b->work.step = 0, b->work.out = b->left[!b->turn];
 }
 
 static void begin_share(block_state *b, ptrdiff_t share) {
     const fc_winograd_plan *const p = &b->call->plan;
-    const fc_span places = places_of(b, b->q);
     b->share = share;
-    b->job.right = b->call->operand + (b->q * p->panels + share * (p->panels / p->shares)) * panel_bytes(p);
-    b->job.sums = b->v + b->q * b->step + places.first * p->width + share * FC_MATRIX_GROUP * p->share_width;
+    b->job.right = b->call->operand + (b->now.q * p->panels + share * (p->panels / p->shares)) * panel_bytes(p);
+    b->job.sums = b->v + b->now.q * b->step + b->now.places.first * p->width + share * FC_MATRIX_GROUP * p->share_width;
     fc_matrix_begin(&b->walk, &b->job);
 }
 
@@ -109,11 +119,10 @@ static void begin_share(block_state *b, ptrdiff_t share) {
  * but not beside the last: they take the place of the parts of the position before, whose last products may still be under way. */
 static void begin_position(block_state *b) {
     b->kernels->left(&b->work);
-    b->q = b->then, b->turn = !b->turn;
-    begin_parts(b, b->q + 1);
-    const fc_span places = places_of(b, b->q);
-    const ptrdiff_t blocks = fc_matrix_groups(places.end - places.first) * b->call->plan.panels;
-    b->job.left = b->left[b->turn], b->job.rows = places.end - places.first;
+    b->now = b->then, b->turn = !b->turn;
+    begin_parts(b, b->now.q + 1);
+    b->job.left = b->left[b->turn], b->job.rows = places_of(&b->now);
+    const ptrdiff_t blocks = fc_matrix_groups(b->job.rows) * b->call->plan.panels;
     b->job.left_each = fc_ceil_div(b->work.count, fc_max(1, blocks - 1) * FC_MATRIX_PRODUCTS);
     begin_share(b, 0);
 }
@@ -123,7 +132,7 @@ static int next_block(void *context, fc_matrix_block *block) {
     const fc_winograd_plan *const p = &b->call->plan;
     while (!fc_matrix_next(&b->walk, block)) {
         if (b->share + 1 < p->shares) begin_share(b, b->share + 1);
-        else if (b->then == p->positions) return 0;
+        else if (places_of(&b->then) == 0) return 0;
         else begin_position(b);
     }
     if (b->share + 1 == p->shares && fc_matrix_ends(&b->walk)) block->left_each = 0;

@@ -1,7 +1,8 @@
 /* Products of float32 matrices on a matrix unit that multiplies bfloat16: part of the table in ukernels.h.
  *
  * A float is the sum of three bfloat16 numbers, its parts: x = x1 + x2 + x3. Of a product six parts are made, x1 y1 + x1 y2 + x2 y1 +
- * x1 y3 + x2 y2 + x3 y1, each exact, and added up in float32; what is left out is about half of the rounding of a product on average, and at most four times that.
+ * x1 y3 + x2 y2 + x3 y1, each exact, and added up in float32; what is left out is about half of the rounding of a product on average, and
+ * at most four times that.
  * Compare G. Henry, P. T. P. Tang, A. Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
  * computations", ARITH 2019. A NaN or an infinity, or a magnitude that rounds to one in bfloat16 (from 3.39e38 on), makes every sum NaN that it is
  * part of. Parts below the least normal number are zero.

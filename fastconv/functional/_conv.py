@@ -101,18 +101,7 @@ def conv2d(
         return y
     x = as_float_array(x, "x")
     kernel = same_dtype(kernel, "kernel", x, "x")
-    plan = conv2d_plan(
-        x.shape,
-        kernel.shape,
-        x.dtype,
-        strides,
-        padding,
-        dilation_rate,
-        groups,
-        data_format,
-        activation,
-        algorithm,
-    )
+    plan = conv2d_plan(x.shape, kernel.shape, x.dtype, *options)
     if bias is not None:
         bias = same_dtype(bias, "bias", x, "x")
         if bias.shape != plan.bias_shape:
@@ -177,34 +166,23 @@ def conv2d_backward(
     >>> dw.ravel(), db
     (array([4., 4., 4., 4.], dtype=float32), array([4.], dtype=float32))
     """
+    options = (
+        strides,
+        padding,
+        dilation_rate,
+        groups,
+        image_data_format() if data_format is None else data_format,
+        None,
+        algorithm,
+    )
     if needs is NEEDS and out is None:
-        options = (
-            strides,
-            padding,
-            dilation_rate,
-            groups,
-            image_data_format() if data_format is None else data_format,
-            None,
-            algorithm,
-        )
         gradients = repeat_conv2d_backward(known_plans, empty, dy, x, kernel, options)
         if gradients is not None:
             return gradients
     x = as_float_array(x, "x")
     kernel = same_dtype(kernel, "kernel", x, "x")
     dy = same_dtype(dy, "dy", x, "x")
-    plan = conv2d_plan(
-        x.shape,
-        kernel.shape,
-        x.dtype,
-        strides,
-        padding,
-        dilation_rate,
-        groups,
-        data_format,
-        None,
-        algorithm,
-    )
+    plan = conv2d_plan(x.shape, kernel.shape, x.dtype, *options)
     check_shape(dy, "dy", plan.y_shape)
     return backward(plan, dy, x, kernel, kernel.shape, needs, out)
 

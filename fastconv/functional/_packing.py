@@ -11,9 +11,6 @@ from fastconv.functional._plans import conv2d_plan
 
 _UINT8 = np.dtype(np.uint8)
 
-#: Bytes at the beginning of packed kernels that tell how they are laid out.
-_HEADER = 64
-
 
 def pack_conv2d(
     x_shape: tuple[int, ...],
@@ -79,10 +76,9 @@ def pack_conv2d(
 
 def check_packed(packed: Any, name: str, plan: Any) -> None:
     """Raise unless `packed` is what was packed for this convolution of any number of images."""
-    if isinstance(packed, np.ndarray) and packed.dtype == _UINT8 and packed.flags.c_contiguous:
-        header = packed[:_HEADER].tobytes()
-        if packed.ndim == 1 and packed.size == plan.packed_as(header) > 0:
-            return
+    is_bytes = isinstance(packed, np.ndarray) and packed.dtype == _UINT8 and packed.ndim == 1
+    if is_bytes and packed.flags.c_contiguous and plan.takes(packed):
+        return
     size = plan.packed_bytes()
     if size == 0:
         raise ValueError(
