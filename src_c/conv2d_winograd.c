@@ -54,6 +54,14 @@ static fetching fetch_weights(const fc_winograd_groups *groups, const float *u, 
     return (fetching){.u = (const char *)u, .u_bytes = groups->weight_bytes * panels};
 }
 
+/* While the first half of the positions of a block of tiles is multiplied, what the next block will read; then what this one will write. */
+static fetching fetch_pixels(const fc_winograd_call *call, int half, ptrdiff_t first, ptrdiff_t count) {
+    const fc_winograd_plan *const p = &call->plan;
+    const fc_winograd_extent extent = half == 0 ? fc_winograd_reads(p, call->x, first + count, count) : fc_winograd_writes(p, call->y, first, count);
+    const ptrdiff_t steps = fc_ceil_div(count, p->kernels->mr) * p->depth * p->panels * (p->positions / 2);
+    return (fetching){.u = extent.begin, .u_bytes = extent.bytes / steps};
+}
+
 /* Places of tiles, which are multiplied in groups of so many, and elements of V from group to group. */
 typedef struct {
     fc_span places;
@@ -78,14 +86,14 @@ static void products(const fc_winograd_plan *p, const fc_winograd_columns *panel
 
 /* M = V U for one position and panel, all pieces at once where their channels lie side by side. */
 static void all_products(const fc_winograd_plan *p, const fc_winograd_columns *panel, int q, placed_tiles at, const float *v, const float *u,
-                         float *m, ptrdiff_t m_group, fetching fetch) {
+                         float *m, ptrdiff_t m_group, fetching *fetch) {
     for (ptrdiff_t piece = 0, end; piece < p->pieces; piece = end) {
         end = piece + 1;
         const int vanishes = fc_winograd_vanishes(p, piece, panel->share, q);
         if (vanishes && piece > 0) continue;
         while (!vanishes && p->c == p->lanes_c && end < p->pieces && !fc_winograd_vanishes(p, end, panel->share, q)) end++;
         products(p, panel, at, v + piece * p->lanes_c * p->kernels->mr, u + piece * p->c * panel->nr, vanishes ? 0 : (end - piece) * p->c, m, m_group,
-                 piece > 0, &fetch);
+                 piece > 0, fetch);
     }
 }
 
@@ -105,21 +113,29 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_winograd_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first), mr = p->kernels->mr;
-    const ptrdiff_t v_step = v_position(p, count), m_step = m_position(p, count, fc_min(p->width, group_channels()));
-    float *const v = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * (v_step + m_step)) * sizeof(float));
-    if (!v) return FC_NO_MEMORY;
-    float *const m = v + p->positions * v_step;
+    /* Where all products of a position are made at once, they take the place of the tiles of the position before: it is in the first-level
+     * cache. */
+    const int in_place = fc_winograd_panels_count(call) == 1;
+    const ptrdiff_t v_own = v_position(p, count), m_own = m_position(p, count, fc_min(p->width, group_channels()));
+    const ptrdiff_t v_step = in_place ? fc_max(v_own, m_own) : v_own, m_step = in_place ? v_step : m_own;
+    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(in_place ? (p->positions + 1) * v_step : p->positions * (v_step + m_step)) * sizeof(float));
+    if (!m) return FC_NO_MEMORY;
+    float *const v = m + (in_place ? 1 : p->positions) * m_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
     const fc_winograd_groups groups = groups_of(p, count);
     input_tiles(call, first, count, &groups, order, v_step, v);
+    const int far = weights_bytes(p) > fc_l2_bytes() / 2;
+    fetching pixels = {0};
     for (ptrdiff_t g = 0; g < fc_winograd_panels_count(call); g++) {
         const fc_winograd_panels group = fc_winograd_panels_at(call, g);
         for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_at(p, group.begin);
+            if (q % (p->positions / 2) == 0) pixels = fetch_pixels(call, q > 0, first, count);
             for (ptrdiff_t i = group.begin; i < group.end; i++, fc_winograd_next_panel(p, &panel)) {
                 const float *const next = i + 1 < group.end ? packed_at(call, q, &panel) + panel.nr * p->depth : group_weights(call, q + 1, &group);
+                fetching weights = fetch_weights(&groups, next, 1);
                 all_products(p, &panel, q, tiles_of(p, &order, &groups, q), v + q * v_step, packed_at(call, q, &panel),
-                             m + q * m_step + (panel.at - group.at) * mr, group.width * mr, fetch_weights(&groups, next, 1));
+                             m + q * m_step + (panel.at - group.at) * mr, group.width * mr, far ? &weights : &pixels);
             }
         }
         const fc_winograd_m_layout layout = {m_step, groups.rows, group.width * mr, mr};
@@ -197,11 +213,11 @@ static void multiply_packed(const fc_winograd_call *call, const fc_winograd_pane
         for (ptrdiff_t i = group->begin; i < group->end; i++, fc_winograd_next_panel(p, &panel)) {
             const float *const u = packed_at(call, q, &panel), *const next = group_weights(call, q + 1, group);
             const int last = i + 1 == group->end;
-            const fetching fetch = !fetch_tiles ? fetch_weights(&call->groups, last ? next : u + panel.nr * p->depth, 1)
-                                   : last       ? fetch_weights(&call->groups, next, group->end - group->begin)
-                                                : (fetching){.v_ahead = i == group->begin ? v_step : 0};
+            fetching fetch = !fetch_tiles ? fetch_weights(&call->groups, last ? next : u + panel.nr * p->depth, 1)
+                             : last       ? fetch_weights(&call->groups, next, group->end - group->begin)
+                                          : (fetching){.v_ahead = i == group->begin ? v_step : 0};
             all_products(p, &panel, q, tiles_of(p, &call->order, &call->groups, q), call->v + q * v_step, u,
-                         m + q * m_step + (panel.at - group->at) * p->kernels->mr, m_group, fetch);
+                         m + q * m_step + (panel.at - group->at) * p->kernels->mr, m_group, &fetch);
         }
     }
 }

@@ -111,6 +111,15 @@ fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *plan, ptrdiff_t 
 /* Whether the transformed kernel of a piece is zero at a position, because the piece has fewer taps. */
 int fc_winograd_vanishes(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share, int position);
 
+/* What tiles first .. first + count - 1 read of x, or write of y, about: tiles follow one another in memory as pixels do. Empty where they do
+ * not: where the kernel is dilated, or other groups' channels lie in between. No tiles are needed, and it may reach further. */
+typedef struct {
+    const char *begin;
+    ptrdiff_t bytes;
+} fc_winograd_extent;
+fc_winograd_extent fc_winograd_reads(const fc_winograd_plan *plan, const float *x, ptrdiff_t first, ptrdiff_t count);
+fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *plan, const float *y, ptrdiff_t first, ptrdiff_t count);
+
 /* V of `count` tiles from tile `first` on, some pieces and channels of them: of place t to v + t / group * group_stride + t % group *
  * tile_stride. */
 typedef struct {

@@ -75,6 +75,7 @@ typedef struct {
     ptrdiff_t steps, step; /* of the sums; elements from position to position */
     float *v;
     fc_winograd_order order;
+    fc_winograd_extent reads, writes; /* of the next block, of this one */
     char *left[2];         /* the parts of one position and of the next, in turn */
     const float **rows[2];
     int turn;              /* where the parts of `now` are */
@@ -112,6 +113,9 @@ static void begin_share(block_state *b, ptrdiff_t share) {
     b->share = share;
     b->job.right = b->call->operand + (b->now.q * p->panels + share * (p->panels / p->shares)) * panel_bytes(p);
     b->job.sums = b->v + b->now.q * b->step + b->now.places.first * p->width + share * FC_MATRIX_GROUP * p->share_width;
+    const ptrdiff_t half = p->positions / 2;
+    const fc_winograd_extent *const extent = b->now.q < half ? &b->reads : &b->writes;
+    b->job.next_bytes = extent->bytes / (half * p->shares), b->job.next = extent->begin + (b->now.q % half * p->shares + share) * b->job.next_bytes;
     fc_matrix_begin(&b->walk, &b->job);
 }
 
@@ -148,7 +152,9 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
                      .kernels = fc_kernels(FC_F32)->matrix,
                      .steps = fc_matrix_steps(p->depth),
                      .step = position_step(p, count),
-                     .order = fc_winograd_order_of(p, first, count)};
+                     .order = fc_winograd_order_of(p, first, count),
+                     .reads = fc_winograd_reads(p, call->x, first + count, count),
+                     .writes = fc_winograd_writes(p, call->y, first, count)};
     const size_t tiles = (size_t)fc_round_up(p->positions * b.step * (ptrdiff_t)sizeof(float), FC_ALIGN), pieces = fc_matrix_pieces_bytes(&terms);
     char *const space = fc_scratch(FC_SLOT_TASK, tiles + pieces + (size_t)(2 * (parts + count * (ptrdiff_t)sizeof(void *))));
     if (!space) return FC_NO_MEMORY;

@@ -360,6 +360,22 @@ void fc_winograd_skip(const fc_winograd_plan *p, ptrdiff_t first, ptrdiff_t coun
     count_kinds(p, first, count, order->next);
 }
 
+static fc_winograd_extent extent_of(const fc_winograd_plan *p, const float *array, ptrdiff_t pixels, ptrdiff_t channels, ptrdiff_t ld,
+                                    ptrdiff_t first, ptrdiff_t count) {
+    const double each = (double)(p->n * pixels * ld * (ptrdiff_t)sizeof(float)) / (double)p->tiles;
+    const ptrdiff_t some = fc_min(count, p->tiles - first);
+    if (p->rows.classes > 1 || channels != ld || some <= 0) return (fc_winograd_extent){0};
+    return (fc_winograd_extent){(const char *)array + (ptrdiff_t)(each * (double)first), (ptrdiff_t)(each * (double)some)};
+}
+
+fc_winograd_extent fc_winograd_reads(const fc_winograd_plan *p, const float *x, ptrdiff_t first, ptrdiff_t count) {
+    return extent_of(p, x, p->rows.in * p->cols.in, p->c, p->ldx, first, count);
+}
+
+fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *p, const float *y, ptrdiff_t first, ptrdiff_t count) {
+    return extent_of(p, y, p->rows.out * p->cols.out, p->k, p->ldy, first, count);
+}
+
 void fc_winograd_input(const fc_winograd_plan *p, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,
                        fc_winograd_order order, const fc_winograd_v_layout *layout, float *v) {
     fc_winograd_tile tile = fc_winograd_tile_at(p, first);
@@ -368,13 +384,11 @@ void fc_winograd_input(const fc_winograd_plan *p, fc_span pieces, fc_span channe
                                    .pixel = p->cols.in_step * p->ldx,
                                    .channels = channels.end - channels.first,
                                    .position = layout->position,
-                                   .block = layout->block,
-                                   .m = (int)p->cols.m};
+                                   .block = layout->block};
     x += channels.first;
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
         float *const to = v + place / layout->group * layout->group_stride + place % layout->group * layout->tile_stride;
-        args.ahead = tile.col + 1 < p->cols.tiles;
         for (ptrdiff_t piece = pieces.first; piece < pieces.end; piece++) {
             const ptrdiff_t y = tile.in_y + p->rows.in_offset[piece / p->cols.pieces], x0 = tile.in_x + p->cols.in_offset[piece % p->cols.pieces];
             const fc_span rows = fc_clip(y, p->rows.in_step, p->rows.tile, p->rows.in);

@@ -105,7 +105,6 @@ static void transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first
         const int inside = rows.end > 0 && cols.end > 0;
         const float *const dy = inside ? call->dy + (tile.image * p->rows.out + tile.out_y) * line + tile.out_x * p->ldy : call->dy;
         args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
-        args.ahead = tile.col + 1 < p->cols.tiles;
         fc_winograd_columns panel = fc_winograd_panel_at(p, panels.first);
         for (ptrdiff_t i = panels.first; i < panels.end; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;
@@ -124,9 +123,16 @@ typedef struct {
     ptrdiff_t bytes;
 } fetching;
 
+/* Those of a block fetch what the next tiles will read instead, while others are made: `each` bytes of what begins at `next` are due with each
+ * sum, a line is fetched with each of its steps. */
+typedef struct {
+    const char *next;
+    ptrdiff_t each, due;
+} pixels_ahead;
+
 /* Adds the products of position q of `tiles` tiles to the sums of a chunk, or writes them. v and d are those of the chunk and panel. */
 static void products(const wgrad_call *call, const fc_winograd_columns *panel, ptrdiff_t chunk, int q, const fc_winograd_order *order,
-                     ptrdiff_t tiles, const float *v, const float *d, float *sums, int accumulate, int fetch) {
+                     ptrdiff_t tiles, const float *v, const float *d, float *sums, int accumulate, pixels_ahead *pixels) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t mr = p->kernels->mr, lanes = p->kernels->lanes, step = channels_step(call), block = v_block(call, tiles);
     const chunk_channels at = chunk_at(call, chunk);
@@ -139,8 +145,11 @@ static void products(const wgrad_call *call, const fc_winograd_columns *panel, p
     for (ptrdiff_t c = 0; c < at.c1 - at.c0; c += mr) {
         const float *const rows = a + c / lanes * block + c % lanes;
         fetching ahead = {rows, step * (ptrdiff_t)sizeof(float)};
-        if (fetch && c % lanes < mr) ahead = (fetching){rows + v_position(call, tiles), step * (ptrdiff_t)sizeof(float)};
-        else if (fetch) ahead = (fetching){next_d, FC_ALIGN}, next_d += tiles * FC_ALIGN;
+        if (pixels) {
+            pixels->due += pixels->each;
+            if (pixels->due >= tiles * FC_ALIGN) ahead.next = pixels->next, pixels->next += tiles * FC_ALIGN, pixels->due -= tiles * FC_ALIGN;
+        } else if (c % lanes < mr) ahead = (fetching){rows + v_position(call, tiles), step * (ptrdiff_t)sizeof(float)};
+        else ahead = (fetching){next_d, FC_ALIGN}, next_d += tiles * FC_ALIGN;
         panel->kernels->wgrad[fc_min(mr, at.c1 - at.c0 - c)](rows, step, b, places.end - places.first, out + c * panel->nr, accumulate, ahead.next,
                                                              ahead.bytes);
     }
@@ -184,14 +193,21 @@ static float *sums_of(const wgrad_call *call, const block_sums *of, ptrdiff_t i,
 
 /* All products of a block of weights with `tiles` tiles. V and D are those of the block. */
 static void block_products(const wgrad_call *call, const weights_block *block, const fc_winograd_order *order, ptrdiff_t tiles, const float *v,
-                           const float *d, const block_sums *sums, int accumulate, int fetch) {
+                           const float *d, const block_sums *sums, int accumulate, const fc_winograd_extent *next) {
     const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t rows =
+        fc_ceil_div(call->chunk, p->kernels->mr) * (block->chunks.end - block->chunks.first) * (block->panels.end - block->panels.first);
+    pixels_ahead pixels = {0};
     for (int q = 0; q < p->positions; q++) {
+        if (next && q % (p->positions / 2) == 0) {
+            const fc_winograd_extent *const extent = &next[q > 0];
+            pixels = (pixels_ahead){extent->begin, extent->bytes / (rows * (p->positions / 2)), 0};
+        }
         fc_winograd_columns panel = fc_winograd_panel_at(p, block->panels.first);
         for (ptrdiff_t i = 0; i < block->panels.end - block->panels.first; i++, fc_winograd_next_panel(p, &panel))
             for (ptrdiff_t j = 0; j < block->chunks.end - block->chunks.first; j++)
                 products(call, &panel, block->chunks.first + j, q, order, tiles, v + j * v_chunk(call, tiles), d + d_panel(p, tiles, i),
-                         sums_of(call, sums, i, panel.nr, j), accumulate, fetch);
+                         sums_of(call, sums, i, panel.nr, j), accumulate, next ? &pixels : NULL);
     }
 }
 
@@ -224,7 +240,10 @@ static fc_status block_task(const void *context, ptrdiff_t task) {
         const fc_winograd_order order = fc_winograd_order_of(p, first, count);
         transform_x(call, block.chunks, first, count, order, count, v);
         transform_dy(call, block.panels, first, count, order, count, d, db_sums);
-        block_products(call, &block, &order, count, v, d, &sums, first > begin, 0);
+        const ptrdiff_t after = fc_min(tiles, end - first - count);
+        const fc_winograd_extent next[2] = {fc_winograd_reads(p, call->x, first + count, after),
+                                            fc_winograd_writes(p, call->dy, first + count, after)};
+        block_products(call, &block, &order, count, v, d, &sums, first > begin, next);
     }
     if (!call->sums) finish_block(call, &block, &sums);
     return FC_OK;
@@ -263,7 +282,7 @@ static fc_status stage_task(const void *context, ptrdiff_t task) {
     if (!call->sums && !own) return FC_NO_MEMORY;
     const block_sums sums = own ? own_sums(own, &block) : shared_sums(call, 0, &block);
     block_products(call, &block, &call->order, call->count, call->v + block.chunks.first * v_chunk(call, call->count),
-                   call->d + d_panel(p, call->count, block.panels.first), &sums, call->first > 0, 1);
+                   call->d + d_panel(p, call->count, block.panels.first), &sums, call->first > 0, NULL);
     if (call->first + call->count == p->tiles) finish_block(call, &block, &sums);
     return FC_OK;
 }

@@ -1,6 +1,5 @@
 /* Winograd's transforms of tiles that are one row or one column of 6 pixels: those of winograd_transform_body.h along one axis. `step`
- * is what lies from a pixel of the tile to the next, of which first .. end - 1 exist. There is so little to a tile that what the next
- * one takes is not fetched ahead. */
+ * is what lies from a pixel of the tile to the next, of which first .. end - 1 exist. */
 
 /* Channels c .. c + n - 1 of one tile: n lanes if TAIL, else all. */
 FC_INLINE void NAME(winograd_line_input_lanes)(const int FULL, const int TAIL, const real *x, ptrdiff_t step, int first, int end, ptrdiff_t n,
