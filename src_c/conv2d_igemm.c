@@ -189,6 +189,12 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     if (status != FC_OK) return status;
     fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = r.offset};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
+    const char *next = NULL;
+    const ptrdiff_t bytes = fc_igemm_next_band(g, task, &next);
+    if (bytes > 0) {
+        args.next = next, args.next_end = next + bytes;
+        args.next_bytes = fc_ceil_div(bytes, fc_ceil_div(r.pixels, g->panels.main->mr) * fc_panels_count(&g->panels) * args.depth);
+    }
     run_panels(g, r.group, &args, r.in, r.out, r.pixels, 0, fc_panels_count(&g->panels));
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;

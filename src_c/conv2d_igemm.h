@@ -76,6 +76,7 @@ fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, f
 fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *rows);
 /* What a block's thread will read next and this block has not, by pointers: this group's share of it, its first byte and how many. */
 ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *rows, const char **first);
+ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t task, const char **first);
 /* Activations that kernels do not know, of some columns of a group. */
 void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t columns);
 

@@ -145,6 +145,7 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
     const ptrdiff_t ldw = a->ldw, depth = a->depth, *const offset = a->offset;
     const void *const *rows = a->rows;
     void *const *out = a->out;
+    const char *next = a->next;
     for (ptrdiff_t tile = 0; tile < a->tiles; tile++, rows += MR, out += MR) {
         vec acc[FC_MR_MAX][FC_NV_MAX];
         NAME(gemm_init)(MR, NV, acc, a, out);
@@ -159,6 +160,11 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
                 FC_UNROLL(4)
                 for (int s = 0; s < FC_STEPS; s++) NAME(gemm_step)(MR, NV, x, offset[c + s], w + s * NV * VL, acc);
                 if (to < to_end) NAME(fetch_result)(NV, a, *to++);
+                if (next) {
+                    __builtin_prefetch(next, 0, 2);
+                    __builtin_prefetch(next + 64, 0, 2);
+                    next += FC_STEPS * a->next_bytes;
+                }
             }
         }
         FC_ROLLED
