@@ -147,6 +147,7 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define v_first(n) _mm256_castsi256_ps(fc_avx2_mask32(n))
 #define v_scale2(a, n) fc_avx2_scale2_f32(a, n)
 #define v_load_u8(p) fc_avx2_load_u8_f32(p)
+#define v_store_4(p, v) _mm_storeu_ps(p, _mm256_castps256_ps128(v))
 #define v_store_u8(p, v) fc_avx2_store_u8_f32(p, v)
 #define v_match_u8(p, byte) fc_avx2_match_u8_f32(p, byte)
 #define v_index(lane) _mm256_loadu_si256((const __m256i *)(lane))

@@ -122,6 +122,7 @@ FC_INLINE vec NAME(permute2)(vec a, vec b, vmask index) {
 #define v_copysign(a, b) NAME(copysign)(a, b)
 #define v_scale2(a, n) NAME(scale2)(a, n)
 #define v_load_u8(p) NAME(load_u8)(p)
+#define v_store_4(p, v) v_store(p, v)
 #define v_store_u8(p, v) NAME(store_u8)(p, v)
 #define v_match_u8(p, byte) NAME(match_u8)(p, byte)
 #define v_stream(p, v) v_store(p, v)

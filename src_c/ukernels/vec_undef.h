@@ -34,6 +34,7 @@
 #undef v_scale2
 #undef v_sum
 #undef v_load_u8
+#undef v_store_4
 #undef v_store_u8
 #undef v_match_u8
 #undef v_keep

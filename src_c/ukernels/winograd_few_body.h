@@ -25,10 +25,13 @@ static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) 
             const real *const from = lines + i * line + tile * 4 * c;
             vec d[6], t[6];
             FC_UNROLL(6)
-            for (int j = 0; j < 6; j++) d[j] = v_load(from + j * c);
+            for (int j = 0; j < 6; j++) {
+                d[j] = v_load(from + j * c);
+                if (FC_REGISTERS > 16) v_keep(d[j]);
+            }
             NAME(winograd_bt)(d, t);
             FC_UNROLL(6)
-            for (int j = 0; j < 6; j++) v_store(v + j * c, t[j]);
+            for (int j = 0; j < 6; j++) v_store_4(v + j * c, t[j]);
         }
 }
 
