@@ -54,6 +54,7 @@ static fc_status backward_input_nhwc(const fc_conv2d *given, const void *dy, con
     if (fc_scattered_pays(conv)) return fc_scattered_backward_input(conv, dy, w, dx);
     if (fc_folded_pays(conv, 0)) return fc_folded_backward_input(conv, dy, w, dx);
     if (use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
+    if (fc_igemm_exchange_pays(conv)) return fc_igemm_backward_input_exchanged(conv, dy, w, dx);
     return fc_igemm_backward_input(conv, dy, w, dx);
 }
 

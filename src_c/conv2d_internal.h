@@ -82,6 +82,9 @@ ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv);
 fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed);
 fc_status fc_igemm_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+/* The same with the roles of pixels and channels exchanged: whether that is faster. */
+int fc_igemm_exchange_pays(const fc_conv2d *conv);
+fc_status fc_igemm_backward_input_exchanged(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 /* The time that a matrix unit takes for an implicit GEMM of these sizes, its weights packed before or not, as a share of what vectors take; 1
  * where there is none, or it takes no less. */
 double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups, int packed);

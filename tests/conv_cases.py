@@ -258,6 +258,19 @@ _FEW_OUTPUTS = [
     Conv("few-outputs-wide-padding", 1, 5, 6, 32, 2, (2, 2), padding=3),
 ]
 
+# So few pixels that the input gradient exchanges the roles of pixels and channels.
+_FEW_PIXELS = [
+    Conv("few-pixels3x3", 1, 7, 7, 128, 33),
+    Conv("few-pixels1x1", 2, 5, 6, 96, 64, (1, 1)),
+    Conv("few-pixels-of-images", 3, 3, 4, 130, 17),
+    Conv("few-pixels-crowded", 1, 14, 13, 200, 24, (2, 3)),
+    Conv("few-pixels-valid", 1, 8, 6, 65, 40, (4, 3), padding="valid"),
+    Conv("few-pixels-dilation", 1, 8, 9, 90, 32, (3, 2), dilation=(2, 3)),
+    Conv("few-pixels-padding-uneven", 2, 4, 6, 72, 20, (3, 2), padding=((0, 2), (3, 1))),
+    Conv("few-pixels-padding-wider-than-kernel", 1, 3, 3, 64, 16, (2, 2), padding=((5, 4), (6, 7))),
+    Conv("few-pixels-one", 1, 1, 1, 48, 70),
+]
+
 # Windows that lie side by side, or are as large as the image: pixels become channels.
 _MERGED = [
     Conv("merged-columns", 3, 9, 11, 3, 7, (3, 11), padding="valid"),
@@ -325,80 +338,10 @@ SMALL = (
     + _THIN
     + FOLDED
     + _FEW_OUTPUTS
+    + _FEW_PIXELS
     + _MERGED
     + _IMAGES
 )
 ALL = SMALL + _LARGE
 BY_NAME = {case.name: case for case in ALL}
 assert len(BY_NAME) == len(ALL), "two cases share a name"
-
-
-@dataclass(frozen=True)
-class Depthwise:
-    """x (n, h, w, c) and a kernel (kh, kw, c, m)."""
-
-    name: str
-    n: int
-    h: int
-    w: int
-    c: int
-    m: int = 1
-    kernel: Pair = (3, 3)
-    strides: Pair = (1, 1)
-    padding: Any = "same"
-    dilation: Pair = (1, 1)
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def x_shape(self) -> tuple[int, int, int, int]:
-        return self.n, self.h, self.w, self.c
-
-    @property
-    def kernel_shape(self) -> tuple[int, int, int, int]:
-        return *self.kernel, self.c, self.m
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        return {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation}
-
-    @property
-    def reduction(self) -> int:
-        """The number of products in one output."""
-        return self.kernel[0] * self.kernel[1]
-
-
-DEPTHWISE = (
-    [Depthwise(f"c{c}", 2, 5, 6, c) for c in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65)]
-    + [Depthwise(f"c{c}m{m}", 1, 5, 4, c, m) for c, m in [(1, 2), (3, 3), (8, 2), (5, 17), (16, 4)]]
-    + [Depthwise(f"wide-c{c}", 1, 4, 41, c) for c in (3, 7, 8, 9, 17, 33, 40)]
-    + [Depthwise(f"wide-stride2-c{c}", 1, 5, 42, c, strides=(2, 2)) for c in (7, 16, 33)]
-    + [
-        Depthwise("wide-5x5", 1, 6, 50, 12, kernel=(5, 5)),
-        Depthwise("wide-5x5-stride2", 1, 7, 51, 12, kernel=(5, 5), strides=(2, 2)),
-        Depthwise("wide-7x7", 1, 8, 60, 9, kernel=(7, 7)),
-        Depthwise("wide-4x4-valid", 1, 6, 40, 17, kernel=(4, 4), padding="valid"),
-        Depthwise("wide-dilation3", 1, 7, 45, 10, dilation=(2, 3)),
-        Depthwise("wide-stride3-dilation2", 1, 9, 50, 10, 1, (3, 3), (3, 3), 2, (2, 2)),
-        Depthwise("wide-padding", 1, 3, 60, 8, padding=((1, 0), (6, 7))),
-        Depthwise("crowded", 2, 4, 20, 512),
-        Depthwise("7x7", 2, 9, 9, 20, kernel=(7, 7)),
-        Depthwise("7x7-multiplied", 1, 8, 8, 6, 4, (7, 7)),
-        Depthwise("stride-leaves-rest", 1, 12, 12, 9, 1, (2, 2), (5, 5), "valid"),
-        Depthwise("5x5", 1, 9, 8, 12, kernel=(5, 5)),
-        Depthwise("1x7", 1, 4, 9, 5, kernel=(1, 7), padding="valid"),
-        Depthwise("7x1-multiplied", 1, 9, 4, 5, 2, (7, 1)),
-        Depthwise("20x5", 1, 21, 6, 3, kernel=(20, 5), padding="valid"),
-        Depthwise("stride2", 2, 9, 10, 9, strides=(2, 2)),
-        Depthwise("stride32", 1, 9, 10, 9, 2, (2, 3), (3, 2), "valid"),
-        Depthwise("dilation2", 1, 9, 10, 8, dilation=(2, 2)),
-        Depthwise("dilation2-stride2", 1, 9, 10, 8, 1, (3, 3), (2, 2), 2, (2, 2)),
-        Depthwise("padding-uneven", 1, 5, 6, 10, 1, (3, 2), padding=((0, 2), (3, 1))),
-        Depthwise("padding-wider-than-kernel", 1, 3, 3, 4, padding=((5, 4), (6, 7))),
-        Depthwise("empty-batch", 0, 5, 6, 8),
-        Depthwise("image1x1", 2, 1, 1, 9, 3),
-        Depthwise("large", 2, 28, 28, 48),
-        Depthwise("large-multiplied", 2, 20, 20, 24, 2, (5, 5)),
-    ]
-)

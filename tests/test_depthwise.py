@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conv_cases import DEPTHWISE, Depthwise
+from depthwise_cases import DEPTHWISE, Depthwise
 from guards import Output, surrounded
 from reference import DATA_FORMATS, THREADS, magnitude, random, same_bytes, to_format, truth
 from tolerances import assert_within, function_bound, sum_bound

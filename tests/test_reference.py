@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conv_cases import BY_NAME, DEPTHWISE, Conv, Depthwise
+from conv_cases import BY_NAME, Conv
+from depthwise_cases import DEPTHWISE, Depthwise
 from reference import random
 
 from fastconv import _shapes, config, reference
