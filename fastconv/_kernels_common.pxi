@@ -84,6 +84,7 @@ cdef extern from "fastconv.h":
         int training
         fc_source source
         ptrdiff_t sliced
+        int pooled
         fc_op_of of
     fc_status fc_run(const fc_op *ops, ptrdiff_t count) nogil
     ctypedef struct fc_moving:

@@ -86,6 +86,13 @@ cdef class Program:
             raise ValueError(f"Expected the number of a call below {self.count}. Received: {first}")
         self.ops[first].sliced = self.count - first
 
+    def pool(self, ptrdiff_t first):
+        """Let the convolution recorded as `first` and the max-pooling after it be one pass, where that is faster: see fc_run."""
+        if not 0 <= first < self.count - 1:
+            raise ValueError(f"Expected the number of a call before the last of {self.count}. Received: {first}")
+        cdef fc_op *op = &self.ops[first]
+        op.pooled = op[1].kind == FC_OP_MAX_POOL2D and (op.kind == FC_OP_CONV2D or op.kind == FC_OP_CONV2D_PACKED)
+
     cdef int place_of(self, array) except -2:
         """Where `array` is among those that move, or -1."""
         cdef int i

@@ -178,6 +178,26 @@ fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const v
     return status;
 }
 
+fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const void *w, int packed, const void *bias, void *y, uint8_t *indices) {
+    check_conv(conv);
+    const int plain = conv->layout == FC_NHWC && conv->groups == 1 && (conv->activation == FC_LINEAR || conv->activation == FC_RELU);
+    if (!plain || conv->oh % 2 || conv->ow % 2 || (!packed && fc_images_pay(conv))) return FC_UNSUPPORTED;
+    header head = {0};
+    if (packed) memcpy(&head, w, sizeof head);
+    fc_conv2d of = packed_conv(conv, (int)head.few);
+    of.pooled = 1, of.indices = indices;
+    const unsigned saved = fc_fp_enter();
+    fc_status status = FC_UNSUPPORTED;
+    if (packed) {
+        const packing *const way = packing_of(&of);
+        if (way != &folded_packing) status = way->forward(&of, x, (const char *)w + FC_PACKED_HEADER, bias, y);
+    } else if (!use_few(&of) && !fc_folded_pays(&of, 0)) {
+        status = use_winograd(&of, 0, 0) ? fc_winograd_forward(&of, x, w, bias, y) : fc_igemm_forward(&of, x, w, bias, y);
+    }
+    fc_fp_leave(saved);
+    return status;
+}
+
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     check_conv(conv);
     const unsigned saved = fc_fp_enter();

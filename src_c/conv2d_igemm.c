@@ -60,6 +60,7 @@ static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
 
 /* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. What lies from args->next to args->next_end is fetched. */
 static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels) {
+    if (args->pooled && mr % 4) mr = 4;
     for (ptrdiff_t m = 0, tile; m < pixels; m += args->tiles * tile) {
         ptrdiff_t left = pixels - m;
         tile = fc_tile_rows(left, mr);
@@ -67,7 +68,7 @@ static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args
         do args->tiles++, left -= tile;
         while (left > 0 && fc_tile_rows(left, mr) == tile);
         args->rows = rows + m;
-        args->out = out + m;
+        args->out = out + (args->pooled ? m / 4 : m);
         kernel[tile](args);
         if (args->next) args->next = (const char *)args->next + args->tiles * args->taps * args->depth * args->next_bytes;
     }
@@ -187,7 +188,7 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     fc_igemm_rows r;
     const fc_status status = fc_igemm_point_band(g, task, 0, &r);
     if (status != FC_OK) return status;
-    fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = r.offset};
+    fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = r.offset, .pooled = g->pooled, .y = g->y, .indices = g->indices};
     if (g->dot) args.taps = g->taps, args.depth = g->depth;
     const char *next = NULL;
     const ptrdiff_t bytes = fc_igemm_next_band(g, task, &next);
@@ -233,9 +234,9 @@ static void plan_offsets(fc_igemm *g) {
     fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->depth : g->ldx, g->offset);
     plan_in_place(g);
     const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
-    const ptrdiff_t rows = fc_max(1, fc_min(BAND_PIXELS / g->grid_w, each));
+    const ptrdiff_t least = g->pooled ? 2 : 1, rows = fc_max(1, fc_min(BAND_PIXELS / g->grid_w, each));
     g->blocks = fc_ceil_div(g->grid_h, rows);
-    g->band = fc_ceil_div(g->grid_h, g->blocks);
+    g->band = fc_round_up(fc_ceil_div(g->grid_h, g->blocks), least);
     g->blocks = fc_ceil_div(g->grid_h, g->band);
     g->splits = 1;
 }
@@ -266,6 +267,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     if (g->taps) fc_igemm_range_taps(g);
     g->matrix = g->parts || fc_igemm_matrix_pays(g);
     g->by_offset = g->taps > 0 && (g->dot || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
+    if (g->pooled && (!g->by_offset || g->matrix || g->dot)) return FC_UNSUPPORTED;
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
     g->raw = !prepacked && !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
@@ -273,10 +275,10 @@ fc_status fc_igemm_run(fc_igemm *g) {
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 
     const ptrdiff_t bytes_moved = (g->n * g->h * g->w * g->ldx + pixels * g->ldy) * g->esize;
-    const int bound = !fc_stores_through() && (fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION);
+    const int bound = !g->pooled && !fc_stores_through() && (fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION);
     g->stream =
         bound && fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot && (g->activation == FC_LINEAR || g->activation == FC_RELU);
-    g->fetch = !g->stream && (fc_stores_through() || !g->by_offset);
+    g->fetch = !g->stream && !g->pooled && (fc_stores_through() || !g->by_offset);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
@@ -333,6 +335,8 @@ fc_igemm fc_igemm_of(const fc_conv2d *conv) {
         .step_h = 1,
         .step_w = 1,
         .activation = conv->activation,
+        .pooled = conv->pooled,
+        .indices = conv->indices,
         .taps = conv->kh * conv->kw,
     };
 }

@@ -24,6 +24,8 @@ typedef struct {
     const void *weights, *bias;
     int transposed; /* reduce over the output channels of w_hwio: the input gradient */
     fc_activation activation;
+    int pooled; /* y has only the maxima of windows of 2 x 2 outputs, `indices` which of them they are, unless it is NULL */
+    uint8_t *indices;
     ptrdiff_t all_pixels; /* of what this is a part of: they decide how it is computed */
 
     ptrdiff_t taps;

@@ -1,6 +1,12 @@
 /* Where the pixels of a task of the implicit GEMM are read and written. */
 #include "conv2d_igemm.h"
 
+/* Where the windows of rows i and i + 1 of the grid are written. */
+static void output_windows(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, void **out) {
+    char *to = fc_at_mut(g->y, (n * g->oh + i) / 2 * (g->ow / 2) * g->ldy, g->esize);
+    for (ptrdiff_t m = 0; m < g->ow / 2; m++, to += g->ldy * g->esize) out[m] = to;
+}
+
 /* Where pixels j .. j + pixels - 1 of row i of the grid are written. */
 static void output_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j, ptrdiff_t pixels, void **out) {
     const ptrdiff_t first = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
@@ -83,12 +89,17 @@ static void copy_ends(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t r
                            g->esize);
 }
 
+/* The place of pixel j of row i of a band: row by row, or window by window. */
+static ptrdiff_t place_of(const fc_igemm *g, ptrdiff_t i, ptrdiff_t j) {
+    return g->pooled ? (i / 2 * g->grid_w + j / 2 * 2 + i % 2) * 2 + j % 2 : i * g->grid_w + j;
+}
+
 /* Pixels `first` .. end - 1 of `rows` rows of the grid: where they read, in rows of `row` elements from `base` on, `ld` from pixel to pixel. */
 static void point_pixels(const fc_igemm *g, const char *base, ptrdiff_t row, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t end,
                          const void **in) {
     for (ptrdiff_t i = 0; i < rows; i++) {
         const char *from = base + i * g->stride_h * row * g->esize;
-        for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[i * g->grid_w + j] = from;
+        for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[place_of(g, i, j)] = from;
     }
 }
 
@@ -142,6 +153,7 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
         const fc_status status = in_place ? point_ends(g, n, top, copied, rows, in) : FC_OK;
         if (status != FC_OK) return status;
     }
-    for (ptrdiff_t i = 0; i < rows; i++) output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
+    for (ptrdiff_t i = 0; i < rows && g->pooled; i += 2) output_windows(g, n, i0 + i, r->out + i / 2 * (g->ow / 2));
+    for (ptrdiff_t i = 0; i < rows && !g->pooled; i++) output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
     return FC_OK;
 }

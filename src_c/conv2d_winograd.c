@@ -57,7 +57,8 @@ static fetching fetch_weights(const fc_winograd_groups *groups, const float *u, 
 /* While the first half of the positions of a block of tiles is multiplied, what the next block will read; then what this one will write. */
 static fetching fetch_pixels(const fc_winograd_call *call, int half, ptrdiff_t first, ptrdiff_t count) {
     const fc_winograd_plan *const p = &call->plan;
-    const fc_winograd_extent extent = half == 0 ? fc_winograd_reads(p, call->x, first + count, count) : fc_winograd_writes(p, call->y, first, count);
+    const fc_winograd_extent extent =
+        half == 0 ? fc_winograd_reads(p, call->x, first + count, count) : fc_winograd_writes(p, call->pooled, call->y, first, count);
     const ptrdiff_t steps = fc_ceil_div(count, p->kernels->mr) * p->depth * p->panels * (p->positions / 2);
     return (fetching){.u = extent.begin, .u_bytes = extent.bytes / steps};
 }
@@ -355,6 +356,7 @@ static int panels_take_less(const fc_winograd_call *call) {
 
 static fc_status run(const fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
+    if (call->pooled && !fc_winograd_pools(p)) return FC_UNSUPPORTED;
     fc_winograd_call own = *call;
     own.group = group_channels() / p->kernels->panel[0].nr;
     if (p->tiles > 0 && (own.operand || fc_winograd_matrix_pays(p))) return fc_winograd_by_matrix(&own);
@@ -379,7 +381,14 @@ static fc_status run_groups(fc_winograd_call *call, ptrdiff_t groups, ptrdiff_t 
 }
 
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .w = w, .bias = bias, .y = y, .activation = conv->activation};
+    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv),
+                             .x = x,
+                             .w = w,
+                             .bias = bias,
+                             .y = y,
+                             .activation = conv->activation,
+                             .pooled = conv->pooled,
+                             .indices = conv->indices};
     return run_groups(&call, conv->groups, call.plan.c, call.plan.k, call.plan.k);
 }
 
@@ -416,7 +425,13 @@ fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, vo
 }
 
 fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
-    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv), .x = x, .bias = bias, .y = y, .activation = conv->activation};
+    fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv),
+                             .x = x,
+                             .bias = bias,
+                             .y = y,
+                             .activation = conv->activation,
+                             .pooled = conv->pooled,
+                             .indices = conv->indices};
     if (packs_parts(conv, &call.plan)) call.operand = packed;
     else call.packed = packed;
     return run_groups(&call, conv->groups, call.plan.c, 0, call.plan.k);

@@ -118,7 +118,7 @@ typedef struct {
     ptrdiff_t bytes;
 } fc_winograd_extent;
 fc_winograd_extent fc_winograd_reads(const fc_winograd_plan *plan, const float *x, ptrdiff_t first, ptrdiff_t count);
-fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *plan, const float *y, ptrdiff_t first, ptrdiff_t count);
+fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *plan, int pooled, const float *y, ptrdiff_t first, ptrdiff_t count);
 
 /* V of `count` tiles from tile `first` on, some pieces and channels of them: of place t to v + t / group * group_stride + t % group *
  * tile_stride. */
@@ -146,6 +146,8 @@ typedef struct {
     const float *x, *w, *bias;
     float *y;
     fc_activation activation;
+    int pooled; /* y has only the maxima of windows of 2 x 2 outputs, `indices` which of them they are, unless it is NULL */
+    uint8_t *indices;
     const float *packed;     /* the transformed weights, or NULL: transform them on the way */
     float *v;                /* tiles first .. first + count - 1, by panels only */
     ptrdiff_t first, count;
@@ -171,6 +173,9 @@ typedef struct {
 /* y of tiles first .. first + count - 1 and some panels, from M. */
 void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,
                         const fc_winograd_m_layout *layout, const float *m);
+
+/* Whether the output transform can pool. */
+int fc_winograd_pools(const fc_winograd_plan *plan);
 
 /* Tiles of a task, at most so many, in whole groups of `mr` where that leaves every thread as many tasks. No result depends on it. */
 static inline ptrdiff_t fc_winograd_share(ptrdiff_t tiles, ptrdiff_t most, ptrdiff_t mr) {

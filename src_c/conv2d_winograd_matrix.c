@@ -154,7 +154,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
                      .step = position_step(p, count),
                      .order = fc_winograd_order_of(p, first, count),
                      .reads = fc_winograd_reads(p, call->x, first + count, count),
-                     .writes = fc_winograd_writes(p, call->y, first, count)};
+                     .writes = fc_winograd_writes(p, call->pooled, call->y, first, count)};
     const size_t tiles = (size_t)fc_round_up(p->positions * b.step * (ptrdiff_t)sizeof(float), FC_ALIGN), pieces = fc_matrix_pieces_bytes(&terms);
     char *const space = fc_scratch(FC_SLOT_TASK, tiles + pieces + (size_t)(2 * (parts + count * (ptrdiff_t)sizeof(void *))));
     if (!space) return FC_NO_MEMORY;

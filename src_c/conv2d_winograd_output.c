@@ -21,6 +21,18 @@ static void activate(const fc_winograd_call *call, const fc_winograd_output_args
         }
 }
 
+/* The windows of a tile, all of whose outputs are stored: where the first of them is. */
+static float *place_windows(const fc_winograd_call *call, const fc_winograd_tile *tile, fc_winograd_output_args *args) {
+    const fc_winograd_plan *const p = &call->plan;
+    args->row = p->cols.out / 2 * p->ldy;
+    return call->y + ((tile->image * p->rows.out + tile->out_y) / 2 * (p->cols.out / 2) + tile->out_x / 2) * p->ldy;
+}
+
+int fc_winograd_pools(const fc_winograd_plan *p) {
+    const int full = p->rows.full == p->rows.tiles && p->cols.full == p->cols.tiles;
+    return p->transforms->output_pooled && full && p->shares == 1 && p->rows.classes == 1 && p->cols.classes == 1;
+}
+
 /* The pixels of a tile that a share stores, and where the first of them is; NULL if there are none. */
 static float *place_output(const fc_winograd_call *call, const fc_winograd_tile *tile, ptrdiff_t share, fc_winograd_output_args *args) {
     const fc_winograd_plan *const p = &call->plan;
@@ -46,15 +58,21 @@ void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *
         float *corner = NULL;
         fc_winograd_columns panel = start;
         for (ptrdiff_t i = panels->begin; i < panels->end; i++, fc_winograd_next_panel(p, &panel)) {
-            if (i == panels->begin || panel.first == 0) corner = place_output(call, &tile, panel.share, &args);
+            if (i == panels->begin || panel.first == 0)
+                corner = call->pooled ? place_windows(call, &tile, &args) : place_output(call, &tile, panel.share, &args);
             args.m = group + row * panel.nr;
             group += layout->rows * panel.nr;
             if (!corner) continue;
             args.columns = panel.columns;
             args.bias = call->bias ? call->bias + panel.first : NULL;
             args.y = corner + panel.first;
-            p->transforms->output(&args);
-            activate(call, &args);
+            if (call->pooled) {
+                args.index = call->indices ? call->indices + (corner + panel.first - call->y) : NULL;
+                p->transforms->output_pooled(&args);
+            } else {
+                p->transforms->output(&args);
+                activate(call, &args);
+            }
         }
     }
 }

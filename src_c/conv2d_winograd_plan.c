@@ -372,8 +372,8 @@ fc_winograd_extent fc_winograd_reads(const fc_winograd_plan *p, const float *x, 
     return extent_of(p, x, p->rows.in * p->cols.in, p->c, p->ldx, first, count);
 }
 
-fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *p, const float *y, ptrdiff_t first, ptrdiff_t count) {
-    return extent_of(p, y, p->rows.out * p->cols.out, p->k, p->ldy, first, count);
+fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *p, int pooled, const float *y, ptrdiff_t first, ptrdiff_t count) {
+    return extent_of(p, y, p->rows.out * p->cols.out / (pooled ? 4 : 1), p->k, p->ldy, first, count);
 }
 
 void fc_winograd_input(const fc_winograd_plan *p, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,

@@ -242,7 +242,7 @@ static fc_status block_task(const void *context, ptrdiff_t task) {
         transform_dy(call, block.panels, first, count, order, count, d, db_sums);
         const ptrdiff_t after = fc_min(tiles, end - first - count);
         const fc_winograd_extent next[2] = {fc_winograd_reads(p, call->x, first + count, after),
-                                            fc_winograd_writes(p, call->dy, first + count, after)};
+                                            fc_winograd_writes(p, 0, call->dy, first + count, after)};
         block_products(call, &block, &order, count, v, d, &sums, first > begin, next);
     }
     if (!call->sums) finish_block(call, &block, &sums);

@@ -51,6 +51,9 @@ typedef struct {
      * the convolution that this is a part of, which decide how it is computed. */
     int few;
     ptrdiff_t whole;
+    /* And of fc_conv2d_forward_pooled: only maxima of outputs are written. */
+    int pooled;
+    uint8_t *indices;
 } fc_conv2d;
 
 /* y = activation(x * w + bias). bias may be NULL. */
@@ -64,6 +67,9 @@ ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv);
 ptrdiff_t fc_conv2d_packed_as(const fc_conv2d *conv, const void *packed);
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w_hwio, void *packed);
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
+/* The same, from weights or packed weights, and max-pooling of windows of 2 x 2 with stride 2 at once: y is (n, oh / 2, ow / 2, k), as are
+ * indices, which fc_max_pool2d describes; they may be NULL. FC_UNSUPPORTED, nothing done, where that is not faster or oh or ow is odd. */
+fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const void *w_hwio, int packed, const void *bias, void *y, uint8_t *indices);
 /* dx from dy and w. */
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w_hwio, void *dx);
 /* dw and db from x and dy. Either may be NULL. */
@@ -209,6 +215,7 @@ typedef struct {
     int training;
     fc_source source;
     ptrdiff_t sliced; /* if above 1: so many records, this one first, run on a few images after the other */
+    int pooled;       /* a convolution whose result only the record after it reads, a max-pooling */
     union {
         fc_conv2d conv;
         fc_pool2d pool;

@@ -196,9 +196,27 @@ static fc_status run_slices(const fc_op *ops) {
     return status;
 }
 
+/* A convolution and the max-pooling after it, in one pass. */
+static fc_status run_pooled(const fc_op *ops) {
+    const fc_pool2d *const pool = &ops[1].of.pool;
+    void *const *const a = ops[0].arrays, *const *const b = ops[1].arrays;
+    const int halves = pool->pool_h == 2 && pool->pool_w == 2 && pool->stride_h == 2 && pool->stride_w == 2 && !pool->pad_top && !pool->pad_left;
+    if (!halves || pool->layout != FC_NHWC || pool->h % 2 || pool->w % 2) return FC_UNSUPPORTED;
+    assert(ops[1].kind == FC_OP_MAX_POOL2D && b[0] == a[3]);
+    return fc_conv2d_forward_pooled(&ops[0].of.conv, a[0], a[1], ops[0].kind == FC_OP_CONV2D_PACKED, a[2], b[1], b[2]);
+}
+
 fc_status fc_run(const fc_op *ops, ptrdiff_t count) {
     assert(count >= 0);
     for (ptrdiff_t i = 0; i < count; i += fc_max(ops[i].sliced, 1)) {
+        if (ops[i].pooled) {
+            const fc_status status = run_pooled(&ops[i]);
+            if (status != FC_OK && status != FC_UNSUPPORTED) return status;
+            if (status == FC_OK) {
+                i += 2 - fc_max(ops[i].sliced, 1);
+                continue;
+            }
+        }
         const fc_status status = ops[i].sliced > 1 ? run_slices(&ops[i]) : run_one(&ops[i]);
         if (status != FC_OK) return status;
     }

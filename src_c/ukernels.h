@@ -36,6 +36,11 @@ typedef struct {
     int relu;
     int stream; /* out goes past the caches, if all columns are stored: aligned to FC_ALIGN, whole lines */
     int fetch;  /* its lines are fetched while the sums are made */
+    /* By offsets only, for tiles of a multiple of 4 rows: every 4 rows are a window, and out has an entry for each, which receives their
+     * maximum. Element i of y has its winner's number at indices[i], unless that is NULL. */
+    int pooled;
+    const void *y;
+    uint8_t *indices;
 } fc_gemm_args;
 typedef void (*fc_gemm_fn)(const fc_gemm_args *args);
 

@@ -45,6 +45,7 @@ typedef struct {
     ptrdiff_t row, pixel;
     int row0, row1, col0, col1;
     int relu;
+    uint8_t *index; /* by output_pooled only */
 } fc_winograd_output_args;
 
 /* D of one tile for one panel: d[p * position + k], k < nr, zero for k >= columns; sum[k] += the sum of the tile, k < nr. */
@@ -73,6 +74,9 @@ typedef struct {
     void (*input)(const fc_winograd_input_args *args);
     void (*weights)(const fc_winograd_weights_args *args);
     void (*output)(const fc_winograd_output_args *args);
+    /* The same where all outputs of a tile of even m are stored, but for the maxima of windows of 2 x 2, y[i * row + j * pixel + k], and which
+     * of them they are, at index as y, unless that is NULL. Or NULL. */
+    void (*output_pooled)(const fc_winograd_output_args *args);
     void (*gradient)(const fc_winograd_gradient_args *args);
     void (*dw)(const fc_winograd_dw_args *args);
 } fc_winograd_transforms;

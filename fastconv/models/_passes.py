@@ -47,19 +47,28 @@ class Node:
         """Whether a program may hold this layer's calls."""
         return is_own(self.layer) and self.layer.is_recordable(self.state)
 
-    def hands_on_to(self, pool: "Node") -> bool:
-        """Return whether nothing but the max-pooling after it needs this convolution's output.
-
-        What is handed on must be worth the slices: larger than the kernel, which each of them reads
-        and whose gradients are summed over them.
-        """
+    def is_pooled_by(self, pool: "Node") -> bool:
+        """Return whether nothing but the max-pooling after it needs this convolution's output."""
         return (
-            type(self.layer) is Conv2D
-            and type(pool.layer) is MaxPooling2D
-            and self.state.training
-            and (self.state.activation_absorbed or self.layer.ends_in is activations.linear)
+            pools_output(self.layer, pool.layer)
+            and not (
+                self.state.training
+                and not self.state.activation_absorbed
+                and self.layer.ends_in is not activations.linear
+            )
             and self.layer.activity_regularizer is None
             and pool.layer.activity_regularizer is None
+        )
+
+    def hands_on_to(self, pool: "Node") -> bool:
+        """Return whether that is worth slices in training.
+
+        It is if the output is larger than the kernel, which each slice reads and whose gradients
+        are summed over them.
+        """
+        return (
+            self.state.training
+            and self.is_pooled_by(pool)
             and 8 * self.layer.kernel.size <= math.prod(self.state.output_shape)
         )
 
@@ -77,6 +86,11 @@ class Node:
             dy += penalty / max(batch_size, 1)
         if not self.is_view:
             self.layer.backward(dy, self.dx, self.state)
+
+
+def pools_output(layer: Layer, after: Layer) -> bool:
+    """Return whether ``layer`` is a convolution and ``after`` max-pooling."""
+    return type(layer) is Conv2D and type(after) is MaxPooling2D
 
 
 class ForwardPass:
@@ -106,7 +120,9 @@ class ForwardPass:
         #: Views of the input itself, which a penalty looks at.
         self._penalized_views: list[Node] = []
         is_input = True
-        handed_to = {after for node, after in pairwise(nodes) if node.hands_on_to(after)}
+        pairs = list(pairwise(nodes))
+        pooling = {after for node, after in pairs if node.is_pooled_by(after)}
+        handed_to = {after for node, after in pairs if node.hands_on_to(after)}
         for node in nodes:
             node.state.x = x
             node.reads_input = is_input
@@ -123,6 +139,8 @@ class ForwardPass:
                         node.run_forward()
                     if node in handed_to:
                         program.slice(len(program) - 2)
+                    if node in pooling:
+                        program.pool(len(program) - 2)
                 else:
                     self.steps.append(node)
             node.state.y = x

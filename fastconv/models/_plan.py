@@ -20,9 +20,13 @@ from fastconv.models._buffers import Workspace, aligned
 from fastconv.models._data import Batch
 from fastconv.models._fused_loss import FusedLoss
 from fastconv.models._joined import JoinedSteps
-from fastconv.models._passes import BackwardPass, ForwardPass, Node, is_own
+from fastconv.models._passes import BackwardPass, ForwardPass, Node, is_own, pools_output
 
 Array = NDArray[Any]
+
+#: The block of the workspace for outputs that are not written where they are pooled at once; the
+#: blocks before it are for two outputs in turn and the input.
+_PASSED_OVER = 3
 
 
 class Plan:
@@ -70,7 +74,7 @@ class Plan:
         self._joined: JoinedSteps | None = None
         self._input_dtype = np.dtype(dtype)
         self._workspace = workspace if workspace is not None else Workspace()
-        self._requests = 2
+        self._requests = _PASSED_OVER
         #: What the input is multiplied by when it is taken, in place of a first layer.
         self._scale: float | None = None
         self._nodes: list[Node] = []
@@ -104,6 +108,9 @@ class Plan:
             else:
                 if self.training:
                     y = self._allocate(out, self.dtype)
+                elif i + 1 < len(layers) and pools_output(layer, layers[i + 1]):
+                    # The pooling is written while the input is still read.
+                    y = self._workspace.block(_PASSED_OVER, out, self.dtype)
                 else:
                     if not layer.elementwise or borrowed:
                         turn = 1 - turn

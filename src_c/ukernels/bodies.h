@@ -1,5 +1,6 @@
 /* All kernels for one element type and ISA, and the table that exports them. FC_NARROW_PANEL is a panel narrower than a vec,
  * or NULL. With FC_MATRIX_ISA there is a second table, of that name: the same kernels, and FC_MATRIX_KERNELS. */
+#include "pooled_body.h"
 #include "gemm_body.h"
 #include "line_body.h"
 #include "channels_body.h"

@@ -40,6 +40,23 @@ FC_INLINE void NAME(gemm_store)(const int MR, const int NV, vec acc[FC_MR_MAX][F
     }
 }
 
+/* The same, but for the maxima of every 4 rows. */
+FC_INLINE void NAME(gemm_store_pooled)(const int MR, const int NV, vec acc[FC_MR_MAX][FC_NV_MAX], const fc_gemm_args *const a, void *const *out) {
+    FC_UNROLL(3)
+    for (int i = 0; i + 4 <= MR; i += 4) {
+        real *const y = (real *)out[i / 4] + a->column;
+        uint8_t *const index = a->indices ? a->indices + (y - (const real *)a->y) : NULL;
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) {
+            const ptrdiff_t n = a->columns - v * VL;
+            vec x[4];
+            FC_UNROLL(4)
+            for (int t = 0; t < 4; t++) x[t] = a->relu ? v_max(v_zero(), acc[i + t][v]) : acc[i + t][v];
+            if (n > 0) NAME(put_window)(x, y + v * VL, index ? index + v * VL : NULL, n < VL ? n : VL);
+        }
+    }
+}
+
 FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][FC_NV_MAX], const fc_gemm_args *const a, void *const *out) {
     if (a->accumulate) {
         FC_UNROLL(12)
@@ -146,7 +163,8 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
     const void *const *rows = a->rows;
     void *const *out = a->out;
     const char *next = a->next;
-    for (ptrdiff_t tile = 0; tile < a->tiles; tile++, rows += MR, out += MR) {
+    const int pooled = MR % 4 == 0 && a->pooled;
+    for (ptrdiff_t tile = 0; tile < a->tiles; tile++, rows += MR, out += pooled ? MR / 4 : MR) {
         vec acc[FC_MR_MAX][FC_NV_MAX];
         NAME(gemm_init)(MR, NV, acc, a, out);
         const real *x[FC_MR_MAX], *w = a->w;
@@ -169,7 +187,8 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
         }
         FC_ROLLED
         for (; c < depth; c++, w += ldw) NAME(gemm_step)(MR, NV, x, offset[c], w, acc);
-        NAME(gemm_store)(MR, NV, acc, a, out);
+        if (pooled) NAME(gemm_store_pooled)(MR, NV, acc, a, out);
+        else NAME(gemm_store)(MR, NV, acc, a, out);
     }
 }
 

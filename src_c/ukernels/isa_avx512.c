@@ -15,6 +15,7 @@
 #include "vec_avx2.h"
 #undef FC_PANELS
 #define FC_PANELS(X) X(8, 1, 16)
+#include "pooled_body.h"
 #include "gemm_body.h"
 #include "vec_undef.h"
 #define FC_NARROW_PANEL fc_f32_panels__avx512_half
@@ -30,6 +31,7 @@
 #include "vec_avx2.h"
 #undef FC_PANELS
 #define FC_PANELS(X) X(8, 1, 16)
+#include "pooled_body.h"
 #include "gemm_body.h"
 #include "vec_undef.h"
 #define FC_NARROW_PANEL fc_f64_panels__avx512_half

@@ -7,16 +7,6 @@
 /* Taps known at compile time, at most. */
 #define FC_POOL_TAPS 9
 
-FC_INLINE void NAME(store_index)(uint8_t *const p, const vec v, const ptrdiff_t n) {
-    if (n == VL) {
-        v_store_u8(p, v);
-    } else {
-        uint8_t lane[VL];
-        v_store_u8(lane, v);
-        for (ptrdiff_t i = 0; i < n; i++) p[i] = lane[i];
-    }
-}
-
 FC_INLINE vmask NAME(match_index)(const uint8_t *const p, const uint8_t position, const ptrdiff_t n) {
     if (n == VL) return v_match_u8(p, position);
     uint8_t lane[VL] = {0};

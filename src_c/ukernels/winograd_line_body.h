@@ -128,12 +128,12 @@ FC_INLINE void NAME(winograd_line_dw)(const int R, const fc_winograd_dw_args *co
     }                                                                                                                                 \
     static void NAME(winograd_row_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_line_dw)(r, a, a->tap, a->taps); }            \
     static void NAME(winograd_column_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_line_dw)(r, a, a->row_tap, a->row_taps); }
-#define FC_WINOGRAD_ROW_TRANSFORMS(r)                                                                                           \
-    {NAME(winograd_row_input), NAME(winograd_line_weights_##r), NAME(winograd_row_output_##r), NAME(winograd_row_gradient_##r), \
-     NAME(winograd_row_dw_##r)}
-#define FC_WINOGRAD_COLUMN_TRANSFORMS(r)                                                                                                 \
-    {NAME(winograd_column_input), NAME(winograd_line_weights_##r), NAME(winograd_column_output_##r), NAME(winograd_column_gradient_##r), \
-     NAME(winograd_column_dw_##r)}
+#define FC_WINOGRAD_ROW_TRANSFORMS(r)                                                                       \
+    {NAME(winograd_row_input),        NAME(winograd_line_weights_##r), NAME(winograd_row_output_##r), NULL, \
+     NAME(winograd_row_gradient_##r), NAME(winograd_row_dw_##r)}
+#define FC_WINOGRAD_COLUMN_TRANSFORMS(r)                                                                          \
+    {NAME(winograd_column_input),        NAME(winograd_line_weights_##r), NAME(winograd_column_output_##r), NULL, \
+     NAME(winograd_column_gradient_##r), NAME(winograd_column_dw_##r)}
 #endif
 FC_WINOGRAD_LINE_FNS(2)
 FC_WINOGRAD_LINE_FNS(3)

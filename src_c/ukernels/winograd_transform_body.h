@@ -214,6 +214,44 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
     }
 }
 
+FC_INLINE void NAME(winograd_output_pooled)(const int M, const fc_winograd_output_args *const a) {
+    const ptrdiff_t position = a->position;
+    for (ptrdiff_t k = 0; k < a->columns; k += VL) {
+        const ptrdiff_t n = a->columns - k < VL ? a->columns - k : VL;
+        const real *m = (const real *)a->m + k;
+        vec buffer[4][6];
+        FC_ROLLED
+        for (int j = 0; j < 6; j++, m += position) {
+            vec t[6], out[5];
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) t[i] = v_load(m + 6 * i * position);
+            NAME(winograd_at)(M, t, out);
+            FC_UNROLL(4)
+            for (int i = 0; i < M; i++) buffer[i][j] = out[i];
+        }
+        const vec bias = a->bias ? v_load_n((const real *)a->bias + k, n) : v_zero();
+        FC_ROLLED
+        for (int i = 0; i < M; i += 2) {
+            vec out[2][5];
+            FC_UNROLL(2)
+            for (int r = 0; r < 2; r++) {
+                NAME(winograd_at)(M, buffer[i + r], out[r]);
+                FC_UNROLL(4)
+                for (int j = 0; j < M; j++) {
+                    out[r][j] = v_add(out[r][j], bias);
+                    if (a->relu) out[r][j] = v_max(v_zero(), out[r][j]);
+                }
+            }
+            FC_UNROLL(2)
+            for (int j = 0; j < M; j += 2) {
+                const vec window[4] = {out[0][j], out[0][j + 1], out[1][j], out[1][j + 1]};
+                const ptrdiff_t at = i / 2 * a->row + j / 2 * a->pixel + k;
+                NAME(put_window)(window, (real *)a->y + at, a->index ? a->index + at : NULL, n);
+            }
+        }
+    }
+}
+
 /* Columns k .. of one tile, n of them; FULL: all pixels of the tile, and a whole vector. */
 FC_INLINE void NAME(winograd_gradient_lanes)(const int M, const int FULL, const fc_winograd_gradient_args *const a, const real *dy, const ptrdiff_t n,
                                              real *d, real *const total) {
@@ -307,10 +345,17 @@ FC_INLINE void NAME(winograd_dw)(const int R, const fc_winograd_dw_args *const a
     static void NAME(winograd_output_##r)(const fc_winograd_output_args *a) { NAME(winograd_output)(7 - r, a); }       \
     static void NAME(winograd_gradient_##r)(const fc_winograd_gradient_args *a) { NAME(winograd_gradient)(7 - r, a); } \
     static void NAME(winograd_dw_##r)(const fc_winograd_dw_args *a) { NAME(winograd_dw)(r, a); }
-#define FC_WINOGRAD_TRANSFORMS(r)                                                                                                     \
-    {NAME(winograd_input), NAME(winograd_weights_##r), NAME(winograd_output_##r), NAME(winograd_gradient_##r), NAME(winograd_dw_##r)}
+#define FC_WINOGRAD_TRANSFORMS(r)                                                    \
+    {NAME(winograd_input),   NAME(winograd_weights_##r),  NAME(winograd_output_##r), \
+     FC_WINOGRAD_POOLED_##r, NAME(winograd_gradient_##r), NAME(winograd_dw_##r)}
+#define FC_WINOGRAD_POOLED_2 NULL
+#define FC_WINOGRAD_POOLED_3 NAME(winograd_output_pooled_3)
+#define FC_WINOGRAD_POOLED_4 NULL
+#define FC_WINOGRAD_POOLED_5 NAME(winograd_output_pooled_5)
 #define FC_WINOGRAD_BY_R(X) {X(2), X(3), X(4), X(5)}
 #endif
+static void NAME(winograd_output_pooled_3)(const fc_winograd_output_args *a) { NAME(winograd_output_pooled)(4, a); }
+static void NAME(winograd_output_pooled_5)(const fc_winograd_output_args *a) { NAME(winograd_output_pooled)(2, a); }
 FC_WINOGRAD_TRANSFORM_FNS(2)
 FC_WINOGRAD_TRANSFORM_FNS(3)
 FC_WINOGRAD_TRANSFORM_FNS(4)
