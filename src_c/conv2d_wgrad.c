@@ -17,6 +17,7 @@ enum {
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
     RAW_MAX_ROWS = 256,           /* up to here packing dy costs more than it saves */
     CROWDED_BYTES = 256,
+    FEW_COLUMNS = 8,              /* rows so short are copied faster without calls for each slab */
     RAW_CROWDED_ROWS = 32,        /* the same where pixels of dy share few cache sets */
     TILE_ROWS = 96                /* rows of dw in one task where threads share a block */
 };
@@ -70,15 +71,28 @@ static ptrdiff_t copied_rows(const wgrad *g, const part *p) { return g->copy ? g
 /* Bytes of the list of a block's lines. */
 static size_t lines_size(const wgrad *g) { return (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN); }
 
+/* Copies a row of `pixels` pixels, `step` elements apart, all of it: slabs are whole lines. */
+static void spread_row(const wgrad *g, const char *row, ptrdiff_t pixels, ptrdiff_t step, char *to) {
+    for (ptrdiff_t j = 0; j < pixels; j++, row += step * g->esize, to += g->ld * g->esize) {
+        char *line = to;
+        for (ptrdiff_t byte = 0; byte < g->depth * g->esize; byte += FC_ALIGN, line += g->slab_step * g->esize) memcpy(line, row + byte, FC_ALIGN);
+    }
+}
+
 /* Copies row r (of an image's copied rows) of image i of a block, with its padding. */
 static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i, ptrdiff_t r, void *to) {
     const fc_conv2d *const conv = g->conv;
     const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r * g->skip_h;
     const void *const row = y < 0 || y >= conv->h ? NULL : fc_at(g->x, ((p->n + i) * conv->h + y) * conv->w * conv->c + group * g->depth, g->esize);
+    const ptrdiff_t at = i * g->image_step + r * g->copy_w * g->ld;
+    if (row && g->copy_w <= FEW_COLUMNS && conv->pad_left == 0 && g->copy_w <= fc_ceil_div(conv->w, g->skip_w) &&
+        g->depth * g->esize % FC_ALIGN == 0) {
+        spread_row(g, row, g->copy_w, conv->c * g->skip_w, fc_at_mut(to, at, g->esize));
+        return;
+    }
     for (ptrdiff_t c = 0; c < g->depth; c += g->slab, to = fc_at_mut(to, g->slab_step, g->esize))
         fc_copy_padded_row(&g->kernels->frame, row ? fc_at(row, c, g->esize) : NULL, fc_ceil_div(conv->w, g->skip_w), conv->c * g->skip_w,
-                           -conv->pad_left, fc_min(g->slab, g->depth - c), fc_at_mut(to, i * g->image_step + r * g->copy_w * g->ld, g->esize),
-                           g->copy_w, g->ld, g->esize);
+                           -conv->pad_left, fc_min(g->slab, g->depth - c), fc_at_mut(to, at, g->esize), g->copy_w, g->ld, g->esize);
 }
 
 /* Packs pixels first .. last - 1 of a block's dy. */
@@ -417,8 +431,9 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
     g.offset = (ptrdiff_t *)space;
     for (ptrdiff_t a = 0, l = 0; a < conv->kh; a++)
         for (ptrdiff_t b = 0; b < conv->kw; b++)
-            for (ptrdiff_t c = 0; c < g.depth; c++)
-                g.offset[l++] = (a * conv->dilation_h * g.copy_w + b * conv->dilation_w) * g.ld + c / g.slab * g.slab_step + c % g.slab;
+            for (ptrdiff_t slab = 0; slab * g.slab < g.depth; slab++)
+                for (ptrdiff_t c = 0; c < fc_min(g.slab, g.depth - slab * g.slab); c++)
+                    g.offset[l++] = (a * conv->dilation_h * g.copy_w + b * conv->dilation_w) * g.ld + slab * g.slab_step + c;
     memset(bias_sums(&g, 0), 0, (size_t)(g.chunks * conv->k * g.esize));
 
     const double work = fc_macs_ns((double)conv->n * (double)(conv->oh * conv->ow) * (double)conv->k * (double)g.rows);

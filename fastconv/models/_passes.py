@@ -7,7 +7,7 @@ between two programs.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +49,13 @@ class Node:
 
     def is_pooled_by(self, pool: "Node") -> bool:
         """Return whether nothing but the max-pooling after it needs this convolution's output."""
-        return (
-            pools_output(self.layer, pool.layer)
-            and not (
-                self.state.training
-                and not self.state.activation_absorbed
-                and self.layer.ends_in is not activations.linear
-            )
-            and self.layer.activity_regularizer is None
-            and pool.layer.activity_regularizer is None
+        if not pools_output(self.layer, pool.layer):
+            return False
+        kept = self.state.training and not (
+            self.state.activation_absorbed or self.layer.ends_in is activations.linear
         )
+        penalties = (self.layer.activity_regularizer, pool.layer.activity_regularizer)
+        return not kept and penalties == (None, None)
 
     def hands_on_to(self, pool: "Node") -> bool:
         """Return whether that is worth slices in training.
@@ -69,6 +66,7 @@ class Node:
         return (
             self.state.training
             and self.is_pooled_by(pool)
+            and pools_output(self.layer, pool.layer)
             and 8 * self.layer.kernel.size <= math.prod(self.state.output_shape)
         )
 
@@ -88,7 +86,7 @@ class Node:
             self.layer.backward(dy, self.dx, self.state)
 
 
-def pools_output(layer: Layer, after: Layer) -> bool:
+def pools_output(layer: Layer, after: Layer) -> TypeGuard[Conv2D]:
     """Return whether ``layer`` is a convolution and ``after`` max-pooling."""
     return type(layer) is Conv2D and type(after) is MaxPooling2D
 
