@@ -45,7 +45,8 @@ int fc_igemm_matrix_pays(const fc_igemm *g) {
 }
 
 static fc_matrix_terms terms_of(const fc_igemm *g) {
-    return (fc_matrix_terms){.runs = g->taps, .length = g->depth, .source = g->by_offset ? 0 : g->block, .offset = g->by_offset ? g->offset : NULL};
+    if (g->by_offset) return (fc_matrix_terms){.runs = g->taps, .length = g->depth, .step = g->depth, .offset = g->offset};
+    return (fc_matrix_terms){.runs = g->taps, .length = g->depth, .source = g->block};
 }
 
 size_t fc_igemm_matrix_bytes(const fc_igemm *g) {

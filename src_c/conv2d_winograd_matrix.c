@@ -4,8 +4,57 @@
 #include "conv2d_winograd.h"
 #include "matrix.h"
 
-static ptrdiff_t panel_bytes(const fc_winograd_plan *p) { return fc_matrix_bytes(1, p->depth); }
-ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *p) { return p->positions * p->panels * panel_bytes(p); }
+#include <string.h>
+
+/* The pieces that have taps at a position: all, but in the row or the column of positions where those that lack taps vanish. So positions are
+ * of four kinds: in neither, in that column, in that row, in both. */
+enum { KINDS = 4, PIECES = FC_WINOGRAD_PIECES * FC_WINOGRAD_PIECES };
+
+static int kind_of(const fc_winograd_plan *p, int q) {
+    const ptrdiff_t row = p->transposed ? 0 : p->rows.tile - 1, column = p->transposed ? 0 : p->cols.tile - 1;
+    return p->whole ? 0 : 2 * (q / p->cols.tile == row) + (q % p->cols.tile == column);
+}
+
+static ptrdiff_t pieces_at(const fc_winograd_plan *p, int q, ptrdiff_t piece[PIECES]) {
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = 0; i < p->pieces; i++)
+        if (!fc_winograd_vanishes(p, i, 0, q)) piece[count++] = i;
+    return count;
+}
+
+/* Terms of the sums, and positions, of each kind. */
+typedef struct {
+    ptrdiff_t terms[KINDS], positions[KINDS];
+} kinds;
+
+static kinds kinds_of(const fc_winograd_plan *p) {
+    kinds k = {0};
+    for (int q = 0; q < p->positions; q++) {
+        const int kind = kind_of(p, q);
+        ptrdiff_t piece[PIECES];
+        if (k.positions[kind]++ == 0) k.terms[kind] = pieces_at(p, q, piece) * p->c;
+    }
+    return k;
+}
+
+static ptrdiff_t panel_bytes(const kinds *k, int kind) { return fc_matrix_bytes(1, k->terms[kind]); }
+
+static ptrdiff_t operand_bytes(const fc_winograd_plan *p, const kinds *k) {
+    ptrdiff_t bytes = 0;
+    for (int kind = 0; kind < KINDS; kind++) bytes += k->positions[kind] * p->panels * panel_bytes(k, kind);
+    return bytes;
+}
+
+ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *p) {
+    const kinds k = kinds_of(p);
+    return operand_bytes(p, &k);
+}
+
+/* Where the parts of each position begin. */
+static void place_operand(const fc_winograd_plan *p, const kinds *k, ptrdiff_t at[FC_WINOGRAD_POSITIONS]) {
+    ptrdiff_t bytes = 0;
+    for (int q = 0; q < p->positions; q++) at[q] = bytes, bytes += p->panels * panel_bytes(k, kind_of(p, q));
+}
 
 /* Elements of V and M of a tile, and from position to position. */
 static ptrdiff_t tile_elements(const fc_winograd_plan *p) { return fc_max(p->lanes, p->width); }
@@ -13,34 +62,49 @@ static ptrdiff_t position_step(const fc_winograd_plan *p, ptrdiff_t tiles) {
     return fc_round_up(tiles, FC_MATRIX_GROUP) * tile_elements(p) + FC_WINOGRAD_SKEW;
 }
 
-/* Weights that pass through the second-level cache with every block. */
-static int far_weights(const fc_winograd_plan *p) { return fc_winograd_parts_bytes(p) > fc_l2_bytes() / 2; }
+/* Whether the parts of all weights, so many bytes, pass through the second-level cache with every block. */
+static int too_many(ptrdiff_t bytes) { return bytes > fc_l2_bytes() / 2; }
 
 /* Tiles of a task: V stays in the second-level cache, beside the parts of all weights if those do, and what streams through. */
 static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
     enum { MOST = 96 };
+    const ptrdiff_t parts = fc_winograd_parts_bytes(p);
     const ptrdiff_t cache = fc_l2_bytes(), tile = p->positions * tile_elements(p) * (ptrdiff_t)sizeof(float);
-    const ptrdiff_t room = far_weights(p) ? cache / 8 * 7 : cache / 8 * 5 - fc_winograd_parts_bytes(p);
+    const ptrdiff_t room = too_many(parts) ? cache / 8 * 7 : cache / 8 * 5 - parts;
     return fc_max(1, fc_min(MOST, room / tile) / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
 }
 
 /* In cycles, as measured, for a tile and a position: of a step its parts and the products of a panel, and what it takes longer to put
- * together terms that do not fill their last step; and the parts of a line of weights. Many weights arrive slowly, for vectors too, which
- * leave out taps that are not there. */
+ * together terms that do not fill their last step; and the parts of a line of weights. Many weights arrive slowly,
+ * with every block of tiles, for vectors too; beyond
+ * some number the unit, which reads three parts of each, is worth it for very many tiles only. */
 int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
-    if (!fc_kernels(FC_F32)->matrix || !p->whole || p->kernels->panel[0].nr != FC_MATRIX_GROUP) return 0;
-    if (p->depth < FC_MATRIX_DEPTH || p->width < FC_MATRIX_GROUP || fc_winograd_parts_bytes(p) > 2 * fc_l2_bytes()) return 0;
-    const int far = far_weights(p);
-    const double parts = 30, product = far ? 18 : 14, rest = p->c % FC_MATRIX_DEPTH ? 35 : 0, line = far ? 60 : 25, vectors = far ? 23 : 28;
-    const double steps = (double)fc_matrix_steps(p->depth), tiles = (double)p->tiles, panels = (double)p->panels;
-    const double matrix = tiles * (steps * (parts + panels * product) + rest) + steps * panels * FC_MATRIX_GROUP * line;
-    return matrix < 0.95 * tiles * (double)p->depth * (double)p->width / vectors;
+    enum { MANY_TILES = 1024 };
+    if (!fc_kernels(FC_F32)->matrix || p->kernels->panel[0].nr != FC_MATRIX_GROUP || (!p->whole && p->shares > 1)) return 0;
+    if (p->depth < FC_MATRIX_DEPTH || p->width < FC_MATRIX_GROUP) return 0;
+    const kinds k = kinds_of(p);
+    const ptrdiff_t bytes = operand_bytes(p, &k);
+    if (bytes > (p->tiles < MANY_TILES ? 2 : 4) * fc_l2_bytes()) return 0;
+    const int far = too_many(bytes);
+    const double product = far ? 15 + 288.0 / (double)block_tiles(p) : 14, parts = 30, rest = p->c % FC_MATRIX_DEPTH ? 35 : 0, line = far ? 60 : 25,
+                 multiplied = far ? 23 : 28;
+    const double tiles = (double)p->tiles, panels = (double)p->panels;
+    double matrix = 0, vectors = 0;
+    for (int kind = 0; kind < KINDS; kind++) {
+        const double positions = (double)k.positions[kind], steps = (double)fc_matrix_steps(k.terms[kind]);
+        if (positions > 0 && steps == 0) return 0; /* sums of nothing */
+        matrix += positions * (tiles * (steps * (parts + panels * product) + rest) + steps * panels * FC_MATRIX_GROUP * line);
+        vectors += positions * tiles * (double)(k.terms[kind] * p->width) / multiplied;
+    }
+    return matrix < 0.95 * vectors;
 }
 
 /* What the parts of weights are made of, and where they go. */
 typedef struct {
     const fc_winograd_plan *plan;
     const float *u;
+    kinds kinds;
+    ptrdiff_t at[FC_WINOGRAD_POSITIONS];
     char *operand;
 } parts_call;
 
@@ -48,17 +112,27 @@ typedef struct {
 static fc_status parts_task(const void *context, ptrdiff_t task) {
     const parts_call *const call = context;
     const fc_winograd_plan *const p = call->plan;
-    const ptrdiff_t q = task / p->panels, steps = fc_matrix_steps(p->depth);
-    const fc_winograd_columns panel = fc_winograd_panel_at(p, task % p->panels);
-    const float *const u = call->u + q * fc_winograd_u_position(p) + panel.at * p->depth;
-    void *const operand = call->operand + task * panel_bytes(p);
+    const int q = (int)(task / p->panels), kind = kind_of(p, q);
+    const ptrdiff_t terms = call->kinds.terms[kind], steps = fc_matrix_steps(terms), index = task % p->panels;
+    const fc_winograd_columns panel = fc_winograd_panel_at(p, index);
+    const float *u = call->u + q * fc_winograd_u_position(p) + panel.at * p->depth;
+    void *const operand = call->operand + call->at[q] + index * panel_bytes(&call->kinds, kind);
+    if (terms < p->depth) {
+        float *const some = fc_scratch(FC_SLOT_TASK, (size_t)(terms * panel.nr) * sizeof(float));
+        if (!some) return FC_NO_MEMORY;
+        ptrdiff_t piece[PIECES];
+        const ptrdiff_t count = pieces_at(p, q, piece), size = p->c * panel.nr;
+        for (ptrdiff_t i = 0; i < count; i++) memcpy(some + i * size, u + piece[i] * size, (size_t)size * sizeof(float));
+        u = some;
+    }
     for (ptrdiff_t j = 0; j < panel.nr; j += FC_MATRIX_SIDE)
-        fc_kernels(FC_F32)->matrix->right(u + j, panel.nr, p->depth, FC_MATRIX_SIDE, steps, fc_matrix_half(operand, steps, j, 0));
+        fc_kernels(FC_F32)->matrix->right(u + j, panel.nr, terms, FC_MATRIX_SIDE, steps, fc_matrix_half(operand, steps, j, 0));
     return FC_OK;
 }
 
 fc_status fc_winograd_make_parts(const fc_winograd_plan *p, const float *u, void *operand) {
-    const parts_call call = {p, u, operand};
+    parts_call call = {.plan = p, .u = u, .kinds = kinds_of(p), .operand = operand};
+    place_operand(p, &call.kinds, call.at);
     return fc_parallel_for(p->positions * p->panels, 0.2 * (double)(p->positions * p->depth * p->width), parts_task, &call);
 }
 
@@ -72,8 +146,11 @@ typedef struct {
 typedef struct {
     const fc_winograd_call *call;
     const fc_matrix_kernels *kernels;
-    ptrdiff_t steps, step; /* of the sums; elements from position to position */
+    ptrdiff_t step; /* elements from position to position */
     float *v;
+    kinds kinds;
+    fc_matrix_pieces cut[KINDS];
+    ptrdiff_t operand[FC_WINOGRAD_POSITIONS]; /* where the parts of weights begin */
     fc_winograd_order order;
     fc_winograd_extent reads, writes; /* of the next block, of this one */
     char *left[2];         /* the parts of one position and of the next, in turn */
@@ -105,13 +182,16 @@ static void begin_parts(block_state *b, int q) {
     const float **const rows = b->rows[!b->turn];
     const float *from = b->v + b->then.q * b->step + b->then.places.first * p->lanes;
     for (ptrdiff_t i = 0; i < places_of(&b->then); i++, from += p->lanes) rows[i] = from;
+    const int kind = kind_of(p, b->then.q);
+    b->work.steps = fc_matrix_steps(b->kinds.terms[kind]);
+    b->work.piece = b->cut[kind].piece, b->work.first = b->cut[kind].first, b->work.whole = b->cut[kind].whole;
     b->work.rows = rows, b->work.count = places_of(&b->then), b->work.row = b->work.step = 0, b->work.out = b->left[!b->turn];
 }
 
 static void begin_share(block_state *b, ptrdiff_t share) {
     const fc_winograd_plan *const p = &b->call->plan;
     b->share = share;
-    b->job.right = b->call->operand + (b->now.q * p->panels + share * (p->panels / p->shares)) * panel_bytes(p);
+    b->job.right = b->call->operand + b->operand[b->now.q] + share * (p->panels / p->shares) * panel_bytes(&b->kinds, kind_of(p, b->now.q));
     b->job.sums = b->v + b->now.q * b->step + b->now.places.first * p->width + share * FC_MATRIX_GROUP * p->share_width;
     const ptrdiff_t half = p->positions / 2;
     const fc_winograd_extent *const extent = b->now.q < half ? &b->reads : &b->writes;
@@ -123,7 +203,7 @@ static void begin_share(block_state *b, ptrdiff_t share) {
  * but not beside the last: they take the place of the parts of the position before, whose last products may still be under way. */
 static void begin_position(block_state *b) {
     b->kernels->left(&b->work);
-    b->now = b->then, b->turn = !b->turn;
+    b->now = b->then, b->turn = !b->turn, b->job.steps = b->work.steps;
     begin_parts(b, b->now.q + 1);
     b->job.left = b->left[b->turn], b->job.rows = places_of(&b->now);
     const ptrdiff_t blocks = fc_matrix_groups(b->job.rows) * b->call->plan.panels;
@@ -143,34 +223,51 @@ static int next_block(void *context, fc_matrix_block *block) {
     return 1;
 }
 
+/* How the terms of each kind of position are read, `bytes` each. */
+static void cut_terms(block_state *b, char *space, size_t bytes) {
+    const fc_winograd_plan *const p = &b->call->plan;
+    int known[KINDS] = {0};
+    for (int q = 0; q < p->positions; q++) {
+        const int kind = kind_of(p, q);
+        ptrdiff_t offset[PIECES];
+        if (known[kind]) continue;
+        known[kind] = 1;
+        const ptrdiff_t count = pieces_at(p, q, offset);
+        for (ptrdiff_t i = 0; i < count; i++) offset[i] *= p->lanes_c;
+        const fc_matrix_terms terms = {.runs = count, .length = p->c, .step = 1, .offset = offset};
+        b->cut[kind] = fc_matrix_cut(&terms, space);
+        space += bytes;
+    }
+}
+
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_winograd_call *const call = context;
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, p->tiles - first), parts = fc_matrix_bytes(count, p->depth);
-    const fc_matrix_terms terms = {.runs = p->pieces, .length = p->c, .step = p->lanes_c};
     block_state b = {.call = call,
                      .kernels = fc_kernels(FC_F32)->matrix,
-                     .steps = fc_matrix_steps(p->depth),
+                     .kinds = kinds_of(p),
                      .step = position_step(p, count),
                      .order = fc_winograd_order_of(p, first, count),
                      .reads = fc_winograd_reads(p, call->x, first + count, count),
                      .writes = fc_winograd_writes(p, call->pooled, call->y, first, count)};
-    const size_t tiles = (size_t)fc_round_up(p->positions * b.step * (ptrdiff_t)sizeof(float), FC_ALIGN), pieces = fc_matrix_pieces_bytes(&terms);
+    place_operand(p, &b.kinds, b.operand);
+    const fc_matrix_terms all = {.runs = p->pieces, .length = p->c};
+    const size_t tiles = (size_t)fc_round_up(p->positions * b.step * (ptrdiff_t)sizeof(float), FC_ALIGN), cut = fc_matrix_pieces_bytes(&all);
+    const size_t pieces = (p->whole ? 1 : KINDS) * cut;
     char *const space = fc_scratch(FC_SLOT_TASK, tiles + pieces + (size_t)(2 * (parts + count * (ptrdiff_t)sizeof(void *))));
     if (!space) return FC_NO_MEMORY;
     b.v = (float *)space;
-    const fc_matrix_pieces cut = fc_matrix_cut(&terms, space + tiles);
+    cut_terms(&b, space + tiles, cut);
     for (int i = 0; i < 2; i++) {
         b.left[i] = space + tiles + pieces + i * parts;
         b.rows[i] = (const float **)(space + tiles + pieces + 2 * parts) + i * count;
     }
-    b.work = (fc_matrix_left){.steps = b.steps, .piece = cut.piece, .first = cut.first, .whole = cut.whole};
     b.job = (fc_matrix_job){.columns = p->share_width,
-                            .steps = b.steps,
                             .row_group = FC_MATRIX_GROUP * p->width,
                             .column_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
                             .tight = 1,
-                            .far = far_weights(p)};
+                            .far = too_many(operand_bytes(p, &b.kinds))};
 
     const fc_winograd_v_layout layout = {.position = b.step, .block = p->kernels->lanes, .group = count, .tile_stride = p->lanes};
     fc_winograd_input(p, (fc_span){0, p->pieces}, (fc_span){0, p->c}, call->x, first, count, b.order, &layout, b.v);
@@ -179,9 +276,9 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     b.share = p->shares - 1, b.walk = (fc_matrix_walk){.job = &b.job, .j = p->share_width};
     b.kernels->products(&(fc_matrix_stream){.beside = &b.work, .next = next_block, .context = &b});
     b.kernels->end();
-    const fc_winograd_panels all = fc_winograd_panels_at(call, 0);
+    const fc_winograd_panels panels = fc_winograd_panels_at(call, 0);
     const fc_winograd_m_layout sums = {b.step, FC_MATRIX_GROUP, FC_MATRIX_GROUP * p->width, FC_MATRIX_GROUP};
-    fc_winograd_output(call, &all, first, count, b.order, &sums, b.v);
+    fc_winograd_output(call, &panels, first, count, b.order, &sums, b.v);
     return FC_OK;
 }
 

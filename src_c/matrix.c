@@ -26,7 +26,7 @@ fc_matrix_pieces fc_matrix_cut(const fc_matrix_terms *terms, void *space) {
     ptrdiff_t count = 0, v = 0, lane = 0;
     first[0] = 0;
     for (ptrdiff_t t = 0; t < terms->runs; t++) {
-        ptrdiff_t at = terms->offset ? terms->offset[t * terms->length] : t * terms->step;
+        ptrdiff_t at = terms->offset ? terms->offset[t * terms->step] : t * terms->step;
         for (ptrdiff_t left = terms->length, n; left > 0; left -= n, at += n) {
             n = fc_min(left, FC_MATRIX_SIDE - lane);
             const fc_matrix_piece next = {t * terms->source, at - lane, (uint16_t)(((1u << n) - 1) << lane)};

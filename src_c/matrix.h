@@ -20,7 +20,7 @@ typedef struct {
     ptrdiff_t *first, *whole;
 } fc_matrix_pieces;
 
-/* Terms in `runs` runs of `length` that lie side by side: run t of row i begins at rows[t * source + i][offset ? offset[t * length] : t * step]. */
+/* Terms in `runs` runs of `length` that lie side by side: run t of row i begins at rows[t * source + i][offset ? offset[t * step] : t * step]. */
 typedef struct {
     ptrdiff_t runs, length, source, step;
     const ptrdiff_t *offset;
