@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import functional
+from fastconv import functional, layers, models
 
 SHAPE = (2, 9, 8, 24)
+rng = np.random.default_rng(12)
 
 
 def arrays(dtype: str = "float32") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -157,3 +158,66 @@ def test_large_results_begin_with_a_cache_line() -> None:
     for _ in range(2):
         y = functional.conv2d(x, kernel)
         assert y.ctypes.data % 64 == 0
+
+
+def small_model() -> models.Sequential:
+    model = models.Sequential(
+        [
+            layers.Input((6, 6, 2)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def one_by_one(model: models.Sequential, x: Any) -> Any:
+    for layer in model.layers:
+        x = layer(x)
+    return np.asarray(x)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16, 17, 40])
+def test_a_model_called_again_sees_its_weights_as_they_are(rows: int) -> None:
+    model = small_model()
+    x = rng.random((rows, 6, 6, 2), np.float32)
+    first = model(x)
+    np.testing.assert_allclose(first, one_by_one(model, x), rtol=0, atol=1e-6)
+    again = model(x)
+    np.testing.assert_array_equal(again, first)
+    assert again is not first
+    assert not np.shares_memory(again, first)
+    model.set_weights([w + 0.5 for w in model.get_weights()])
+    np.testing.assert_allclose(model(x), one_by_one(model, x), rtol=0, atol=1e-6)
+    model.fit(x, np.zeros(rows), verbose=0)  # moves the weights
+    np.testing.assert_allclose(model(x), one_by_one(model, x), rtol=0, atol=1e-6)
+    assert (model(x) != first).any()
+
+
+def test_a_model_called_again_with_other_arrays() -> None:
+    model = small_model()
+    x = rng.random((4, 6, 6, 2), np.float32)
+    expected = model(x)
+    mirrored = np.ascontiguousarray(x[:, ::-1])[:, ::-1]
+    unaligned = np.frombuffer(b"-" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    swapped = x.astype(x.dtype.newbyteorder())
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    for other in (x.astype(np.float64), mirrored, unaligned, swapped, read_only, x.tolist()):
+        np.testing.assert_allclose(model(other), expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(model(x), expected)
+    with pytest.raises(ValueError, match="incompatible shape"):
+        model(x[:, :5])
+    with pytest.raises(ValueError, match="at least one axis"):
+        model(np.float32(1) * np.ones(()))
+
+
+def test_training_is_not_taken_for_a_call_like_an_earlier_one() -> None:
+    model = models.Sequential([layers.Input((50,)), layers.Dropout(0.5, seed=1)])
+    x = np.ones((2, 50), np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(model(x), x)
+        assert (model(x, training=True) == 0).any()

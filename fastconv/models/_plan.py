@@ -177,6 +177,8 @@ class Plan:
         """Turn the passes into programs, for where the weights are now."""
         self._moves = moves()
         self._forward = ForwardPass(self._nodes, self.input, self._output)
+        #: The pass, where it needs nothing else.
+        self._direct = self._forward.whole() if self._output is not None else None
         if self.training:
             self._backward = BackwardPass(self._nodes[self._first :], self.input)
         self._advancing = [
@@ -184,6 +186,8 @@ class Plan:
             for node in self._nodes
             if self.training and type(node.layer).advance is not Layer.advance
         ]
+        if self._advancing or self._scale is not None:
+            self._direct = None
         self.fuse(self._fused)
 
     @property
@@ -228,6 +232,22 @@ class Plan:
             out[...] = y
             return out
         return y
+
+    def forward_new(self, x: Array) -> Array | None:
+        """Return a new array: the output for ``x``, of the input's shape, in one call.
+
+        None, and nothing is done, unless the pass is one program that can take ``x`` as it is.
+        """
+        program = self._direct
+        if program is None or x.dtype is not self._input_dtype or self._moves != moves():
+            return None
+        flags = x.flags
+        if not (flags.c_contiguous and flags.aligned):
+            return None
+        self._forward.refresh()
+        out = np.empty(self.output_shape, self._input_dtype)
+        program.run(x, out)
+        return out
 
     def forward_each(self, batch: Batch, out: Array) -> None:
         """Run all layers on every batch that ``batch`` holds; ``out`` has the rows of all."""

@@ -4,12 +4,15 @@ import threading
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastconv._variable import Variable
 from fastconv.models._buffers import FlatParameters, Workspace
 from fastconv.models._plan import Plan
-from fastconv.models._slices import slice_rows
+from fastconv.models._slices import LEAST_ROWS, slice_rows
 from fastconv.runtime import get_num_threads
+
+Array = NDArray[Any]
 
 _KEPT = 8
 
@@ -72,6 +75,21 @@ class Plans:
         plans = plan.home
         if plans is not None and (len(plans) < _KEPT or len(plans) < get_num_threads()):
             plans.append(plan)
+
+    def forward_new(self, x: Array) -> Array | None:
+        """Return the output for a few rows if a plan is idle that makes it in one call."""
+        shape = x.shape
+        plans = self._idle.get((shape, False, False))
+        if not plans or shape[0] > LEAST_ROWS:
+            return None
+        try:
+            plan = plans.pop()
+        except IndexError:  # another thread was faster
+            return None
+        try:
+            return plan.forward_new(x)
+        finally:
+            self.give(plan)
 
     def take_slices(self, batch_shape: tuple[int, ...], rows: int) -> list[Plan]:
         """Lend plans for slices of ``rows`` samples, each for a thread; none if that has no use.

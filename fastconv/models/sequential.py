@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastconv import _objects
@@ -76,6 +77,11 @@ class Sequential(LayerStack, Trainer):
         ndarray
             A new array; several threads may call at once.
         """
+        if type(x) is np.ndarray and not training:
+            # A call like an earlier one, for which all is at hand.
+            y = self._plans.forward_new(x)
+            if y is not None:
+                return y
         if isinstance(x, Tensor):
             return self.call(x, training=training)  # type: ignore[no-any-return]
         array = as_array(as_float(x), "x")
