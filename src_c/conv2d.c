@@ -83,17 +83,6 @@ static fc_status backward_input_map(const fc_conv2d *conv, const void *context, 
     return backward_input_nhwc(conv, dy, ((const weights *)context)->w, dx);
 }
 
-fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    check_conv(conv);
-    const unsigned saved = fc_fp_enter();
-    fc_status status;
-    if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
-    else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
-    else status = fc_nchw_forward(conv, forward_map, &(weights){w, bias}, 1, x, y);
-    fc_fp_leave(saved);
-    return status;
-}
-
 /* What the passes with packed weights are made of. */
 typedef struct {
     ptrdiff_t (*bytes)(const fc_conv2d *conv);
@@ -166,6 +155,30 @@ static fc_status forward_packed_map(const fc_conv2d *conv, const void *context, 
     memcpy(&head, given->w, sizeof head);
     const fc_conv2d of = packed_conv(conv, (int)head.few);
     return packing_of(&of)->forward(&of, x, (const char *)given->w + FC_PACKED_HEADER, given->bias, y);
+}
+
+/* By rounds of images; weights that more than a few would have to transform are transformed once. */
+static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    enum { FEW_ROUNDS = 2 };
+    const fc_conv2d of = packed_conv(conv, 0);
+    if (fc_nchw_rounds(conv) <= FEW_ROUNDS || packing_of(&of) != &winograd_packing)
+        return fc_nchw_forward(conv, forward_map, &(weights){w, bias}, 1, x, y);
+    char *const packed = fc_scratch(FC_SLOT_PACKED, FC_PACKED_HEADER + (size_t)winograd_packing.bytes(&of));
+    if (!packed) return FC_NO_MEMORY;
+    *(header *)packed = (header){0};
+    const fc_status status = winograd_packing.pack(&of, w, packed + FC_PACKED_HEADER);
+    return status == FC_OK ? fc_nchw_forward(conv, forward_packed_map, &(weights){packed, bias}, 0, x, y) : status;
+}
+
+fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    check_conv(conv);
+    const unsigned saved = fc_fp_enter();
+    fc_status status;
+    if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
+    else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
+    else status = forward_nchw(conv, x, w, bias, y);
+    fc_fp_leave(saved);
+    return status;
 }
 
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {

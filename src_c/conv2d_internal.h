@@ -72,6 +72,8 @@ void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_a
 /* NCHW by way of NHWC: `run` computes part of a convolution in NHWC. `bands`: it may be given some rows of the images. */
 typedef fc_status (*fc_nhwc_fn)(const fc_conv2d *conv, const void *context, const void *in, void *out);
 typedef fc_status (*fc_nhwc_weights_fn)(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+/* Rounds of whole images that fc_nchw_forward would take, each with weights of its own. */
+ptrdiff_t fc_nchw_rounds(const fc_conv2d *conv);
 fc_status fc_nchw_forward(const fc_conv2d *conv, fc_nhwc_fn run, const void *context, int bands, const void *x, void *y);
 fc_status fc_nchw_backward_input(const fc_conv2d *conv, fc_nhwc_fn run, const void *context, const void *dy, void *dx);
 fc_status fc_nchw_backward_weights(const fc_conv2d *conv, fc_nhwc_weights_fn run, const void *x, const void *dy, void *dw, void *db);

@@ -161,6 +161,11 @@ static ptrdiff_t round_bytes(const fc_conv2d *conv, int prepared) {
     return fc_max(fc_round_limit(), prepared ? 0 : 8 * fc_kernel_elements(conv) * fc_esize(conv->dtype));
 }
 
+ptrdiff_t fc_nchw_rounds(const fc_conv2d *conv) {
+    const ptrdiff_t image = (conv->h * conv->w * conv->c + conv->oh * conv->ow * conv->k) * fc_esize(conv->dtype);
+    return fc_ceil_div(conv->n, plan_rounds(conv->n, image, conv->oh, round_bytes(conv, 0), 0).images);
+}
+
 fc_status fc_nchw_forward(const fc_conv2d *conv, fc_nhwc_fn run, const void *context, int bands, const void *x, void *y) {
     const image_map map = {run, context, forward_band, conv->w, conv->h, conv->c, conv->ow, conv->oh, conv->k, round_bytes(conv, !bands), bands};
     return map_images(conv, &map, x, y);
