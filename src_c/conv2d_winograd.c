@@ -32,13 +32,14 @@ static fc_winograd_groups groups_of(const fc_winograd_plan *p, ptrdiff_t tiles) 
 
 /* Tiles first .. first + count - 1. */
 static void input_tiles(const fc_winograd_call *call, ptrdiff_t first, ptrdiff_t count, const fc_winograd_groups *groups, fc_winograd_order order,
-                        ptrdiff_t position, float *v) {
+                        ptrdiff_t position, int ahead, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
     const fc_winograd_v_layout layout = {.position = position,
                                          .block = (ptrdiff_t)kernels->mr * kernels->lanes,
                                          .group = groups->rows,
                                          .group_stride = kernels->mr * call->plan.lanes,
-                                         .tile_stride = kernels->lanes};
+                                         .tile_stride = kernels->lanes,
+                                         .ahead = ahead};
     fc_winograd_input(&call->plan, (fc_span){0, call->plan.pieces}, (fc_span){0, call->plan.c}, call->x, first, count, order, &layout, v);
 }
 
@@ -124,14 +125,14 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     float *const v = m + (in_place ? 1 : p->positions) * m_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
     const fc_winograd_groups groups = groups_of(p, count);
-    input_tiles(call, first, count, &groups, order, v_step, v);
     const int far = weights_bytes(p) > fc_l2_bytes() / 2;
+    input_tiles(call, first, count, &groups, order, v_step, far, v);
     fetching pixels = {0};
     for (ptrdiff_t g = 0; g < fc_winograd_panels_count(call); g++) {
         const fc_winograd_panels group = fc_winograd_panels_at(call, g);
         for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_at(p, group.begin);
-            if (q % (p->positions / 2) == 0) pixels = fetch_pixels(call, q > 0, first, count);
+            if (q % (p->positions / 2) == 0) pixels = g > 0 ? (fetching){0} : fetch_pixels(call, q > 0, first, count);
             for (ptrdiff_t i = group.begin; i < group.end; i++, fc_winograd_next_panel(p, &panel)) {
                 const float *const next = i + 1 < group.end ? packed_at(call, q, &panel) + panel.nr * p->depth : group_weights(call, q + 1, &group);
                 fetching weights = fetch_weights(&groups, next, 1);
@@ -139,7 +140,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
                              m + q * m_step + (panel.at - group.at) * mr, group.width * mr, far ? &weights : &pixels);
             }
         }
-        const fc_winograd_m_layout layout = {m_step, groups.rows, group.width * mr, mr};
+        const fc_winograd_m_layout layout = {m_step, groups.rows, group.width * mr, mr, far};
         fc_winograd_output(call, &group, first, count, order, &layout, m);
     }
     return FC_OK;
@@ -159,8 +160,12 @@ static fc_status chunks_task(const void *context, ptrdiff_t task) {
     float *const m = v + p->positions * v_step;
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
     const fc_winograd_groups groups = groups_of(p, count);
-    const fc_winograd_v_layout layout = {
-        .position = v_step, .block = mr * p->kernels->lanes, .group = groups.rows, .group_stride = mr * lanes, .tile_stride = p->kernels->lanes};
+    const fc_winograd_v_layout layout = {.position = v_step,
+                                         .block = mr * p->kernels->lanes,
+                                         .group = groups.rows,
+                                         .group_stride = mr * lanes,
+                                         .tile_stride = p->kernels->lanes,
+                                         .ahead = 1};
     for (ptrdiff_t piece = 0; piece < p->pieces; piece++)
         for (ptrdiff_t c0 = 0; c0 < p->c; c0 += CHUNK) {
             const ptrdiff_t c1 = fc_min(c0 + CHUNK, p->c), row = piece * p->c + c0;
@@ -183,7 +188,7 @@ static fc_status chunks_task(const void *context, ptrdiff_t task) {
             }
         }
     const fc_winograd_panels all = {.end = p->panels, .width = p->width};
-    const fc_winograd_m_layout sums = {m_step, groups.rows, p->width * mr, mr};
+    const fc_winograd_m_layout sums = {m_step, groups.rows, p->width * mr, mr, 1};
     fc_winograd_output(call, &all, first, count, order, &sums, m);
     return FC_OK;
 }
@@ -193,7 +198,7 @@ static fc_status input_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, call->count - first);
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, first, &order);
-    input_tiles(call, call->first + first, count, &call->groups, order, v_position(&call->plan, call->count), call->v);
+    input_tiles(call, call->first + first, count, &call->groups, order, v_position(&call->plan, call->count), 1, call->v);
     return FC_OK;
 }
 
@@ -269,7 +274,7 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
         const fc_status status = multiply(call, &group, m, m_step, m_group);
         if (status != FC_OK) return status;
     }
-    const fc_winograd_m_layout layout = {m_step, call->groups.rows, m_group, p->kernels->mr};
+    const fc_winograd_m_layout layout = {m_step, call->groups.rows, m_group, p->kernels->mr, 1};
     fc_winograd_output(call, &group, call->first, call->count, call->order, &layout, m);
     return FC_OK;
 }

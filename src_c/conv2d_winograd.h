@@ -121,9 +121,10 @@ fc_winograd_extent fc_winograd_reads(const fc_winograd_plan *plan, const float *
 fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *plan, int pooled, const float *y, ptrdiff_t first, ptrdiff_t count);
 
 /* V of `count` tiles from tile `first` on, some pieces and channels of them: of place t to v + t / group * group_stride + t % group *
- * tile_stride. */
+ * tile_stride. `ahead`: pixels are fetched a tile before; unless they are already, beside products. */
 typedef struct {
     ptrdiff_t position, block, group, group_stride, tile_stride;
+    int ahead;
 } fc_winograd_v_layout;
 void fc_winograd_input(const fc_winograd_plan *plan, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,
                        fc_winograd_order order, const fc_winograd_v_layout *layout, float *v);
@@ -169,6 +170,7 @@ fc_winograd_panels fc_winograd_panels_at(const fc_winograd_call *call, ptrdiff_t
 /* M of some tiles and panels: row t of panel i at m + t / group * group_stride + (widths of panels before it) * rows + t % group * nr. */
 typedef struct {
     ptrdiff_t position, group, group_stride, rows;
+    int ahead; /* as above */
 } fc_winograd_m_layout;
 /* y of tiles first .. first + count - 1 and some panels, from M. */
 void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,

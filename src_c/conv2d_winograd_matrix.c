@@ -277,7 +277,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     b.kernels->products(&(fc_matrix_stream){.beside = &b.work, .next = next_block, .context = &b});
     b.kernels->end();
     const fc_winograd_panels panels = fc_winograd_panels_at(call, 0);
-    const fc_winograd_m_layout sums = {b.step, FC_MATRIX_GROUP, FC_MATRIX_GROUP * p->width, FC_MATRIX_GROUP};
+    const fc_winograd_m_layout sums = {b.step, FC_MATRIX_GROUP, FC_MATRIX_GROUP * p->width, FC_MATRIX_GROUP, 0};
     fc_winograd_output(call, &panels, first, count, b.order, &sums, b.v);
     return FC_OK;
 }

@@ -57,6 +57,7 @@ void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *
         const float *group = m + place / layout->group * layout->group_stride;
         float *corner = NULL;
         fc_winograd_columns panel = start;
+        args.ahead = layout->ahead && tile.col + 1 < p->cols.tiles;
         for (ptrdiff_t i = panels->begin; i < panels->end; i++, fc_winograd_next_panel(p, &panel)) {
             if (i == panels->begin || panel.first == 0)
                 corner = call->pooled ? place_windows(call, &tile, &args) : place_output(call, &tile, panel.share, &args);

@@ -384,11 +384,13 @@ void fc_winograd_input(const fc_winograd_plan *p, fc_span pieces, fc_span channe
                                    .pixel = p->cols.in_step * p->ldx,
                                    .channels = channels.end - channels.first,
                                    .position = layout->position,
-                                   .block = layout->block};
+                                   .block = layout->block,
+                                   .m = (int)p->cols.m};
     x += channels.first;
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
         const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
         float *const to = v + place / layout->group * layout->group_stride + place % layout->group * layout->tile_stride;
+        args.ahead = layout->ahead && tile.col + 1 < p->cols.tiles;
         for (ptrdiff_t piece = pieces.first; piece < pieces.end; piece++) {
             const ptrdiff_t y = tile.in_y + p->rows.in_offset[piece / p->cols.pieces], x0 = tile.in_x + p->cols.in_offset[piece % p->cols.pieces];
             const fc_span rows = fc_clip(y, p->rows.in_step, p->rows.tile, p->rows.in);

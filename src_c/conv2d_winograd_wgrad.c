@@ -86,7 +86,8 @@ static void transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t first,
                                              .block = v_block(call, total),
                                              .group = total,
                                              .group_stride = 0,
-                                             .tile_stride = channels_step(call)};
+                                             .tile_stride = channels_step(call),
+                                             .ahead = !call->splits};
         fc_winograd_input(&call->plan, (fc_span){at.piece, at.piece + 1}, (fc_span){at.c0, at.c1}, call->x, first, count, order, &layout, v);
     }
 }
@@ -105,6 +106,7 @@ static void transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first
         const int inside = rows.end > 0 && cols.end > 0;
         const float *const dy = inside ? call->dy + (tile.image * p->rows.out + tile.out_y) * line + tile.out_x * p->ldy : call->dy;
         args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
+        args.ahead = !call->splits && tile.col + 1 < p->cols.tiles;
         fc_winograd_columns panel = fc_winograd_panel_at(p, panels.first);
         for (ptrdiff_t i = panels.first; i < panels.end; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;

@@ -23,6 +23,8 @@ typedef struct {
     int row0, row1, col0, col1;
     void *v;
     ptrdiff_t position, block;
+    int m;     /* columns from tile to tile */
+    int ahead; /* whether to fetch the next tile of the row */
 } fc_winograd_input_args;
 
 /* U of one panel, u[p * position + c * nr + k] for c < rows, k < nr; zero for k >= columns. Tap t of the kernel, row by
@@ -45,6 +47,7 @@ typedef struct {
     ptrdiff_t row, pixel;
     int row0, row1, col0, col1;
     int relu;
+    int ahead; /* whether to fetch the next tile of the row */
     uint8_t *index; /* by output_pooled only */
 } fc_winograd_output_args;
 
@@ -57,6 +60,7 @@ typedef struct {
     void *d;
     ptrdiff_t position;
     void *sum;
+    int ahead;
 } fc_winograd_gradient_args;
 
 /* dw of one panel: w[i * row_tap + j * tap + c * ld + k] = (G^T U' G)[i][j], i < row_taps, j < taps, from u[p * position + c * nr + k],

@@ -113,6 +113,10 @@ FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const 
             d[i] = TAIL ? v_load_n(p, n) : v_load(p);
             if (!FULL) at[i] += step[i];
         }
+        if (a->ahead && j >= 6 - a->m) {
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) FC_PREFETCH(x, (i - (FULL ? 0 : a->row0)) * row + a->m * pixel);
+        }
         x += pixel;
         NAME(winograd_bt)(d, t);
         FC_UNROLL(6)
@@ -199,6 +203,10 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
                 out[j] = v_add(out[j], bias);
                 if (a->relu) out[j] = v_max(zero, out[j]);
             }
+            if (a->ahead) {
+                FC_UNROLL(5)
+                for (int j = 0; j < M; j++) FC_PREFETCH(p, (j + M - col0) * a->pixel);
+            }
             if (full && n >= VL) {
                 FC_UNROLL(5)
                 for (int j = 0; j < M; j++) v_store(p + j * a->pixel, out[j]);
@@ -266,6 +274,10 @@ FC_INLINE void NAME(winograd_gradient_lanes)(const int M, const int FULL, const 
             else if (j < a->cols && i < a->rows && n > 0) y[i] = n >= VL ? v_load(dy + i * row) : v_load_n(dy + i * row, n);
             else y[i] = v_zero();
             sum = v_add(sum, y[i]);
+        }
+        if (a->ahead) {
+            FC_UNROLL(5)
+            for (int i = 0; i < M; i++) FC_PREFETCH(dy, i * row + M * pixel);
         }
         NAME(winograd_a)(M, y, t);
         FC_UNROLL(6)
