@@ -83,11 +83,18 @@ static ptrdiff_t line_panels(const fc_igemm *g) { return FC_GEMM_LINE * g->kerne
 static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
                     ptrdiff_t first, ptrdiff_t last) {
     const void *from[RAW_TILES * FC_MR_MAX];
-    const ptrdiff_t ldw = g->groups * g->k, main_nr = g->panels.main->nr, lines = pixels <= LINE_PIXELS ? line_panels(g) : 0;
+    const ptrdiff_t ldw = g->groups * g->k, main_nr = g->panels.main->nr, main_mr = g->panels.main->mr,
+                    lines = pixels <= LINE_PIXELS ? line_panels(g) : 0;
     const ptrdiff_t step = lines ? LINE_STEP : fc_max(16, STEP_BYTES / (ldw * g->esize));
     assert(g->taps == 1 && pixels <= RAW_TILES * FC_MR_MAX);
     for (ptrdiff_t begin = 0; begin < g->depth; begin += step) {
         const ptrdiff_t depth = fc_min(step, g->depth - begin);
+        /* The rows of the next step, end to end where all panels are this task's: a share with each step of each tile. */
+        const char *const ahead = fc_at(g->weights, (begin + depth) * ldw, g->esize), *const ahead_end = ahead + depth * ldw * g->esize;
+        const ptrdiff_t each = last - first == fc_panels_count(&g->panels) && g->groups == 1
+                                   ? fc_ceil_div(ldw * g->esize, (last - first) * fc_ceil_div(pixels, main_mr))
+                                   : 0;
+        ptrdiff_t panels = 0;
         for (ptrdiff_t m = 0; m < pixels; m++) from[m] = fc_at(rows[m], begin, g->esize);
         for (ptrdiff_t i = first, count; i < last; i += count) {
             const fc_panel p = fc_panels_get(&g->panels, i);
@@ -103,6 +110,10 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
                 args->next = fetch ? fc_at(args->w, depth * ldw, g->esize) : NULL;
                 args->next_bytes = ldw * g->esize;
                 args->next_end = fetch ? fc_at(args->next, depth * ldw, g->esize) : NULL;
+                if (fetch && each > 0 && each <= FC_ALIGN) {
+                    args->next = ahead + panels++ * depth * fc_ceil_div(pixels, main_mr) * each;
+                    args->next_bytes = each, args->next_end = ahead_end;
+                }
                 run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);
             } else {
                 args->columns = (int)(count * main_nr);

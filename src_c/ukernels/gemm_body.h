@@ -138,8 +138,11 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
         for (; c < depth; c++, w += ldw) {
             NAME(gemm_step)(MR, NV, x, c, w, acc);
             if (next) {
-                FC_UNROLL(4)
-                for (int byte = 0; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(next + byte, 0, 2);
+                __builtin_prefetch(next, 0, 2);
+                if (next_bytes > 64) {
+                    FC_UNROLL(4)
+                    for (int byte = 64; byte < NV * VL * (int)sizeof(real); byte += 64) __builtin_prefetch(next + byte, 0, 2);
+                }
                 next += next_bytes;
             }
         }
