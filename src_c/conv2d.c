@@ -163,7 +163,7 @@ static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *
     const fc_conv2d of = packed_conv(conv, 0);
     if (fc_nchw_rounds(conv) <= FEW_ROUNDS || packing_of(&of) != &winograd_packing)
         return fc_nchw_forward(conv, forward_map, &(weights){w, bias}, 1, x, y);
-    char *const packed = fc_scratch(FC_SLOT_PACKED, FC_PACKED_HEADER + (size_t)winograd_packing.bytes(&of));
+    char *const packed = fc_scratch(FC_SLOT_ROUND, FC_PACKED_HEADER + (size_t)winograd_packing.bytes(&of));
     if (!packed) return FC_NO_MEMORY;
     *(header *)packed = (header){0};
     const fc_status status = winograd_packing.pack(&of, w, packed + FC_PACKED_HEADER);

@@ -9,9 +9,8 @@ typedef enum {
     FC_SLOT_CALL = 0,  /* shared by the tasks of one call: packed weights, transposed input */
     FC_SLOT_CALL2,     /* a second one: accumulators */
     FC_SLOT_CALL3,     /* a third: whole-array transposes around a call that itself uses the first two */
-    FC_SLOT_ROUND,     /* gradients of a round, around calls as well */
+    FC_SLOT_ROUND,     /* gradients of a round, or weights packed for all rounds: around calls as well */
     FC_SLOT_FOLDED,    /* folded images and weights, or weights of exchanged channels, between those */
-    FC_SLOT_PACKED,    /* around calls: weights that are packed for all rounds */
     FC_SLOT_PARTS,     /* around calls: gradients of slices */
     FC_SLOT_SLICE,     /* what a slice hands on from call to call */
     FC_SLOT_TASK,      /* of one task: pointer tables, padded copies */
