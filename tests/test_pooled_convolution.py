@@ -180,3 +180,21 @@ def test_prediction_does_not_write_what_is_pooled() -> None:
     for batch_size in (1, 16, 70):
         actual = model.predict(x, batch_size=batch_size, verbose=0)
         np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5)  # float32, sums of 360
+
+
+@pytest.mark.parametrize("activation", [lambda y: abs(y) - 1, "softmax", "tanh", None])
+def test_activations_that_kernels_do_not_know(activation: Any) -> None:
+    model = models.Sequential(
+        [
+            layers.Input((12, 12, 16)),
+            layers.Conv2D(24, 3, padding="same", activation=activation),
+            layers.MaxPooling2D(),
+        ]
+    )
+    x = np.random.default_rng(1).standard_normal((3, 12, 12, 16), np.float32)
+    expected = x
+    for layer in model.layers:
+        expected = np.asarray(layer(expected))
+    for _ in range(2):
+        np.testing.assert_allclose(model(x), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=0, atol=1e-5)

@@ -137,7 +137,7 @@ class ForwardPass:
                         node.run_forward()
                     if node in handed_to:
                         program.slice(len(program) - 2)
-                    if node in pooling:
+                    if node in pooling and len(program) > 1:
                         program.pool(len(program) - 2)
                 else:
                     self.steps.append(node)
