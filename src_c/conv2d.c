@@ -106,7 +106,7 @@ static_assert(sizeof(header) <= FC_PACKED_HEADER && FC_PACKED_HEADER % FC_ALIGN 
 /* Whatever the number of images, for a convolution with merged windows; NULL: packing has no use. */
 static const packing *packing_of(const fc_conv2d *conv) {
     fc_conv2d of = *conv;
-    of.n = conv->few ? 1 : FC_MANY_IMAGES;
+    of.n = fc_packed_images(conv);
     if (use_grouped(&of, fc_grouped_forward_applies(&of)) || use_few(&of)) return NULL;
     if (fc_folded_pays(&of, 1)) return &folded_packing;
     return use_winograd(&of, 0, 1) ? &winograd_packing : &direct_packing;

@@ -56,7 +56,7 @@ size_t fc_igemm_matrix_bytes(const fc_igemm *g) {
 
 ptrdiff_t fc_igemm_parts_bytes(const fc_conv2d *conv, const fc_igemm *g) {
     enum { LEAST = FC_MATRIX_SIDE }; /* pixels of an image: one that has fewer would need all parts for a few rows of products */
-    const ptrdiff_t image = conv->oh * conv->ow, pixels = (conv->few ? 1 : FC_MANY_IMAGES) * image;
+    const ptrdiff_t image = conv->oh * conv->ow, pixels = fc_packed_images(conv) * image;
     const int pays = !g->dot && image >= LEAST && fc_igemm_matrix_share(conv->dtype, pixels, g->taps, g->depth, g->k, g->groups, 1) < 1;
     return pays ? g->groups * operand_bytes(g) : 0;
 }

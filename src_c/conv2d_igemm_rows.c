@@ -122,7 +122,8 @@ static fc_status point_ends(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdi
 
 ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t task, const char **first) {
     const ptrdiff_t band = task / g->groups % g->blocks, n = task / g->groups / g->blocks, row = g->w * g->ldx * g->esize;
-    const ptrdiff_t begin = n * g->h + fc_min(g->h, (fc_min(g->grid_h, (band + 1) * g->band) - 1) * g->stride_h + g->max_y + 1);
+    const ptrdiff_t last = (fc_min(g->grid_h, (band + 1) * g->band) - 1) * g->stride_h + g->max_y; /* row that this band reads */
+    const ptrdiff_t begin = n * g->h + fc_min(g->h, fc_max(0, last + 1));
     if (g->n * g->h * row < fc_l2_bytes() / 2) return 0; /* it is there */
     const ptrdiff_t share = fc_min(g->band * g->stride_h, g->n * g->h - begin) * row / g->groups;
     *first = fc_at(g->x, 0, g->esize) + begin * row + task % g->groups * share;

@@ -20,8 +20,9 @@ static inline int fc_streams(const void *out, ptrdiff_t run, ptrdiff_t bytes) {
  * fetching them ahead costs nothing, and stores past it wait for few buffers. */
 static inline int fc_stores_through(void) { return fc_l2_bytes() >= (1 << 20); }
 
-/* So many images that no choice depends on how many. */
+/* So many images that no choice depends on how many; and for how many weights are packed. */
 enum { FC_MANY_IMAGES = 64 };
+static inline ptrdiff_t fc_packed_images(const fc_conv2d *conv) { return conv->few ? 1 : FC_MANY_IMAGES; }
 
 /* How `k` output channels are cut into panels: `bulk` of the main width, then a tail of at most 4. */
 typedef struct {

@@ -402,33 +402,6 @@ fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, cons
     return run_groups(&call, conv->groups, call.plan.c, call.plan.c, call.plan.k);
 }
 
-/* Whether weights are packed as parts for a matrix unit: for as many images as they are packed for it would be used. */
-static int packs_parts(const fc_conv2d *conv, const fc_winograd_plan *plan) {
-    fc_winograd_plan many = *plan;
-    many.tiles = (conv->few ? 1 : FC_MANY_IMAGES) * many.rows.classes * many.rows.tiles * many.cols.classes * many.cols.tiles;
-    return fc_winograd_matrix_pays(&many);
-}
-
-ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
-    const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    const ptrdiff_t u = plan.positions * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
-    return conv->groups * (packs_parts(conv, &plan) ? fc_winograd_parts_bytes(&plan) : u);
-}
-
-fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {
-    const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    const ptrdiff_t step = plan.positions * fc_winograd_u_position(&plan), parts = packs_parts(conv, &plan) ? fc_winograd_parts_bytes(&plan) : 0;
-    float *const space = parts ? fc_scratch(FC_SLOT_CALL, (size_t)step * sizeof(float)) : NULL;
-    if (parts && !space) return FC_NO_MEMORY;
-    fc_status status = FC_OK;
-    for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++) {
-        float *const u = parts ? space : (float *)packed + g * step;
-        status = fc_winograd_transform_all(&plan, (const float *)w + g * plan.k, u);
-        if (status == FC_OK && parts) status = fc_winograd_make_parts(&plan, u, (char *)packed + g * parts);
-    }
-    return status;
-}
-
 fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     fc_winograd_call call = {.plan = fc_winograd_plan_forward(conv),
                              .x = x,
@@ -437,7 +410,7 @@ fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const
                              .activation = conv->activation,
                              .pooled = conv->pooled,
                              .indices = conv->indices};
-    if (packs_parts(conv, &call.plan)) call.operand = packed;
+    if (fc_winograd_packs_parts(conv, &call.plan)) call.operand = packed;
     else call.packed = packed;
     return run_groups(&call, conv->groups, call.plan.c, 0, call.plan.k);
 }

@@ -193,5 +193,7 @@ int fc_winograd_matrix_pays(const fc_winograd_plan *plan);
 ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *plan);
 fc_status fc_winograd_make_parts(const fc_winograd_plan *plan, const float *u, void *parts);
 fc_status fc_winograd_by_matrix(fc_winograd_call *call);
+/* Whether weights are packed as such parts: for as many images as they are packed for the unit would be used. */
+int fc_winograd_packs_parts(const fc_conv2d *conv, const fc_winograd_plan *plan);
 
 #endif

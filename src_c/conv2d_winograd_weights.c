@@ -74,3 +74,30 @@ fc_status fc_winograd_transform_all(const fc_winograd_plan *p, const float *w, f
     const weights_call call = {p, w, u};
     return fc_parallel_for(p->panels * p->pieces * fc_ceil_div(p->c, WEIGHTS_CHUNK), (double)(p->depth * p->width) * 4, weights_task, &call);
 }
+
+int fc_winograd_packs_parts(const fc_conv2d *conv, const fc_winograd_plan *plan) {
+    fc_winograd_plan many = *plan;
+    many.tiles = fc_packed_images(conv) * many.rows.classes * many.rows.tiles * many.cols.classes * many.cols.tiles;
+    return fc_winograd_matrix_pays(&many);
+}
+
+ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
+    const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
+    const ptrdiff_t u = plan.positions * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
+    return conv->groups * (fc_winograd_packs_parts(conv, &plan) ? fc_winograd_parts_bytes(&plan) : u);
+}
+
+fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {
+    const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
+    const ptrdiff_t step = plan.positions * fc_winograd_u_position(&plan),
+                    parts = fc_winograd_packs_parts(conv, &plan) ? fc_winograd_parts_bytes(&plan) : 0;
+    float *const space = parts ? fc_scratch(FC_SLOT_CALL, (size_t)step * sizeof(float)) : NULL;
+    if (parts && !space) return FC_NO_MEMORY;
+    fc_status status = FC_OK;
+    for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++) {
+        float *const u = parts ? space : (float *)packed + g * step;
+        status = fc_winograd_transform_all(&plan, (const float *)w + g * plan.k, u);
+        if (status == FC_OK && parts) status = fc_winograd_make_parts(&plan, u, (char *)packed + g * parts);
+    }
+    return status;
+}
