@@ -68,7 +68,7 @@ ptrdiff_t fc_conv2d_packed_as(const fc_conv2d *conv, const void *packed);
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w_hwio, void *packed);
 fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 /* The same, from weights or packed weights, and max-pooling of windows of 2 x 2 with stride 2 at once: y is (n, oh / 2, ow / 2, k), as are
- * indices, which fc_max_pool2d describes; they may be NULL. FC_UNSUPPORTED, nothing done, where that is not faster or oh or ow is odd. */
+ * indices, which fc_max_pool2d describes; they may be NULL. FC_UNSUPPORTED, nothing done, where that is not faster, in float64, or where oh or ow is odd. */
 fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const void *w_hwio, int packed, const void *bias, void *y, uint8_t *indices);
 /* dx from dy and w. */
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w_hwio, void *dx);

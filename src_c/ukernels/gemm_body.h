@@ -166,7 +166,7 @@ FC_INLINE void NAME(gemm_offset_tiles)(const int MR, const int NV, const fc_gemm
     const void *const *rows = a->rows;
     void *const *out = a->out;
     const char *next = a->next;
-    const int pooled = MR % 4 == 0 && a->pooled;
+    const int pooled = sizeof(real) == sizeof(float) && MR % 4 == 0 && a->pooled; /* float32 is what networks are made of */
     for (ptrdiff_t tile = 0; tile < a->tiles; tile++, rows += MR, out += pooled ? MR / 4 : MR) {
         vec acc[FC_MR_MAX][FC_NV_MAX];
         NAME(gemm_init)(MR, NV, acc, a, out);
