@@ -22,7 +22,7 @@ int fc_igemm_exchange_pays(const fc_conv2d *conv) {
     if (conv->groups > 1 || conv->stride_h > 1 || conv->stride_w > 1) return 0;
     const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
     const ptrdiff_t pixels = fc_whole_pixels(conv) / (conv->oh * conv->ow) * conv->h * conv->w;
-    if (pixels > conv->c) return 0;
+    if (pixels == 0 || pixels > conv->c) return 0;
     const fc_panels channels = fc_panels_plan(gemm, conv->c), columns = fc_panels_plan(gemm, pixels);
     const double c = (double)conv->c, p = (double)pixels;
     return (double)fc_panels_cost(&columns) + TURN * p / c < p * (double)fc_panels_cost(&channels) / c + TURN;
