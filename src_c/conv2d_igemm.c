@@ -87,13 +87,13 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
                     lines = pixels <= LINE_PIXELS ? line_panels(g) : 0;
     const ptrdiff_t step = lines ? LINE_STEP : fc_max(16, STEP_BYTES / (ldw * g->esize));
     assert(g->taps == 1 && pixels <= RAW_TILES * FC_MR_MAX);
+    /* The rows of a step lie end to end where all panels are this task's: a share of the next is fetched with each step of each tile. */
+    const ptrdiff_t tiles = fc_ceil_div(pixels, main_mr);
+    const int all = last - first == fc_panels_count(&g->panels) && g->groups == 1;
+    const ptrdiff_t each = all ? fc_ceil_div(ldw * g->esize, (last - first) * tiles) : 0;
     for (ptrdiff_t begin = 0; begin < g->depth; begin += step) {
         const ptrdiff_t depth = fc_min(step, g->depth - begin);
-        /* The rows of the next step, end to end where all panels are this task's: a share with each step of each tile. */
         const char *const ahead = fc_at(g->weights, (begin + depth) * ldw, g->esize), *const ahead_end = ahead + depth * ldw * g->esize;
-        const ptrdiff_t each = last - first == fc_panels_count(&g->panels) && g->groups == 1
-                                   ? fc_ceil_div(ldw * g->esize, (last - first) * fc_ceil_div(pixels, main_mr))
-                                   : 0;
         ptrdiff_t panels = 0;
         for (ptrdiff_t m = 0; m < pixels; m++) from[m] = fc_at(rows[m], begin, g->esize);
         for (ptrdiff_t i = first, count; i < last; i += count) {
@@ -111,7 +111,7 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
                 args->next_bytes = ldw * g->esize;
                 args->next_end = fetch ? fc_at(args->next, depth * ldw, g->esize) : NULL;
                 if (fetch && each > 0 && each <= FC_ALIGN) {
-                    args->next = ahead + panels++ * depth * fc_ceil_div(pixels, main_mr) * each;
+                    args->next = ahead + panels++ * depth * tiles * each;
                     args->next_bytes = each, args->next_end = ahead_end;
                 }
                 run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);

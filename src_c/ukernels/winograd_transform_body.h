@@ -175,34 +175,42 @@ FC_INLINE void NAME(winograd_weights)(const int R, const fc_winograd_weights_arg
     }
 }
 
+/* The first pass of the output transform. */
+FC_INLINE void NAME(winograd_output_columns)(const int M, const real *m, const ptrdiff_t position, vec (*const buffer)[6]) {
+    FC_ROLLED
+    for (int j = 0; j < 6; j++, m += position) {
+        vec t[6], out[5];
+        FC_UNROLL(6)
+        for (int i = 0; i < 6; i++) t[i] = v_load(m + 6 * i * position);
+        NAME(winograd_at)(M, t, out);
+        FC_UNROLL(5)
+        for (int i = 0; i < M; i++) buffer[i][j] = out[i];
+    }
+}
+
+/* A row of the second, with bias and activation. */
+FC_INLINE void NAME(winograd_output_row)(const int M, const vec row[6], const vec bias, const int relu, vec out[5]) {
+    NAME(winograd_at)(M, row, out);
+    FC_UNROLL(5)
+    for (int j = 0; j < M; j++) {
+        out[j] = v_add(out[j], bias);
+        if (relu) out[j] = v_max(v_zero(), out[j]);
+    }
+}
+
 FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args *const a) {
-    const ptrdiff_t position = a->position;
     const int row0 = a->row0, row1 = a->row1, col0 = a->col0, col1 = a->col1, full = col0 == 0 && col1 == M;
     const vec zero = v_zero();
     for (ptrdiff_t k = 0; k < a->columns; k += VL) {
         const ptrdiff_t n = a->columns - k;
-        const real *m = (const real *)a->m + k;
         vec buffer[5][6];
-        FC_ROLLED
-        for (int j = 0; j < 6; j++, m += position) {
-            vec t[6], out[5];
-            FC_UNROLL(6)
-            for (int i = 0; i < 6; i++) t[i] = v_load(m + 6 * i * position);
-            NAME(winograd_at)(M, t, out);
-            FC_UNROLL(5)
-            for (int i = 0; i < M; i++) buffer[i][j] = out[i];
-        }
+        NAME(winograd_output_columns)(M, (const real *)a->m + k, a->position, buffer);
         const vec bias = !a->bias ? zero : n >= VL ? v_load((const real *)a->bias + k) : v_load_n((const real *)a->bias + k, n);
         real *p = (real *)a->y + k;
         FC_ROLLED
         for (int i = row0; i < row1; i++, p += a->row) {
             vec out[5];
-            NAME(winograd_at)(M, buffer[i], out);
-            FC_UNROLL(5)
-            for (int j = 0; j < M; j++) {
-                out[j] = v_add(out[j], bias);
-                if (a->relu) out[j] = v_max(zero, out[j]);
-            }
+            NAME(winograd_output_row)(M, buffer[i], bias, a->relu, out);
             if (a->ahead) {
                 FC_UNROLL(5)
                 for (int j = 0; j < M; j++) FC_PREFETCH(p, (j + M - col0) * a->pixel);
@@ -223,33 +231,16 @@ FC_INLINE void NAME(winograd_output)(const int M, const fc_winograd_output_args 
 }
 
 FC_INLINE void NAME(winograd_output_pooled)(const int M, const fc_winograd_output_args *const a) {
-    const ptrdiff_t position = a->position;
     for (ptrdiff_t k = 0; k < a->columns; k += VL) {
         const ptrdiff_t n = a->columns - k < VL ? a->columns - k : VL;
-        const real *m = (const real *)a->m + k;
         vec buffer[4][6];
-        FC_ROLLED
-        for (int j = 0; j < 6; j++, m += position) {
-            vec t[6], out[5];
-            FC_UNROLL(6)
-            for (int i = 0; i < 6; i++) t[i] = v_load(m + 6 * i * position);
-            NAME(winograd_at)(M, t, out);
-            FC_UNROLL(4)
-            for (int i = 0; i < M; i++) buffer[i][j] = out[i];
-        }
+        NAME(winograd_output_columns)(M, (const real *)a->m + k, a->position, buffer);
         const vec bias = a->bias ? v_load_n((const real *)a->bias + k, n) : v_zero();
         FC_ROLLED
         for (int i = 0; i < M; i += 2) {
             vec out[2][5];
             FC_UNROLL(2)
-            for (int r = 0; r < 2; r++) {
-                NAME(winograd_at)(M, buffer[i + r], out[r]);
-                FC_UNROLL(4)
-                for (int j = 0; j < M; j++) {
-                    out[r][j] = v_add(out[r][j], bias);
-                    if (a->relu) out[r][j] = v_max(v_zero(), out[r][j]);
-                }
-            }
+            for (int r = 0; r < 2; r++) NAME(winograd_output_row)(M, buffer[i + r], bias, a->relu, out[r]);
             FC_UNROLL(2)
             for (int j = 0; j < M; j += 2) {
                 const vec window[4] = {out[0][j], out[0][j + 1], out[1][j], out[1][j + 1]};
