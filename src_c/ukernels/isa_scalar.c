@@ -1,9 +1,9 @@
 /* The kernels for scalar. */
 #include "kernel_prelude.h"
 
-/* For processors without any of the others. What -O3 adds to -O2 is a quarter of the code and no speed here. */
+/* For processors without any of the others. Small code: few run it, all install it. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O2")
+#pragma GCC optimize("Os")
 #endif
 
 #define FC_NARROW_PANEL NULL
