@@ -11,9 +11,19 @@ static int use_winograd(const fc_conv2d *conv, int transposed, int packed) {
     return conv->algorithm == FC_WINOGRAD && fc_winograd_applies(conv);
 }
 
+static int winograd_pays_weights(const fc_conv2d *conv) {
+    return conv->algorithm == FC_AUTO ? fc_winograd_pays_weights(conv) : use_winograd(conv, 0, 0);
+}
+
 static int use_few(const fc_conv2d *conv) { return conv->algorithm != FC_DIRECT && fc_winograd_few_applies(conv); }
 
 static int use_grouped(const fc_conv2d *conv, int applies) { return applies && conv->algorithm != FC_WINOGRAD; }
+
+/* NCHW along its planes: where Winograd, which transposes, is not the faster way. */
+static int planes_pay(const fc_conv2d *conv, int gradient) {
+    if (use_winograd(conv, gradient, 0)) return 0;
+    return gradient ? fc_planes_backward_input_pays(conv) : fc_planes_forward_pays(conv);
+}
 
 static void check_conv(const fc_conv2d *conv) {
     assert(conv->n >= 0 && conv->h > 0 && conv->w > 0 && conv->c > 0 && conv->kh > 0 && conv->kw > 0 && conv->k > 0);
@@ -62,8 +72,7 @@ static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, co
     const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_backward_weights_applies(conv))) return fc_grouped_backward_weights(conv, x, dy, dw, db);
     if (fc_folded_pays(conv, 0) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
-    const int winograd = conv->algorithm == FC_AUTO ? fc_winograd_pays_weights(conv) : use_winograd(conv, 0, 0);
-    if (winograd && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    if (winograd_pays_weights(conv) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
     if (fc_wgrad_exchange_pays(conv) && dw) return fc_wgrad_exchanged(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
@@ -176,6 +185,7 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
     else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
+    else if (planes_pay(conv, 0)) status = fc_planes_forward(conv, x, w, bias, y);
     else status = forward_nchw(conv, x, w, bias, y);
     fc_fp_leave(saved);
     return status;
@@ -218,6 +228,7 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
     fc_status status;
     if (fc_images_pay_backward_input(conv)) status = fc_images_backward_input(conv, dy, w, dx);
     else if (conv->layout == FC_NHWC) status = backward_input_nhwc(conv, dy, w, dx);
+    else if (planes_pay(conv, 1)) status = fc_planes_backward_input(conv, dy, w, dx);
     else status = fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
     fc_fp_leave(saved);
     return status;
@@ -230,6 +241,7 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_backward_weights(conv, x, dy, dw_hwio, db);
     else if (conv->layout == FC_NHWC) status = backward_weights_nhwc(conv, x, dy, dw_hwio, db);
+    else if (dw_hwio && !winograd_pays_weights(conv) && fc_planes_backward_weights_pays(conv)) status = fc_wgrad(conv, x, dy, dw_hwio, db);
     else status = fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw_hwio, db);
     fc_fp_leave(saved);
     return status;

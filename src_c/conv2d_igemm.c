@@ -58,22 +58,6 @@ static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
     }
 }
 
-/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. What lies from args->next to args->next_end is fetched. */
-static void run_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels) {
-    if (args->pooled && mr % 4) mr = 4;
-    for (ptrdiff_t m = 0, tile; m < pixels; m += args->tiles * tile) {
-        ptrdiff_t left = pixels - m;
-        tile = fc_tile_rows(left, mr);
-        args->tiles = 0;
-        do args->tiles++, left -= tile;
-        while (left > 0 && fc_tile_rows(left, mr) == tile);
-        args->rows = rows + m;
-        args->out = out + (args->pooled ? m / 4 : m);
-        kernel[tile](args);
-        if (args->next) args->next = (const char *)args->next + args->tiles * args->taps * args->depth * args->next_bytes;
-    }
-}
-
 /* Panels whose weights make a long line together. */
 static ptrdiff_t line_panels(const fc_igemm *g) { return FC_GEMM_LINE * g->kernels->gemm.lanes / g->panels.main->nr; }
 
@@ -114,11 +98,11 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
                     args->next = ahead + panels++ * depth * tiles * each;
                     args->next_bytes = each, args->next_end = ahead_end;
                 }
-                run_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);
+                fc_panel_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);
             } else {
                 args->columns = (int)(count * main_nr);
                 const fc_gemm_fn kernel[2] = {NULL, g->kernels->gemm.line};
-                run_tiles(kernel, 1, args, from, out, pixels);
+                fc_panel_tiles(kernel, 1, args, from, out, pixels);
             }
         }
     }
@@ -136,8 +120,8 @@ static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *ar
     before.next = last ? first : fc_at(args->w, reduction * p->kernels->nr, g->esize);
     before.next_end = (const char *)before.next + bytes;
     before.next_bytes = fc_ceil_div(bytes, fc_ceil_div(half, mr) * reduction);
-    run_tiles(p->kernels->gemm, mr, &before, rows, out, half);
-    if (pixels > half) run_tiles(p->kernels->gemm, mr, args, rows + half, out + half, pixels - half);
+    fc_panel_tiles(p->kernels->gemm, mr, &before, rows, out, half);
+    if (pixels > half) fc_panel_tiles(p->kernels->gemm, mr, args, rows + half, out + half, pixels - half);
 }
 
 void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t columns) {
@@ -161,7 +145,7 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
         panel_weights(g, group, &p, args);
         if (i == first) first_weights = args->w;
         if (g->far) run_far_panel(g, &p, args, rows, out, pixels, first_weights, i + 1 == last);
-        else run_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
+        else fc_panel_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
     }
     if (first < last) {
         const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;

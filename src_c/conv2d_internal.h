@@ -52,6 +52,9 @@ static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
     return left >= mr ? mr : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
+/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. What lies from args->next to args->next_end is fetched. */
+void fc_panel_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels);
+
 /* Bytes to rearrange at once: they stay in a large second-level cache, or in the next level behind a small one. */
 static inline ptrdiff_t fc_round_limit(void) { return fc_l2_bytes() < 1 << 20 ? (ptrdiff_t)4 << 20 : fc_l2_bytes() / 4; }
 
@@ -79,6 +82,12 @@ fc_status fc_nchw_forward(const fc_conv2d *conv, fc_nhwc_fn run, const void *con
 fc_status fc_nchw_backward_input(const fc_conv2d *conv, fc_nhwc_fn run, const void *context, const void *dy, void *dx);
 fc_status fc_nchw_backward_weights(const fc_conv2d *conv, fc_nhwc_weights_fn run, const void *x, const void *dy, void *dw, void *db);
 
+/* NCHW along its planes, and whether that is the faster way. */
+int fc_planes_forward_pays(const fc_conv2d *conv);
+int fc_planes_backward_input_pays(const fc_conv2d *conv);
+fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 /* With weights packed before; 0 bytes: they are as good where they are. */
 ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv);
@@ -92,6 +101,8 @@ fc_status fc_igemm_backward_input_exchanged(const fc_conv2d *conv, const void *d
  * where there is none, or it takes no less. */
 double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups, int packed);
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+/* The same for NCHW, x along its planes, and whether that is the faster way. dw is not NULL. */
+int fc_planes_backward_weights_pays(const fc_conv2d *conv);
 /* The same on a matrix unit, and its time as a share of what vectors take; 1 where there is none, or it takes no less. */
 double fc_wgrad_share(const fc_conv2d *conv);
 fc_status fc_wgrad_matrix(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);

@@ -76,3 +76,18 @@ void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_ker
                         fc_at_mut(out, p.first * panel_rows + (row + r) * p.kernels->nr, esize), p.kernels->nr);
         }
 }
+
+void fc_panel_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels) {
+    if (args->pooled && mr % 4) mr = 4;
+    for (ptrdiff_t m = 0, tile; m < pixels; m += args->tiles * tile) {
+        ptrdiff_t left = pixels - m;
+        tile = fc_tile_rows(left, mr);
+        args->tiles = 0;
+        do args->tiles++, left -= tile;
+        while (left > 0 && fc_tile_rows(left, mr) == tile);
+        args->rows = rows + m;
+        args->out = out + (args->pooled ? m / 4 : m);
+        kernel[tile](args);
+        if (args->next) args->next = (const char *)args->next + args->tiles * args->taps * args->depth * args->next_bytes;
+    }
+}

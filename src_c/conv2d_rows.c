@@ -16,6 +16,7 @@ void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_
     memset(to, 0, (size_t)(before * pixel));
     to += before * pixel;
     if (ldx == depth && ld == depth) memcpy(to, from, (size_t)(inside * pixel));
+    else if (depth == 1 && ld == 1) frame->take_every(from, ldx, to, inside);
     else frame->pack(from, ldx, inside, depth, to, ld);
     memset(to + inside * pixel, 0, (size_t)((pixels - before - inside) * pixel));
 }

@@ -5,7 +5,7 @@
  * the block's pixels. Sums never depend on the number of threads: where dw is small, blocks are dealt to a number of chunks that
  * the shape fixes, each with its own accumulators, which are added in order; where dw is large, blocks follow each other and
  * the threads share the tiles of each. */
-#include "conv2d_internal.h"
+#include "conv2d_wgrad.h"
 
 #include <assert.h>
 #include <string.h>
@@ -17,182 +17,57 @@ enum {
     ACCUMULATORS_BYTES = 4 << 20, /* of all chunks */
     RAW_MAX_ROWS = 256,           /* up to here packing dy costs more than it saves */
     CROWDED_BYTES = 256,
-    FEW_COLUMNS = 8,              /* rows so short are copied faster without calls for each slab */
     RAW_CROWDED_ROWS = 32,        /* the same where pixels of dy share few cache sets */
     TILE_ROWS = 96                /* rows of dw in one task where threads share a block */
 };
 
-typedef struct {
-    const fc_conv2d *conv;
-    const fc_ukernels *kernels;
-    ptrdiff_t esize, groups, depth, k; /* of one group */
-    const void *x, *dy;
-    void *dw, *db;
-
-    ptrdiff_t rows; /* of dw in one group: taps * depth */
-    fc_panels panels;
-    ptrdiff_t panels_width;
-
-    int copy;                                 /* the input of a block is copied; otherwise read where it is */
-    ptrdiff_t skip_h, skip_w;                 /* the copy has every skip_h-th row and skip_w-th column */
-    ptrdiff_t slab, slab_step;                /* channels that lie together in the copy, elements to the next such */
-    ptrdiff_t ld, copy_h, copy_w, image_step; /* elements of a pixel, rows, pixels of a row, elements of an image */
-    ptrdiff_t band, bands, images;            /* output rows of a block, bands of an image, images of a block */
-    ptrdiff_t blocks, chunks;
-    int packed;                               /* dy is packed; otherwise read where it is */
-    int flat;                                 /* all pixels of a block are equally far apart: they make one line */
-    ptrdiff_t x_size, dy_size, acc_size;      /* elements of the three buffers of a block or chunk */
-    ptrdiff_t *offset;
-    void *acc; /* [chunk][group][panel][rows][nr], and behind it [chunk][k of all groups] for db */
-
-    ptrdiff_t group, block;   /* where threads share a block: which */
-    void *shared_x, *shared_dy;
-    const struct block_work *shared;
-} wgrad;
-
-/* The part of the output that a block covers. */
-typedef struct {
-    ptrdiff_t n, images, row, rows, pixels;
-} part;
-
-static part block_part(const wgrad *g, ptrdiff_t block) {
-    part p;
-    p.n = block / g->bands * g->images;
-    p.images = fc_min(g->images, g->conv->n - p.n);
-    p.row = block % g->bands * g->band;
-    p.rows = fc_min(g->band, g->conv->oh - p.row);
-    p.pixels = p.images * p.rows * g->conv->ow;
-    return p;
-}
-
-/* Rows of the input that one image of a block copies. */
-static ptrdiff_t copied_rows(const wgrad *g, const part *p) { return g->copy ? g->copy_h - (g->band - p->rows) * g->conv->stride_h / g->skip_h : 0; }
-
 /* Bytes of the list of a block's lines. */
-static size_t lines_size(const wgrad *g) { return (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN); }
+static size_t lines_size(const fc_wgrad_plan *g) { return (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN); }
 
-/* Copies a row of `pixels` pixels, `step` elements apart, all of it: slabs are whole lines. */
-static void spread_row(const wgrad *g, const char *row, ptrdiff_t pixels, ptrdiff_t step, char *to) {
-    for (ptrdiff_t j = 0; j < pixels; j++, row += step * g->esize, to += g->ld * g->esize) {
-        char *line = to;
-        for (ptrdiff_t byte = 0; byte < g->depth * g->esize; byte += FC_ALIGN, line += g->slab_step * g->esize) memcpy(line, row + byte, FC_ALIGN);
-    }
-}
-
-/* Copies row r (of an image's copied rows) of image i of a block, with its padding. */
-static void copy_row(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t i, ptrdiff_t r, void *to) {
-    const fc_conv2d *const conv = g->conv;
-    const ptrdiff_t y = p->row * conv->stride_h - conv->pad_top + r * g->skip_h;
-    const void *const row = y < 0 || y >= conv->h ? NULL : fc_at(g->x, ((p->n + i) * conv->h + y) * conv->w * conv->c + group * g->depth, g->esize);
-    const ptrdiff_t at = i * g->image_step + r * g->copy_w * g->ld;
-    if (row && g->copy_w <= FEW_COLUMNS && conv->pad_left == 0 && g->copy_w <= fc_ceil_div(conv->w, g->skip_w) &&
-        g->depth * g->esize % FC_ALIGN == 0) {
-        spread_row(g, row, g->copy_w, conv->c * g->skip_w, fc_at_mut(to, at, g->esize));
-        return;
-    }
-    for (ptrdiff_t c = 0; c < g->depth; c += g->slab, to = fc_at_mut(to, g->slab_step, g->esize))
-        fc_copy_padded_row(&g->kernels->frame, row ? fc_at(row, c, g->esize) : NULL, fc_ceil_div(conv->w, g->skip_w), conv->c * g->skip_w,
-                           -conv->pad_left, fc_min(g->slab, g->depth - c), fc_at_mut(to, at, g->esize), g->copy_w, g->ld, g->esize);
-}
-
-/* Packs pixels first .. last - 1 of a block's dy. */
-static void pack_dy(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t first, ptrdiff_t last, void *to) {
-    const ptrdiff_t ld = g->conv->k;
-    const ptrdiff_t pixel = (p->n * g->conv->oh + p->row) * g->conv->ow + first;
-    const void *const from = fc_at(g->dy, pixel * ld + group * g->k, g->esize);
-    fc_panels_pack(&g->panels, 0, &g->kernels->frame, from, ld, last - first, to, first, p->pixels, g->esize);
-}
-
-static void *bias_sums(const wgrad *g, ptrdiff_t chunk) {
+static void *bias_sums(const fc_wgrad_plan *g, ptrdiff_t chunk) {
     return fc_at_mut(g->acc, g->chunks * g->groups * g->acc_size + chunk * g->conv->k, g->esize);
 }
 
 /* The sums of one panel's columns: from its packed dy where there is one, which is read from end to end. But for a panel that is less
  * than a vector, whose columns would be added in another order than those of dy. */
-static void sum_panel(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk, const fc_panel *panel, const void *packed) {
+static void sum_panel(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t group, ptrdiff_t chunk, const fc_panel *panel, const void *packed) {
     if (!g->db) return;
     const ptrdiff_t nr = panel->kernels->nr, ld = g->conv->k, at = group * g->k + panel->first;
     const ptrdiff_t pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
-    const int from_packed = packed && nr >= g->kernels->gemm.lanes;
+    const int from_packed = packed && (g->planar || nr >= g->kernels->gemm.lanes);
+    assert(from_packed || !g->planar);
     g->kernels->frame.column_sums(from_packed ? packed : fc_at(g->dy, pixel * ld + at, g->esize), from_packed ? nr : ld, p->pixels, panel->columns,
                                   fc_at_mut(bias_sums(g, chunk), at, g->esize));
 }
 
 /* Those of all panels, with all of the packed dy or none. */
-static void sum_bias(const wgrad *g, const part *p, ptrdiff_t group, ptrdiff_t chunk, const void *packed) {
+static void sum_bias(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t group, ptrdiff_t chunk, const void *packed) {
     for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
         const fc_panel panel = fc_panels_get(&g->panels, i);
         sum_panel(g, p, group, chunk, &panel, packed ? fc_at(packed, panel.first * p->pixels, g->esize) : NULL);
     }
 }
 
-/* Where the rows of a block begin, for the kernels. */
-static void fill_lines(const wgrad *g, const part *p, ptrdiff_t *line) {
-    for (ptrdiff_t i = 0; i < p->images; i++)
-        for (ptrdiff_t r = 0; r < p->rows; r++) *line++ = i * g->image_step + r * (g->conv->stride_h / g->skip_h) * g->copy_w * g->ld;
-}
-
 /* Pixels of dy, and rows of dw, a multiple of so many bytes apart share few cache sets. */
-static int crowded_outputs(const wgrad *g) { return g->conv->k * g->esize % CROWDED_BYTES == 0; }
+static int crowded_outputs(const fc_wgrad_plan *g) { return g->conv->k * g->esize % CROWDED_BYTES == 0; }
 
 /* Without chunks to add, a panel with all its columns leaves its sums in dw itself. */
-static int ends_in_dw(const wgrad *g, const fc_panel *panel) { return g->chunks == 1 && panel->columns == panel->kernels->nr; }
-
-static const void *input_of(const wgrad *g, const part *p, ptrdiff_t group) {
-    const fc_conv2d *const conv = g->conv;
-    return fc_at(g->x, (p->n * conv->h + p->row * conv->stride_h) * conv->w * conv->c + group * g->depth, g->esize);
-}
-
-static const void *gradient_of(const wgrad *g, const part *p, ptrdiff_t group) {
-    return fc_at(g->dy, (p->n * g->conv->oh + p->row) * g->conv->ow * g->conv->k + group * g->k, g->esize);
-}
-
-/* What is fetched while a block is worked on: the input and dy of the next one, so many bytes with each pixel of a tile. */
-typedef struct {
-    const char *x, *x_end, *dy, *dy_end;
-    ptrdiff_t bytes;
-} fetch;
-
-static fetch fetch_block(const wgrad *g, ptrdiff_t block, ptrdiff_t end) {
-    fetch f = {0};
-    if (block + 1 >= end || g->groups > 1) return f;
-    const fc_conv2d *const conv = g->conv;
-    const part p = block_part(g, block + 1);
-    const ptrdiff_t rows = (p.images - 1) * conv->h + p.rows * conv->stride_h, dy = p.pixels * conv->k * g->esize;
-    f.x = input_of(g, &p, 0);
-    f.x_end = f.x + (g->skip_h * g->skip_w == 1 ? rows * conv->w * conv->c * g->esize : 0);
-    f.dy = gradient_of(g, &p, 0);
-    f.dy_end = f.dy + dy;
-    ptrdiff_t tiles = 0;
-    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) tiles += fc_ceil_div(g->rows, fc_panels_get(&g->panels, i).kernels->mr);
-    f.bytes = fc_ceil_div(f.x_end - f.x + dy, tiles * p.pixels);
-    return f;
-}
-
-/* Moves on by what was fetched. */
-static const char *advance(fetch *f, ptrdiff_t bytes) {
-    if (f->x < f->x_end) {
-        f->x += bytes;
-        return f->x < f->x_end ? f->x : f->dy;
-    }
-    f->dy += bytes;
-    return f->dy < f->dy_end ? f->dy : NULL;
-}
+static int ends_in_dw(const fc_wgrad_plan *g, const fc_panel *panel) { return g->chunks == 1 && panel->columns == panel->kernels->nr; }
 
 /* What the tiles of a block share. */
-typedef struct block_work {
-    part p;
+typedef struct fc_wgrad_work {
+    fc_wgrad_part p;
     ptrdiff_t group;
     const void *x, *dy;
     const ptrdiff_t *line;
     void *acc;
     int begins, ends; /* with the first block, with the last */
-    fetch next;
+    fc_wgrad_fetch next;
 } block_work;
 
 /* Adds a block to rows first .. last - 1 of one panel. */
-static void run_tiles(const wgrad *g, block_work *work, const fc_panel *panel, ptrdiff_t first, ptrdiff_t last) {
-    const part *const p = &work->p;
+static void run_tiles(const fc_wgrad_plan *g, block_work *work, const fc_panel *panel, ptrdiff_t first, ptrdiff_t last) {
+    const fc_wgrad_part *const p = &work->p;
     const ptrdiff_t nr = panel->kernels->nr, mr = panel->kernels->mr, k = g->conv->k, pixels = g->flat ? p->pixels : g->conv->ow;
     const int in_dw = ends_in_dw(g, panel) && (work->ends || !crowded_outputs(g)), from_dw = in_dw && !crowded_outputs(g);
     void *const acc = fc_at_mut(work->acc, panel->first * g->rows, g->esize);
@@ -214,15 +89,15 @@ static void run_tiles(const wgrad *g, block_work *work, const fc_panel *panel, p
         args.offset = g->offset + l;
         args.acc = work->begins ? NULL : fc_at(from_dw ? dw : acc, l * args.ld_acc, g->esize);
         args.out = fc_at_mut(in_dw ? dw : acc, l * args.ld_out, g->esize);
-        args.next = advance(&work->next, 0);
+        args.next = fc_wgrad_advance(&work->next, 0);
         panel->kernels->wgrad[tile](&args);
-        advance(&work->next, p->pixels * work->next.bytes);
+        fc_wgrad_advance(&work->next, p->pixels * work->next.bytes);
     }
 }
 
 /* All blocks of one chunk of one group. */
 static fc_status chunk_task(const void *context, ptrdiff_t task) {
-    const wgrad *const g = context;
+    const fc_wgrad_plan *const g = context;
     const ptrdiff_t group = task % g->groups, chunk = task / g->groups;
     const ptrdiff_t begin = g->blocks * chunk / g->chunks, end = g->blocks * (chunk + 1) / g->chunks;
     void *const acc = fc_at_mut(g->acc, (chunk * g->groups + group) * g->acc_size, g->esize);
@@ -231,30 +106,30 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
     ptrdiff_t *const line = (ptrdiff_t *)space;
     void *const copy = space + lines_size(g), *const packed = fc_at_mut(copy, g->x_size, g->esize);
     for (ptrdiff_t block = begin; block < end; block++) {
-        const part p = block_part(g, block);
+        const fc_wgrad_part p = fc_wgrad_part_of(g, block);
         for (ptrdiff_t i = 0; g->dw && i < p.images; i++)
-            for (ptrdiff_t r = 0; r < copied_rows(g, &p); r++) copy_row(g, &p, group, i, r, copy);
+            for (ptrdiff_t r = 0; r < fc_wgrad_copied_rows(g, &p); r++) fc_wgrad_copy_row(g, &p, group, i, r, copy);
         if (!g->dw) {
             sum_bias(g, &p, group, chunk, NULL);
             continue;
         }
-        fill_lines(g, &p, line);
+        fc_wgrad_fill_lines(g, &p, line);
         block_work work = {
             .p = p,
             .group = group,
-            .x = g->copy ? copy : input_of(g, &p, group),
+            .x = g->copy ? copy : fc_wgrad_input(g, &p, group),
             .line = line,
             .acc = acc,
             .begins = block == begin,
             .ends = block == end - 1,
-            .next = fetch_block(g, block, end),
+            .next = fc_wgrad_fetch_next(g, block, end),
         };
-        const void *const dy = gradient_of(g, &p, group);
+        const void *const dy = fc_wgrad_gradient(g, &p, group);
         for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
             const fc_panel panel = fc_panels_get(&g->panels, i);
             work.dy = fc_at(dy, panel.first, g->esize);
             if (g->packed) {
-                g->kernels->frame.pack(work.dy, g->conv->k, p.pixels, panel.columns, packed, panel.kernels->nr);
+                fc_wgrad_pack_panel(g, &p, group, &panel, packed);
                 work.dy = packed;
             }
             run_tiles(g, &work, &panel, 0, g->rows);
@@ -266,19 +141,16 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
 
 /* Copies or packs a share of the block that the threads work on together. */
 static fc_status prepare_task(const void *context, ptrdiff_t task) {
-    const wgrad *const g = context;
-    const part p = block_part(g, g->block);
-    const ptrdiff_t rows = copied_rows(g, &p);
-    if (task < p.images * rows) copy_row(g, &p, g->group, task / rows, task % rows, g->shared_x);
-    else if (g->packed) {
-        const ptrdiff_t line = task - p.images * rows, ow = g->conv->ow;
-        pack_dy(g, &p, g->group, line * ow, (line + 1) * ow, g->shared_dy);
-    }
+    const fc_wgrad_plan *const g = context;
+    const fc_wgrad_part p = fc_wgrad_part_of(g, g->block);
+    const ptrdiff_t rows = fc_wgrad_copied_rows(g, &p);
+    if (task < p.images * rows) fc_wgrad_copy_row(g, &p, g->group, task / rows, task % rows, g->shared_x);
+    else if (g->packed) fc_wgrad_pack_line(g, &p, g->group, task - p.images * rows, g->shared_dy);
     return FC_OK;
 }
 
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
-    const wgrad *const g = context;
+    const fc_wgrad_plan *const g = context;
     block_work work = *g->shared;
     const ptrdiff_t count = fc_ceil_div(g->rows, TILE_ROWS), first = task % count * TILE_ROWS;
     if (task / count == fc_panels_count(&g->panels)) {
@@ -288,35 +160,35 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_panel panel = fc_panels_get(&g->panels, task / count);
     const ptrdiff_t before = (task / count * g->rows + first) / panel.kernels->mr * work.p.pixels * work.next.bytes;
     const ptrdiff_t of_x = fc_min(before, work.next.x_end - work.next.x);
-    advance(&work.next, of_x);
-    advance(&work.next, before - of_x);
+    fc_wgrad_advance(&work.next, of_x);
+    fc_wgrad_advance(&work.next, before - of_x);
     work.dy = fc_at(work.dy, panel.first * (g->packed ? work.p.pixels : 1), g->esize);
     run_tiles(g, &work, &panel, first, fc_min(first + TILE_ROWS, g->rows));
     return FC_OK;
 }
 
 /* Blocks one after the other, each shared by the threads. */
-static fc_status run_shared(wgrad *g, char *space, double work) {
+static fc_status run_shared(fc_wgrad_plan *g, char *space, double work) {
     ptrdiff_t *const line = (ptrdiff_t *)space;
     g->shared_x = space + lines_size(g);
     g->shared_dy = fc_at_mut(g->shared_x, g->x_size, g->esize);
     const double share = work / (double)(g->blocks * g->groups);
     for (g->group = 0; g->group < g->groups; g->group++)
         for (g->block = 0; g->block < g->blocks; g->block++) {
-            const part p = block_part(g, g->block);
-            const ptrdiff_t rows = copied_rows(g, &p);
+            const fc_wgrad_part p = fc_wgrad_part_of(g, g->block);
+            const ptrdiff_t rows = fc_wgrad_copied_rows(g, &p);
             const ptrdiff_t lines = g->packed ? p.images * p.rows : 0;
-            fill_lines(g, &p, line);
+            fc_wgrad_fill_lines(g, &p, line);
             const block_work shared = {
                 .p = p,
                 .group = g->group,
-                .x = g->copy ? g->shared_x : input_of(g, &p, g->group),
-                .dy = g->packed ? g->shared_dy : gradient_of(g, &p, g->group),
+                .x = g->copy ? g->shared_x : fc_wgrad_input(g, &p, g->group),
+                .dy = g->packed ? g->shared_dy : fc_wgrad_gradient(g, &p, g->group),
                 .line = line,
                 .acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize),
                 .begins = g->block == 0,
                 .ends = g->block == g->blocks - 1,
-                .next = fetch_block(g, g->block, g->blocks),
+                .next = fc_wgrad_fetch_next(g, g->block, g->blocks),
             };
             g->shared = &shared;
             fc_status status = fc_parallel_for(p.images * rows + lines, (double)(g->x_size + g->dy_size), prepare_task, g);
@@ -330,7 +202,7 @@ static fc_status run_shared(wgrad *g, char *space, double work) {
 
 /* Adds the chunks and unpacks the panels: rows of dw, then db. */
 static fc_status finish_task(const void *context, ptrdiff_t task) {
-    const wgrad *const g = context;
+    const fc_wgrad_plan *const g = context;
     const ptrdiff_t k = g->conv->k, count = fc_ceil_div(g->rows, TILE_ROWS), group = task / count;
     if (group == g->groups) {
         if (task % count || !g->db) return FC_OK;
@@ -354,7 +226,7 @@ static fc_status finish_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-static void plan(wgrad *g) {
+static void plan(fc_wgrad_plan *g) {
     const fc_conv2d *const conv = g->conv;
     const ptrdiff_t extent_h = (conv->kh - 1) * conv->dilation_h + 1, extent_w = (conv->kw - 1) * conv->dilation_w + 1;
     g->bands = fc_ceil_div(conv->oh, fc_max(1, BLOCK_PIXELS / conv->ow));
@@ -366,7 +238,7 @@ static void plan(wgrad *g) {
     const int padded = conv->pad_top > 0 || conv->pad_left > 0 || (conv->oh - 1) * conv->stride_h + extent_h - conv->pad_top > conv->h ||
                        (conv->ow - 1) * conv->stride_w + extent_w - conv->pad_left > conv->w;
     /* Pixels a power of two apart would fall into few cache sets: the copy spreads them. */
-    const int crowded = conv->c * g->esize % 128 == 0;
+    const int crowded = !g->planar && conv->c * g->esize % 128 == 0;
     g->copy = padded || crowded;
     g->skip_h = g->skip_w = 1;
     if (g->copy) {
@@ -374,15 +246,16 @@ static void plan(wgrad *g) {
         if (conv->kh == 1) g->skip_h = conv->stride_h;
         if (conv->kw == 1 && conv->pad_left == 0) g->skip_w = conv->stride_w;
         const ptrdiff_t line = FC_ALIGN / g->esize;
-        g->slab = g->ld = fc_min(g->depth, line);
+        g->slab = g->ld = g->planar ? 1 : fc_min(g->depth, line);
         g->copy_h = (g->band - 1) * conv->stride_h / g->skip_h + extent_h;
         g->copy_w = (conv->ow - 1) * conv->stride_w / g->skip_w + extent_w;
         g->image_step = g->copy_h * g->copy_w * g->ld;
         g->slab_step = fc_round_up(g->images * g->image_step, line) + line;
         g->x_size = fc_ceil_div(g->depth, g->slab) * g->slab_step;
     } else {
-        g->slab = g->depth;
-        g->ld = conv->c;
+        g->slab = g->planar ? 1 : g->depth;
+        g->slab_step = conv->h * conv->w;
+        g->ld = g->planar ? 1 : conv->c;
         g->copy_w = conv->w;
         g->image_step = conv->h * conv->w * conv->c;
     }
@@ -390,7 +263,7 @@ static void plan(wgrad *g) {
               (g->images == 1 || g->image_step == conv->oh * conv->ow * g->ld);
     const int one_panel = g->groups == 1 && fc_panels_count(&g->panels) == 1;
     const ptrdiff_t raw_rows = crowded_outputs(g) ? RAW_CROWDED_ROWS : RAW_MAX_ROWS;
-    g->packed = g->panels_width != g->k || (g->rows > raw_rows && !one_panel);
+    g->packed = g->planar || g->panels_width != g->k || (g->rows > raw_rows && !one_panel);
     g->dy_size = g->packed ? g->images * g->band * conv->ow * g->panels_width : 0;
     g->acc_size = fc_round_up(g->panels_width * g->rows, FC_ALIGN / g->esize);
     const ptrdiff_t chunks = ACCUMULATORS_BYTES / (g->acc_size * g->groups * g->esize);
@@ -399,10 +272,11 @@ static void plan(wgrad *g) {
 }
 
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
-    wgrad g = {
+    fc_wgrad_plan g = {
         .conv = conv,
         .kernels = fc_kernels(conv->dtype),
         .esize = fc_esize(conv->dtype),
+        .planar = conv->layout == FC_NCHW,
         .groups = conv->groups,
         .depth = conv->c / conv->groups,
         .k = conv->k / conv->groups,

@@ -151,6 +151,20 @@ typedef struct {
     void *out;
 } fc_slide_args;
 
+/* Runs of the pixels of planes: out[(t * planes + c) * nr + i + e] = in[c * plane_ld + offset[t] + from[r] + e], e < count[r], for run r
+ * from i = the sum of the counts before it on; t < taps, c < planes. */
+#define FC_RUNS_MAX 64
+typedef struct {
+    const void *in;
+    ptrdiff_t plane_ld, planes;
+    const ptrdiff_t *offset;
+    ptrdiff_t taps;
+    const ptrdiff_t *from, *count;
+    ptrdiff_t runs;
+    void *out;
+    ptrdiff_t nr;
+} fc_runs_args;
+
 /* Small services of the frame. */
 typedef struct {
     /* out (rows, width) = in (rows, cols) with leading dimension ld_in; columns cols .. width - 1 are zero, cols <= width */
@@ -160,6 +174,9 @@ typedef struct {
     /* acc[j] += sum over i < rows of x[i * ld + j], j < cols */
     void (*column_sums)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc);
     void (*slide)(const fc_slide_args *args);
+    /* out[i] = in[i * step], i < n */
+    void (*take_every)(const void *in, ptrdiff_t step, void *out, ptrdiff_t n);
+    void (*gather_runs)(const fc_runs_args *args);
     /* acc[i] += x[i], i < n */
     void (*add_into)(const void *x, void *acc, ptrdiff_t n);
     /* After kernels that wrote past the caches, before other threads may read. */

@@ -152,6 +152,45 @@ static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdif
     if (squares && square_rows < rows) NAME(transpose_part)(in + square_rows * ld_in, ld_in, out + square_rows, ld_out, rows - square_rows, done);
 }
 
+static void NAME(take_every)(const void *in_, ptrdiff_t step, void *out_, ptrdiff_t n) {
+    const real *const in = in_;
+    real *const out = out_;
+    ptrdiff_t i = 0;
+    if (step == 2) {
+        int32_t lane[VL];
+        for (int l = 0; l < VL; l++) lane[l] = 2 * l;
+        const vindex even = v_index(lane);
+        for (; i + VL < n; i += VL) v_store(out + i, v_permute2(v_load(in + 2 * i), v_load(in + 2 * i + VL), even));
+        if (i + VL == n) {
+            v_store(out + i, v_permute2(v_load(in + 2 * i), v_load_n(in + 2 * i + VL, VL - 1), even));
+            return;
+        }
+    }
+    for (; i < n; i++) out[i] = in[i * step];
+}
+
+static void NAME(gather_runs)(const fc_runs_args *const a) {
+    const real *in = a->in;
+    real *out = a->out;
+    const ptrdiff_t runs = a->runs;
+    for (ptrdiff_t c = 0; c < a->planes; c++, in += a->plane_ld, out += a->nr)
+        for (ptrdiff_t t = 0; t < a->taps; t++) {
+            real *to = out + t * a->planes * a->nr, *const end = to + a->nr;
+            for (ptrdiff_t r = 0; r < runs; r++) {
+                const real *const from = in + a->offset[t] + a->from[r];
+                const ptrdiff_t count = a->count[r];
+                ptrdiff_t i = 0;
+                for (; i + VL <= count; i += VL) v_store(to + i, v_load(from + i));
+                if (i < count) {
+                    const vec rest = v_load_n(from + i, count - i);
+                    if (to + i + VL <= end) v_store(to + i, rest); /* the next run overwrites what is too much */
+                    else v_store_n(to + i, rest, count - i);
+                }
+                to += count;
+            }
+        }
+}
+
 FC_INLINE void NAME(column_sums_vectors)(const int NV, const real *x, const ptrdiff_t ld, const ptrdiff_t rows, real *const acc) {
     vec s[4];
     FC_UNROLL(4)
@@ -218,4 +257,6 @@ static double NAME(multiply_adds)(double count) {
 
 static void NAME(stream_end)(void) { v_stream_end(); }
 
-#define FC_FRAME_KERNELS {NAME(pack), NAME(transpose), NAME(column_sums), NAME(slide), NAME(add_into), NAME(stream_end), NAME(multiply_adds)}
+#define FC_FRAME_KERNELS                                                                          \
+    {NAME(pack),        NAME(transpose), NAME(column_sums), NAME(slide),        NAME(take_every), \
+     NAME(gather_runs), NAME(add_into),  NAME(stream_end),  NAME(multiply_adds)}
