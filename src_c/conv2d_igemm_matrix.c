@@ -27,10 +27,10 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
     /* In cycles, as measured: a product, the parts of a line of a pixel, which are put together where taps do not end with a
      * vector, and of weights, which go to the outer caches and back where they are many, and the sums of a pixel. */
     const int far = too_many(groups * fc_matrix_bytes(k, reduction));
-    const double product = far ? 193 : 133, line = depth % FC_MATRIX_SIDE ? 50 : 20, call = 3000;
-    const double weights = packed ? (far ? 28 : 5) : far ? 120 : 25;
+    const double product = far ? 193 : FC_MATRIX_PRODUCT_CYCLES, line = depth % FC_MATRIX_SIDE ? 50 : 20, call = 3000;
+    const double weights = packed ? (far ? 28 : 5) : far ? 120 : FC_MATRIX_RIGHT_CYCLES;
     const double rows = (double)fc_round_up(pixels, FC_MATRIX_SIDE), steps = (double)fc_matrix_steps(reduction);
-    const double sums = steps > 1 ? 3 : 10;
+    const double sums = FC_MATRIX_SUMS_CYCLES(steps);
     const double columns = (double)fc_ceil_div(k, FC_MATRIX_SIDE);
     const double matrix =
         steps * columns * (rows / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * weights) + rows * (steps * line + columns * sums) + call;

@@ -6,13 +6,14 @@
  * weights are read where they are. Planes whose windows reach over them, or whose columns are not taken one by one, are copied first, band
  * by band, with their padding and the columns of each remainder of the stride together. */
 #include "conv2d_internal.h"
+#include "matrix.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum {
-    BLOCK_BYTES = 256 << 10, /* of panels, about: they stay in the second-level cache */
-    MOST_PANELS = 4,
+    MOST_PANELS = 8, /* of a task: runs of planes, long enough for the processor to fetch ahead */
     FEW = 8,        /* output channels: there are better ways for them */
     LEAST_ROWS = 4 /* of copied bands, whose border is copied twice */
 };
@@ -42,6 +43,11 @@ typedef struct {
     ptrdiff_t *offset;                 /* [kh * kw]: from a pixel's place there */
     ptrdiff_t block, blocks, rows;     /* pixels of a task; tasks of an image; output rows that one touches */
     fc_panels panels, last;            /* of a block, and of the last one */
+
+    int matrix; /* on the matrix unit, where the weights are on the left */
+    char *left;
+    fc_matrix_pieces pieces;
+    const float *bias;
 } planes;
 
 static ptrdiff_t pixels_of(const planes *p) { return p->oh * p->ow; }
@@ -77,9 +83,8 @@ static void plan(planes *p) {
 
     const fc_gemm_kernels *const gemm = &p->kernels->gemm;
     const ptrdiff_t nr = gemm->panel[gemm->main_panel].nr, pixels = pixels_of(p), threads = fc_get_num_threads();
-    const ptrdiff_t fit = fc_max(1, fc_min(MOST_PANELS, BLOCK_BYTES / (terms_of(p) * nr * p->esize)));
     const ptrdiff_t least = p->copy ? fc_ceil_div(LEAST_ROWS * p->ow, nr) : 1, each = fc_ceil_div(p->n * pixels, threads * nr);
-    p->block = fc_min(pixels, fc_max(1, fc_min(fc_max(fit, least), each)) * nr);
+    p->block = fc_min(pixels, fc_max(1, fc_min(fc_max(MOST_PANELS, least), each)) * nr);
     p->blocks = fc_ceil_div(pixels, p->block);
     p->panels = fc_panels_plan(gemm, p->block);
     p->last = fc_panels_plan(gemm, pixels - (p->blocks - 1) * p->block);
@@ -129,17 +134,69 @@ static void copy_band(const planes *p, const void *in, ptrdiff_t first, ptrdiff_
     }
 }
 
+/* Whether rows that are read, and those that are written, follow each other. */
+static int together(const planes *p) { return p->row_ld * p->stride_h == p->ow; }
+
 /* The panel of pixels first .. first + columns - 1; of what they read, `in` has the first row of the band that begins with output row `top`. */
 static void fill_panel(const planes *p, const void *in, ptrdiff_t top, ptrdiff_t first, ptrdiff_t columns, ptrdiff_t nr, void *panel) {
-    const int together = p->row_ld * p->stride_h == p->ow; /* rows follow each other in both */
     ptrdiff_t from[FC_RUNS_MAX], count[FC_RUNS_MAX], runs = 0;
     for (ptrdiff_t done = 0; done < columns; done += count[runs++]) {
         const ptrdiff_t i = (first + done) / p->ow, j = (first + done) % p->ow;
         assert(runs < FC_RUNS_MAX);
         from[runs] = (i - top) * p->stride_h * p->row_ld + j;
-        count[runs] = together ? columns : fc_min(p->ow - j, columns - done);
+        count[runs] = together(p) ? columns : fc_min(p->ow - j, columns - done);
     }
     p->kernels->frame.gather_runs(&(fc_runs_args){in, p->plane_ld, p->c, p->offset, p->kh * p->kw, from, count, runs, panel, nr});
+}
+
+/* The scratch memory of a task: where output channels begin, a panel, what is copied, and for the matrix unit parts and sums. */
+typedef struct {
+    void **out;
+    char *panel, *row, *band, *parts;
+    float *sums;
+} space;
+
+static int make_space(const planes *p, ptrdiff_t width, space *s) {
+    const ptrdiff_t out = fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN), panel = fc_round_up(width * terms_of(p) * p->esize, FC_ALIGN);
+    const ptrdiff_t band = p->copy ? fc_round_up((p->c * p->plane_ld + p->row_ld) * p->esize, FC_ALIGN) : 0;
+    const ptrdiff_t parts = p->matrix ? fc_matrix_bytes(width, terms_of(p)) : 0;
+    const ptrdiff_t sums = p->matrix ? fc_matrix_groups(p->k) * FC_MATRIX_GROUP * FC_MATRIX_GROUP * (ptrdiff_t)sizeof(float) : 0;
+    char *const at = fc_scratch(FC_SLOT_TASK, (size_t)(out + panel + band + parts + sums));
+    if (!at) return 0;
+    s->out = (void **)at, s->panel = at + out, s->row = s->panel + panel, s->band = s->row + p->row_ld * p->esize;
+    s->parts = s->row + band, s->sums = (float *)(s->parts + parts);
+    return 1;
+}
+
+/* On vectors: the pixels that a panel has, all output channels. */
+static void run_panel(const planes *p, const space *s, const fc_panel *panel) {
+    fc_gemm_args args = {.row_stride = p->k,
+                         .taps = p->taps,
+                         .depth = p->depth,
+                         .w = s->panel,
+                         .ldw = panel->kernels->nr,
+                         .column = panel->first,
+                         .columns = (int)panel->columns,
+                         .relu = p->activation == FC_RELU,
+                         .fetch = 1};
+    fc_panel_tiles(panel->kernels->gemm, panel->kernels->mr, &args, p->row, s->out, p->k);
+}
+
+/* On the matrix unit: `count` pixels whose terms are ld elements apart. */
+static void run_matrix(const planes *p, const space *s, const float *from, ptrdiff_t ld, ptrdiff_t first, ptrdiff_t count) {
+    const fc_matrix_kernels *const kernels = p->kernels->matrix;
+    const ptrdiff_t steps = fc_matrix_steps(terms_of(p));
+    kernels->right(from, ld, terms_of(p), count, steps, s->parts);
+    const fc_matrix_finish_args finish = {.row_bias = p->bias, .out = s->out, .column = first, .relu = p->activation == FC_RELU};
+    const fc_matrix_job job = {.left = p->left,
+                               .right = s->parts,
+                               .rows = p->k,
+                               .columns = count,
+                               .steps = steps,
+                               .sums = s->sums,
+                               .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
+                               .finish = &finish};
+    fc_matrix_multiply(kernels, &job, NULL);
 }
 
 static fc_status planes_task(const void *context, ptrdiff_t task) {
@@ -148,52 +205,77 @@ static fc_status planes_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t top = begin / p->ow, rows = (begin + pixels - 1) / p->ow - top + 1, esize = p->esize;
     const fc_panels *const panels = begin + p->block < pixels_of(p) ? &p->panels : &p->last;
     const ptrdiff_t lead = terms_of(p) - p->kh * p->kw * p->c; /* rows of ones for the bias */
-    const size_t out_bytes = (size_t)fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN);
-    const size_t panel_bytes = (size_t)fc_round_up(fc_panels_width(panels) * terms_of(p) * esize, FC_ALIGN);
-    const size_t band_bytes = p->copy ? (size_t)((p->c * p->plane_ld + p->row_ld) * esize) : 0;
-    char *const space = fc_scratch(FC_SLOT_TASK, out_bytes + panel_bytes + band_bytes);
-    if (!space) return FC_NO_MEMORY;
-    void **const out = (void **)space;
-    const void *source = fc_at(p->in, n * p->c * p->h * p->w + (top * p->stride_h * p->w), esize);
+    const int as_it_lies = p->matrix && !p->copy && p->kh * p->kw == 1 && together(p);
+    const void *const image = fc_at(p->in, n * p->c * p->h * p->w, esize), *source = fc_at(image, top * p->stride_h * p->w, esize);
+    space s;
+    if (!make_space(p, p->kernels->gemm.panel[0].nr, &s)) return FC_NO_MEMORY;
+    for (ptrdiff_t k = 0; k < p->k; k++) s.out[k] = fc_at_mut(p->out, (n * p->k + k) * pixels_of(p) + begin, esize);
     if (p->copy) {
-        char *const row = space + out_bytes + panel_bytes, *const band = row + p->row_ld * esize;
-        copy_band(p, fc_at(p->in, n * p->c * p->h * p->w, esize), top, rows, row, band);
-        source = band;
+        copy_band(p, image, top, rows, s.row, s.band);
+        source = s.band;
     }
-    fc_gemm_args args = {.row_stride = p->k, .taps = p->taps, .depth = p->depth, .relu = p->activation == FC_RELU, .fetch = 1};
-    for (ptrdiff_t k = 0; k < p->k; k++) out[k] = fc_at_mut(p->out, (n * p->k + k) * pixels_of(p) + begin, esize);
+    if (p->matrix) p->kernels->matrix->begin();
     for (ptrdiff_t i = 0; i < fc_panels_count(panels); i++) {
         const fc_panel panel = fc_panels_get(panels, i);
         const ptrdiff_t nr = panel.kernels->nr;
-        char *const to = fc_at_mut(space + out_bytes, panel.first * terms_of(p), esize);
-        if (lead) memcpy(to, p->ones, (size_t)(nr * esize));
-        fill_panel(p, source, top, begin + panel.first, panel.columns, nr, fc_at_mut(to, lead * nr, esize));
-        args.w = to, args.ldw = nr, args.column = panel.first, args.columns = (int)panel.columns;
-        fc_panel_tiles(panel.kernels->gemm, panel.kernels->mr, &args, p->row, out, p->k);
-        if (p->activation == FC_LINEAR || p->activation == FC_RELU) continue;
-        for (ptrdiff_t k = 0; k < p->k; k++) {
-            void *const y = fc_at_mut(out[k], panel.first, esize);
-            p->kernels->elementwise.activation[p->activation](y, y, panel.columns);
-        }
+        if (lead) memcpy(s.panel, p->ones, (size_t)(nr * esize));
+        if (!as_it_lies) fill_panel(p, source, top, begin + panel.first, panel.columns, nr, fc_at_mut(s.panel, lead * nr, esize));
+        if (!p->matrix) run_panel(p, &s, &panel);
+        else if (as_it_lies) run_matrix(p, &s, (const float *)image + begin + panel.first, p->plane_ld, panel.first, panel.columns);
+        else run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
     }
+    if (p->matrix) p->kernels->matrix->end();
+    for (ptrdiff_t k = 0; k < p->k && p->activation != FC_LINEAR && p->activation != FC_RELU; k++)
+        p->kernels->elementwise.activation[p->activation](s.out[k], s.out[k], pixels);
     return FC_OK;
 }
 
-/* Of multiply-adds, about: whether this takes less than transposing before and after what takes `share` of the time of vectors. */
-static int pays(const fc_conv2d *conv, planes p) {
-    if (conv->layout != FC_NCHW || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || p.k < FEW) return 0;
-    p.taps = p.kh * p.kw, p.depth = p.c;
-    const fc_gemm_kernels *const gemm = &p.kernels->gemm;
-    const fc_panels pixels = fc_panels_plan(gemm, pixels_of(&p)), channels = fc_panels_plan(gemm, p.k);
-    const double terms = (double)terms_of(&p), k = (double)p.k, size = (double)pixels_of(&p);
-    const double share = fc_igemm_matrix_share(conv->dtype, p.n * pixels_of(&p), p.taps, p.depth, p.k, 1, 0);
-    const double along = terms * ((double)fc_panels_cost(&pixels) / size * k + COPY);
-    return along < share * terms * (double)fc_panels_cost(&channels) + TURN * ((double)p.c * (double)(p.h * p.w) / size + k);
+/* The parts of a group of output channels' weights. */
+static fc_status left_task(const void *context, ptrdiff_t group) {
+    const planes *const p = context;
+    const ptrdiff_t first = group * FC_MATRIX_GROUP, steps = fc_matrix_steps(terms_of(p));
+    fc_matrix_left left = {.rows = (const float *const *)p->row + first,
+                           .count = fc_min(FC_MATRIX_GROUP, p->k - first),
+                           .steps = steps,
+                           .piece = p->pieces.piece,
+                           .first = p->pieces.first,
+                           .whole = p->pieces.whole,
+                           .out = p->left + group * steps * FC_MATRIX_STEP};
+    p->kernels->matrix->left(&left);
+    return FC_OK;
 }
 
-int fc_planes_forward_pays(const fc_conv2d *conv) { return pays(conv, forward_of(conv)); }
+/* The time that the matrix unit takes, as a share of that of vectors; 1 where there is none, or it takes no less. */
+static double matrix_share(const planes *p, ptrdiff_t terms) {
+    enum { FEW_TERMS = 24, MOST_ROWS = 64 * FC_MATRIX_GROUP };
+    if (!p->kernels->matrix || terms < FEW_TERMS || p->k < FEW_TERMS || p->k > MOST_ROWS || fc_matrix_bytes(p->k, terms) > fc_l2_bytes() / 2)
+        return 1;
+    const double steps = (double)fc_matrix_steps(terms), k = (double)p->k, rows = (double)fc_ceil_div(p->k, FC_MATRIX_SIDE);
+    const double matrix = steps * (rows * FC_MATRIX_PRODUCT_CYCLES + FC_MATRIX_SIDE * FC_MATRIX_RIGHT_CYCLES) + k * FC_MATRIX_SUMS_CYCLES(steps);
+    return fmin(1, 1.05 * matrix * 28 / (FC_MATRIX_SIDE * k * (double)terms));
+}
 
-int fc_planes_backward_input_pays(const fc_conv2d *conv) { return conv->stride_h == 1 && conv->stride_w == 1 && pays(conv, gradient_of(conv)); }
+/* Of multiply-adds, about: whether this takes less than transposing before and after what takes `share` of the time of vectors. */
+static int pays(const fc_conv2d *conv, const planes *p) {
+    if (conv->layout != FC_NCHW || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
+    const fc_gemm_kernels *const gemm = &p->kernels->gemm;
+    const fc_panels pixels = fc_panels_plan(gemm, pixels_of(p)), channels = fc_panels_plan(gemm, p->k);
+    const ptrdiff_t taps = p->kh * p->kw;
+    const double terms = (double)(taps * p->c), k = (double)p->k, size = (double)pixels_of(p);
+    const double share = fc_igemm_matrix_share(conv->dtype, p->n * pixels_of(p), taps, p->c, p->k, 1, 0);
+    const double along = terms * (matrix_share(p, taps * p->c) * (double)fc_panels_cost(&pixels) / size * k + COPY);
+    return along < share * terms * (double)fc_panels_cost(&channels) + TURN * ((double)p->c * (double)(p->h * p->w) / size + k);
+}
+
+int fc_planes_forward_pays(const fc_conv2d *conv) {
+    const planes p = forward_of(conv);
+    return pays(conv, &p);
+}
+
+int fc_planes_backward_input_pays(const fc_conv2d *conv) {
+    const planes p = gradient_of(conv);
+    return conv->stride_h == 1 && conv->stride_w == 1 && pays(conv, &p);
+}
 
 int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
     if (conv->layout != FC_NCHW || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || conv->k < FEW) return 0;
@@ -204,10 +286,27 @@ int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
     return (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * (double)conv->c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
 }
 
+/* The tables of pointers and offsets, and `more` bytes behind them; in front of the parts of the weights, if there are. */
+static char *make_tables(planes *p, ptrdiff_t rows, ptrdiff_t more) {
+    const ptrdiff_t taps = p->kh * p->kw, tables = fc_round_up(rows * (ptrdiff_t)sizeof(void *) + taps * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
+    const fc_matrix_terms terms = {.runs = p->taps, .length = p->depth, .source = p->k};
+    const ptrdiff_t pieces = p->matrix ? (ptrdiff_t)fc_matrix_pieces_bytes(&terms) : 0, behind = fc_round_up(more, FC_ALIGN);
+    const ptrdiff_t left = p->matrix ? fc_matrix_bytes(p->k, terms_of(p)) : 0;
+    char *const space = fc_scratch(FC_SLOT_CALL, (size_t)(tables + behind + pieces + left));
+    if (!space) return NULL;
+    p->row = (const void **)space, p->offset = (ptrdiff_t *)(space + rows * (ptrdiff_t)sizeof(void *));
+    if (p->matrix) p->pieces = fc_matrix_cut(&terms, space + tables + behind), p->left = space + tables + behind + pieces;
+    return space + tables;
+}
+
 static fc_status run(planes *p) {
     plan(p);
     find_offsets(p);
     const double macs = (double)p->n * (double)pixels_of(p) * (double)p->k * (double)terms_of(p);
+    if (p->matrix) {
+        const fc_status status = fc_parallel_for(fc_matrix_groups(p->k), 0.2 * (double)(p->k * terms_of(p)), left_task, p);
+        if (status != FC_OK) return status;
+    }
     return fc_parallel_for(p->n * p->blocks, fc_macs_ns(macs), planes_task, p);
 }
 
@@ -219,15 +318,18 @@ static void put_ones(fc_dtype dtype, void *to, ptrdiff_t n) {
 
 fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     planes p = forward_of(conv);
-    const ptrdiff_t lead = bias != NULL, terms = conv->kh * conv->kw * conv->c, nr = p.kernels->gemm.panel[0].nr;
+    const ptrdiff_t terms = conv->kh * conv->kw * conv->c, nr = p.kernels->gemm.panel[0].nr;
     p.in = x, p.out = y, p.activation = conv->activation;
+    p.matrix = matrix_share(&p, terms) < 1;
+    /* Vectors begin with the bias times 1. */
+    const ptrdiff_t lead = bias && !p.matrix;
+    if (p.matrix) p.bias = bias;
     p.taps = 1, p.depth = lead + terms;
-    const ptrdiff_t tables = fc_round_up(conv->k * (ptrdiff_t)sizeof(void *) + conv->kh * conv->kw * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
-    char *const space = fc_scratch(FC_SLOT_CALL, (size_t)(tables + (nr + conv->k * p.depth) * p.esize));
-    if (!space) return FC_NO_MEMORY;
-    char *const ones = space + tables, *const rows = fc_at_mut(ones, nr, p.esize);
-    p.row = (const void **)space, p.offset = (ptrdiff_t *)(space + conv->k * (ptrdiff_t)sizeof(void *)), p.ones = ones;
+    char *const ones = make_tables(&p, conv->k, (nr + conv->k * p.depth) * p.esize);
+    if (!ones) return FC_NO_MEMORY;
+    char *const rows = fc_at_mut(ones, nr, p.esize);
     put_ones(conv->dtype, ones, nr);
+    p.ones = ones;
     for (ptrdiff_t k = 0; k < conv->k; k++) {
         void *const row = fc_at_mut(rows, k * p.depth, p.esize);
         if (lead) memcpy(row, fc_at(bias, k, p.esize), (size_t)p.esize);
@@ -241,10 +343,8 @@ fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const 
     planes p = gradient_of(conv);
     p.in = dy, p.out = dx;
     p.taps = conv->kh * conv->kw, p.depth = conv->k;
-    const ptrdiff_t rows = p.taps * conv->c;
-    char *const space = fc_scratch(FC_SLOT_CALL, (size_t)(rows * (ptrdiff_t)sizeof(void *) + p.taps * (ptrdiff_t)sizeof(ptrdiff_t)));
-    if (!space) return FC_NO_MEMORY;
-    p.row = (const void **)space, p.offset = (ptrdiff_t *)(space + rows * (ptrdiff_t)sizeof(void *));
-    for (ptrdiff_t i = 0; i < rows; i++) p.row[i] = fc_at(w, i * conv->k, p.esize);
+    p.matrix = matrix_share(&p, terms_of(&p)) < 1;
+    if (!make_tables(&p, p.taps * conv->c, 0)) return FC_NO_MEMORY;
+    for (ptrdiff_t i = 0; i < p.taps * conv->c; i++) p.row[i] = fc_at(w, i * conv->k, p.esize);
     return run(&p);
 }

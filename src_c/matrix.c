@@ -57,7 +57,7 @@ static int lie_evenly(void *const *out, ptrdiff_t rows) {
 /* Groups whose sums can be stored where they belong as they are: whole halves of rows that lie evenly. Bit i is that of group i. */
 static uint64_t stored_directly(const fc_matrix_job *job) {
     uint64_t groups = 0;
-    if (!job->finish || job->finish->relu) return groups;
+    if (!job->finish || job->finish->relu || job->finish->row_bias) return groups;
     for (ptrdiff_t i = 0; i < fc_matrix_groups(job->rows); i++) {
         const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i * FC_MATRIX_GROUP);
         if (rows % FC_MATRIX_SIDE == 0 && lie_evenly(job->finish->out + i * FC_MATRIX_GROUP, rows)) groups |= (uint64_t)1 << i;
@@ -104,6 +104,7 @@ int fc_matrix_next(void *context, fc_matrix_block *block) {
         if (!directly) {
             block->finish.sums = sums, block->finish.ld = ld, block->finish.rows = rows;
             block->finish.bias = finish->bias ? finish->bias + j : NULL;
+            block->finish.row_bias = finish->row_bias ? finish->row_bias + i : NULL;
             block->finish.out = finish->out + i, block->finish.column = finish->column + j, block->finish.columns = columns;
             block->finish.relu = finish->relu;
         }

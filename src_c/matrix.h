@@ -14,6 +14,11 @@ static inline void *fc_matrix_half(void *operand, ptrdiff_t steps, ptrdiff_t j, 
     return (char *)operand + (j / FC_MATRIX_GROUP * steps + step) * FC_MATRIX_STEP + j % FC_MATRIX_GROUP / FC_MATRIX_SIDE * (FC_MATRIX_STEP / 2);
 }
 
+/* In cycles, as measured: a product, the parts of a line of an operand on the right, and of a row's sums of half a group. */
+#define FC_MATRIX_PRODUCT_CYCLES 133
+#define FC_MATRIX_RIGHT_CYCLES 25
+#define FC_MATRIX_SUMS_CYCLES(steps) ((steps) > 1 ? 3 : 10)
+
 /* How the terms of a row are read: what fc_matrix_left has of it. */
 typedef struct {
     fc_matrix_piece *piece;

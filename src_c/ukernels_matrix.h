@@ -37,11 +37,11 @@ typedef struct {
     ptrdiff_t row, step;
 } fc_matrix_left;
 
-/* Sums to where they belong: out[i][column + j] = act(bias[j] + sums[i * ld + j]), i < rows, j < columns <= FC_MATRIX_GROUP. */
+/* Sums to where they belong: out[i][column + j] = act(bias[j] + row_bias[i] + sums[i * ld + j]), i < rows, j < columns <= FC_MATRIX_GROUP. */
 typedef struct {
     const float *sums;
     ptrdiff_t ld, rows;
-    const float *bias; /* or NULL */
+    const float *bias, *row_bias; /* or NULL */
     void *const *out;
     ptrdiff_t column, columns;
     int relu;

@@ -104,6 +104,8 @@ static void amx_right(const float *w, ptrdiff_t ld, ptrdiff_t terms, ptrdiff_t c
             for (ptrdiff_t j = 0; j < columns; j += FC_MATRIX_SIDE) {
                 const __mmask16 lanes = columns - j < FC_MATRIX_SIDE ? rest : (__mmask16)UINT16_MAX;
                 step *const out = (step *)to + j / FC_MATRIX_GROUP * steps + s;
+                _mm_prefetch((const char *)(w + (low + FC_MATRIX_DEPTH) * ld + j), _MM_HINT_T0); /* which need not exist */
+                _mm_prefetch((const char *)(w + (high + FC_MATRIX_DEPTH) * ld + j), _MM_HINT_T0);
                 split(_mm512_maskz_loadu_ps(low < terms ? lanes : 0, w + low * ld + j),
                       _mm512_maskz_loadu_ps(high < terms ? lanes : 0, w + high * ld + j), &(*out)[j / FC_MATRIX_SIDE % 2][0][t]);
             }
@@ -164,9 +166,11 @@ static inline void finish_some(const fc_matrix_finish_args *args, ptrdiff_t fini
     const float *sums = args->sums + finished * args->ld;
     for (ptrdiff_t i = finished; i < end; i++, sums += args->ld) {
         float *const out = (float *)args->out[i] + args->column;
-        _mm512_mask_storeu_ps(out, low, _mm512_max_ps(least, _mm512_add_ps(_mm512_loadu_ps(sums), bias_low)));
+        const __m512 of_row = _mm512_set1_ps(args->row_bias ? args->row_bias[i] : -0.0f); /* x + -0 is x */
+        _mm512_mask_storeu_ps(out, low, _mm512_max_ps(least, _mm512_add_ps(of_row, _mm512_add_ps(_mm512_loadu_ps(sums), bias_low))));
         if (high)
-            _mm512_mask_storeu_ps(out + FC_MATRIX_SIDE, high, _mm512_max_ps(least, _mm512_add_ps(_mm512_loadu_ps(sums + FC_MATRIX_SIDE), bias_high)));
+            _mm512_mask_storeu_ps(out + FC_MATRIX_SIDE, high,
+                                  _mm512_max_ps(least, _mm512_add_ps(of_row, _mm512_add_ps(_mm512_loadu_ps(sums + FC_MATRIX_SIDE), bias_high))));
     }
 }
 
