@@ -35,6 +35,7 @@ SOURCES = [
     "src_c/conv2d_wgrad_exchanged.c",
     "src_c/conv2d_wgrad_matrix.c",
     "src_c/conv2d_winograd.c",
+    "src_c/conv2d_winograd_input.c",
     "src_c/conv2d_winograd_output.c",
     "src_c/conv2d_winograd_matrix.c",
     "src_c/conv2d_winograd_plan.c",

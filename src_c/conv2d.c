@@ -19,12 +19,6 @@ static int use_few(const fc_conv2d *conv) { return conv->algorithm != FC_DIRECT 
 
 static int use_grouped(const fc_conv2d *conv, int applies) { return applies && conv->algorithm != FC_WINOGRAD; }
 
-/* NCHW along its planes: where Winograd, which transposes, is not the faster way. */
-static int planes_pay(const fc_conv2d *conv, int gradient) {
-    if (use_winograd(conv, gradient, 0)) return 0;
-    return gradient ? fc_planes_backward_input_pays(conv) : fc_planes_forward_pays(conv);
-}
-
 static void check_conv(const fc_conv2d *conv) {
     assert(conv->n >= 0 && conv->h > 0 && conv->w > 0 && conv->c > 0 && conv->kh > 0 && conv->kw > 0 && conv->k > 0);
     assert(conv->oh > 0 && conv->ow > 0 && conv->stride_h > 0 && conv->stride_w > 0);
@@ -47,6 +41,20 @@ static fc_conv2d merge_windows(const fc_conv2d *conv) {
     if (m.ow > 1 || !windows_tile(m.h, m.oh, m.kh, m.stride_h, m.dilation_h, m.pad_top)) return m;
     m.c *= m.kh, m.h = m.oh, m.kh = 1, m.stride_h = 1;
     return m;
+}
+
+/* The ways of NCHW that need no transposition of whole images, where NHWC would not go another: Winograd, which turns pixels strip by strip, and
+ * along the planes. */
+static int winograd_turns(const fc_conv2d *conv, int gradient) {
+    const int plain =
+        conv->groups == 1 && conv->dilation_h == 1 && conv->dilation_w == 1 && (!gradient || (conv->stride_h == 1 && conv->stride_w == 1));
+    if (conv->layout != FC_NCHW || !plain || merge_windows(conv).kw < conv->kw || fc_folded_pays(conv, 0)) return 0;
+    return gradient ? !fc_scattered_pays(conv) : !use_few(conv);
+}
+
+static int planes_pay(const fc_conv2d *conv, int gradient) {
+    if (use_winograd(conv, gradient, 0)) return 0;
+    return gradient ? fc_planes_backward_input_pays(conv) : fc_planes_forward_pays(conv);
 }
 
 static fc_status forward_nhwc(const fc_conv2d *given, const void *x, const void *w, const void *bias, void *y) {
@@ -131,7 +139,7 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, int few) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
     check_conv(conv);
-    if (fc_images_pay(&many)) return 0;
+    if (fc_images_pay(&many) || (conv->layout == FC_NCHW && planes_pay(&many, 0))) return 0;
     const fc_conv2d of = packed_conv(conv, few);
     const packing *const way = packing_of(&of);
     const ptrdiff_t bytes = way ? way->bytes(&of) : 0;
@@ -185,6 +193,7 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
     else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
+    else if (winograd_turns(conv, 0) && use_winograd(conv, 0, 0)) status = fc_winograd_forward(conv, x, w, bias, y);
     else if (planes_pay(conv, 0)) status = fc_planes_forward(conv, x, w, bias, y);
     else status = forward_nchw(conv, x, w, bias, y);
     fc_fp_leave(saved);
@@ -195,8 +204,10 @@ fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const v
     assert(fc_conv2d_packed_as(conv, packed) > 0);
     const unsigned saved = fc_fp_enter();
     const weights of = {packed, bias};
+    const fc_conv2d merged = packed_conv(conv, 0);
+    const int whole = conv->layout == FC_NHWC || (winograd_turns(conv, 0) && packing_of(&merged) == &winograd_packing);
     /* What is packed is for whole images. */
-    const fc_status status = conv->layout == FC_NHWC ? forward_packed_map(conv, &of, x, y) : fc_nchw_forward(conv, forward_packed_map, &of, 0, x, y);
+    const fc_status status = whole ? forward_packed_map(conv, &of, x, y) : fc_nchw_forward(conv, forward_packed_map, &of, 0, x, y);
     fc_fp_leave(saved);
     return status;
 }
@@ -228,6 +239,7 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
     fc_status status;
     if (fc_images_pay_backward_input(conv)) status = fc_images_backward_input(conv, dy, w, dx);
     else if (conv->layout == FC_NHWC) status = backward_input_nhwc(conv, dy, w, dx);
+    else if (winograd_turns(conv, 1) && use_winograd(conv, 1, 0)) status = fc_winograd_backward_input(conv, dy, w, dx);
     else if (planes_pay(conv, 1)) status = fc_planes_backward_input(conv, dy, w, dx);
     else status = fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
     fc_fp_leave(saved);
@@ -241,6 +253,7 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_backward_weights(conv, x, dy, dw_hwio, db);
     else if (conv->layout == FC_NHWC) status = backward_weights_nhwc(conv, x, dy, dw_hwio, db);
+    else if (winograd_turns(conv, 0) && winograd_pays_weights(conv)) status = fc_winograd_backward_weights(conv, x, dy, dw_hwio, db);
     else if (dw_hwio && !winograd_pays_weights(conv) && fc_planes_backward_weights_pays(conv)) status = fc_wgrad(conv, x, dy, dw_hwio, db);
     else status = fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw_hwio, db);
     fc_fp_leave(saved);

@@ -31,8 +31,8 @@ static fc_winograd_groups groups_of(const fc_winograd_plan *p, ptrdiff_t tiles) 
 }
 
 /* Tiles first .. first + count - 1. */
-static void input_tiles(const fc_winograd_call *call, ptrdiff_t first, ptrdiff_t count, const fc_winograd_groups *groups, fc_winograd_order order,
-                        ptrdiff_t position, int ahead, float *v) {
+static fc_status input_tiles(const fc_winograd_call *call, ptrdiff_t first, ptrdiff_t count, const fc_winograd_groups *groups,
+                             fc_winograd_order order, ptrdiff_t position, int ahead, float *v) {
     const fc_winograd_kernels *const kernels = call->plan.kernels;
     const fc_winograd_v_layout layout = {.position = position,
                                          .block = (ptrdiff_t)kernels->mr * kernels->lanes,
@@ -40,7 +40,7 @@ static void input_tiles(const fc_winograd_call *call, ptrdiff_t first, ptrdiff_t
                                          .group_stride = kernels->mr * call->plan.lanes,
                                          .tile_stride = kernels->lanes,
                                          .ahead = ahead};
-    fc_winograd_input(&call->plan, (fc_span){0, call->plan.pieces}, (fc_span){0, call->plan.c}, call->x, first, count, order, &layout, v);
+    return fc_winograd_input(&call->plan, (fc_span){0, call->plan.pieces}, (fc_span){0, call->plan.c}, call->x, first, count, order, &layout, v);
 }
 
 /* What is fetched while products are made: u_bytes of what begins at u for each step of a sum, or else what lies v_ahead elements
@@ -126,9 +126,9 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_winograd_order order = fc_winograd_order_of(p, first, count);
     const fc_winograd_groups groups = groups_of(p, count);
     const int far = weights_bytes(p) > fc_l2_bytes() / 2;
-    input_tiles(call, first, count, &groups, order, v_step, far, v);
+    fc_status status = input_tiles(call, first, count, &groups, order, v_step, far, v);
     fetching pixels = {0};
-    for (ptrdiff_t g = 0; g < fc_winograd_panels_count(call); g++) {
+    for (ptrdiff_t g = 0; g < fc_winograd_panels_count(call) && status == FC_OK; g++) {
         const fc_winograd_panels group = fc_winograd_panels_at(call, g);
         for (int q = 0; q < p->positions; q++) {
             fc_winograd_columns panel = fc_winograd_panel_at(p, group.begin);
@@ -141,9 +141,9 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
             }
         }
         const fc_winograd_m_layout layout = {m_step, groups.rows, group.width * mr, mr, far};
-        fc_winograd_output(call, &group, first, count, order, &layout, m);
+        status = fc_winograd_output(call, &group, first, count, order, &layout, m);
     }
-    return FC_OK;
+    return status;
 }
 
 /* Input channels that are transformed at once by chunks: of one piece. */
@@ -170,7 +170,8 @@ static fc_status chunks_task(const void *context, ptrdiff_t task) {
         for (ptrdiff_t c0 = 0; c0 < p->c; c0 += CHUNK) {
             const ptrdiff_t c1 = fc_min(c0 + CHUNK, p->c), row = piece * p->c + c0;
             const int accumulate = row > 0;
-            fc_winograd_input(p, (fc_span){piece, piece + 1}, (fc_span){c0, c1}, call->x, first, count, order, &layout, v);
+            const fc_status status = fc_winograd_input(p, (fc_span){piece, piece + 1}, (fc_span){c0, c1}, call->x, first, count, order, &layout, v);
+            if (status != FC_OK) return status;
             for (int q = 0; q < p->positions; q++) {
                 placed_tiles at = tiles_of(p, &order, &groups, q);
                 at.step = mr * lanes;
@@ -189,8 +190,7 @@ static fc_status chunks_task(const void *context, ptrdiff_t task) {
         }
     const fc_winograd_panels all = {.end = p->panels, .width = p->width};
     const fc_winograd_m_layout sums = {m_step, groups.rows, p->width * mr, mr, 1};
-    fc_winograd_output(call, &all, first, count, order, &sums, m);
-    return FC_OK;
+    return fc_winograd_output(call, &all, first, count, order, &sums, m);
 }
 
 static fc_status input_task(const void *context, ptrdiff_t task) {
@@ -198,8 +198,7 @@ static fc_status input_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t first = task * call->block, count = fc_min(call->block, call->count - first);
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, first, &order);
-    input_tiles(call, call->first + first, count, &call->groups, order, v_position(&call->plan, call->count), 1, call->v);
-    return FC_OK;
+    return input_tiles(call, call->first + first, count, &call->groups, order, v_position(&call->plan, call->count), 1, call->v);
 }
 
 /* Of a task by panels: input channels whose weights are transformed at once. Those of a group take up a third of the cache. */
@@ -275,8 +274,7 @@ static fc_status panels_task(const void *context, ptrdiff_t task) {
         if (status != FC_OK) return status;
     }
     const fc_winograd_m_layout layout = {m_step, call->groups.rows, m_group, p->kernels->mr, 1};
-    fc_winograd_output(call, &group, call->first, call->count, call->order, &layout, m);
-    return FC_OK;
+    return fc_winograd_output(call, &group, call->first, call->count, call->order, &layout, m);
 }
 
 /* Tiles of a task such that V and M of a block stay in the second-level cache: in a part of it that is faster to go through, or in

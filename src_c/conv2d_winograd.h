@@ -1,4 +1,4 @@
-/* What the passes of Winograd's convolution share. NHWC, float32.
+/* What the passes of Winograd's convolution share. float32; NHWC, or NCHW that is turned strip by strip.
  *
  * The kernel is cut into pieces of r x r taps, each a convolution with stride 1 of its own: along one axis the piece of phase f and
  * part s has the taps f + stride * (r * s + 0 .. r - 1), and reads pixels that lie `stride` apart. Taps that the kernel does not have
@@ -33,6 +33,7 @@ typedef struct {
     const fc_winograd_kernels *kernels;
     const fc_winograd_transforms *transforms;
     fc_winograd_axis rows, cols;
+    int planar;              /* x and y are NCHW */
     int transposed;          /* the gradient of the input: the kernel is read rotated, its inputs for its outputs */
     ptrdiff_t n, c, k, ldx, ldy, ldw; /* ld: channels of a pixel in memory, output channels of w in memory */
     ptrdiff_t pieces, shares; /* of rows times those of columns, numbered row by row */
@@ -126,8 +127,34 @@ typedef struct {
     ptrdiff_t position, block, group, group_stride, tile_stride;
     int ahead;
 } fc_winograd_v_layout;
-void fc_winograd_input(const fc_winograd_plan *plan, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,
-                       fc_winograd_order order, const fc_winograd_v_layout *layout, float *v);
+fc_status fc_winograd_input(const fc_winograd_plan *plan, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,
+                            fc_winograd_order order, const fc_winograd_v_layout *layout, float *v);
+
+/* Pixels of x or of y where channels lie side by side: pixel (i, j) of image n at base + (n - image) * image_step + (i - row) * line +
+ * (j - col) * pixel. */
+typedef struct {
+    float *base;
+    ptrdiff_t image_step, line, pixel, image, row, col;
+} fc_winograd_view;
+static inline float *fc_winograd_pixel(const fc_winograd_view *v, ptrdiff_t image, ptrdiff_t row, ptrdiff_t col) {
+    return v->base + (image - v->image) * v->image_step + (row - v->row) * v->line + (col - v->col) * v->pixel;
+}
+
+/* Some tiles, one after the other, of one image, and the pixels that they read or write: `turned` of their channels are turned at once. Of NHWC all
+ * tiles and channels, which are where they are. */
+typedef struct {
+    ptrdiff_t tiles, image, turned;
+    fc_span rows, cols;
+} fc_winograd_strip;
+enum { FC_WINOGRAD_READ, FC_WINOGRAD_WRITTEN };
+/* The strip that begins with a tile, of at most so many tiles and channels. */
+fc_winograd_strip fc_winograd_strip_at(const fc_winograd_plan *plan, int written, ptrdiff_t tile, ptrdiff_t most, ptrdiff_t channels);
+/* Channels first .. first + count - 1 of its pixels: where they are, or a place for them, from array[0] on; and to or from that place. `base` is
+ * NULL if there is no memory. */
+fc_winograd_view fc_winograd_view_of(const fc_winograd_plan *plan, int written, const fc_winograd_strip *strip, const float *array, ptrdiff_t first,
+                                     ptrdiff_t count);
+void fc_winograd_turn(const fc_winograd_plan *plan, int written, const fc_winograd_strip *strip, const fc_winograd_view *view, const float *array,
+                      ptrdiff_t first, ptrdiff_t count, int back);
 
 /* U of all weights, [position][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */
 ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *plan);
@@ -173,8 +200,8 @@ typedef struct {
     int ahead; /* as above */
 } fc_winograd_m_layout;
 /* y of tiles first .. first + count - 1 and some panels, from M. */
-void fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order,
-                        const fc_winograd_m_layout *layout, const float *m);
+fc_status fc_winograd_output(const fc_winograd_call *call, const fc_winograd_panels *panels, ptrdiff_t first, ptrdiff_t count,
+                             fc_winograd_order order, const fc_winograd_m_layout *layout, const float *m);
 
 /* Whether the output transform can pool. */
 int fc_winograd_pools(const fc_winograd_plan *plan);

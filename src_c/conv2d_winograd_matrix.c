@@ -270,7 +270,8 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
                             .far = too_many(operand_bytes(p, &b.kinds))};
 
     const fc_winograd_v_layout layout = {.position = b.step, .block = p->kernels->lanes, .group = count, .tile_stride = p->lanes};
-    fc_winograd_input(p, (fc_span){0, p->pieces}, (fc_span){0, p->c}, call->x, first, count, b.order, &layout, b.v);
+    const fc_status status = fc_winograd_input(p, (fc_span){0, p->pieces}, (fc_span){0, p->c}, call->x, first, count, b.order, &layout, b.v);
+    if (status != FC_OK) return status;
     b.kernels->begin();
     begin_parts(&b, 0);
     b.share = p->shares - 1, b.walk = (fc_matrix_walk){.job = &b.job, .j = p->share_width};
@@ -278,8 +279,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
     b.kernels->end();
     const fc_winograd_panels panels = fc_winograd_panels_at(call, 0);
     const fc_winograd_m_layout sums = {b.step, FC_MATRIX_GROUP, FC_MATRIX_GROUP * p->width, FC_MATRIX_GROUP, 0};
-    fc_winograd_output(call, &panels, first, count, b.order, &sums, b.v);
-    return FC_OK;
+    return fc_winograd_output(call, &panels, first, count, b.order, &sums, b.v);
 }
 
 fc_status fc_winograd_by_matrix(fc_winograd_call *call) {

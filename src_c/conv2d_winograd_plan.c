@@ -279,6 +279,7 @@ fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
                           .ldx = conv->c,
                           .ldy = conv->k,
                           .ldw = conv->k,
+                          .planar = conv->layout == FC_NCHW,
                           .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
                           .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
     finish_plan(&p);
@@ -295,6 +296,7 @@ fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
                           .ldy = conv->c,
                           .ldw = conv->k,
                           .transposed = 1,
+                          .planar = conv->layout == FC_NCHW,
                           .rows = axis_backward(conv->oh, conv->h, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
                           .cols = axis_backward(conv->ow, conv->w, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
     finish_plan(&p);
@@ -364,7 +366,7 @@ static fc_winograd_extent extent_of(const fc_winograd_plan *p, const float *arra
                                     ptrdiff_t first, ptrdiff_t count) {
     const double each = (double)(p->n * pixels * ld * (ptrdiff_t)sizeof(float)) / (double)p->tiles;
     const ptrdiff_t some = fc_min(count, p->tiles - first);
-    if (p->rows.classes > 1 || channels != ld || some <= 0) return (fc_winograd_extent){0};
+    if (p->planar || p->rows.classes > 1 || channels != ld || some <= 0) return (fc_winograd_extent){0};
     return (fc_winograd_extent){(const char *)array + (ptrdiff_t)(each * (double)first), (ptrdiff_t)(each * (double)some)};
 }
 
@@ -374,36 +376,4 @@ fc_winograd_extent fc_winograd_reads(const fc_winograd_plan *p, const float *x, 
 
 fc_winograd_extent fc_winograd_writes(const fc_winograd_plan *p, int pooled, const float *y, ptrdiff_t first, ptrdiff_t count) {
     return extent_of(p, y, p->rows.out * p->cols.out / (pooled ? 4 : 1), p->k, p->ldy, first, count);
-}
-
-void fc_winograd_input(const fc_winograd_plan *p, fc_span pieces, fc_span channels, const float *x, ptrdiff_t first, ptrdiff_t count,
-                       fc_winograd_order order, const fc_winograd_v_layout *layout, float *v) {
-    fc_winograd_tile tile = fc_winograd_tile_at(p, first);
-    const ptrdiff_t line = p->cols.in * p->ldx, blocks = fc_ceil_div(channels.end - channels.first, p->kernels->lanes);
-    fc_winograd_input_args args = {.row = p->rows.in_step * line,
-                                   .pixel = p->cols.in_step * p->ldx,
-                                   .channels = channels.end - channels.first,
-                                   .position = layout->position,
-                                   .block = layout->block,
-                                   .m = (int)p->cols.m};
-    x += channels.first;
-    for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
-        float *const to = v + place / layout->group * layout->group_stride + place % layout->group * layout->tile_stride;
-        args.ahead = layout->ahead && tile.col + 1 < p->cols.tiles;
-        for (ptrdiff_t piece = pieces.first; piece < pieces.end; piece++) {
-            const ptrdiff_t y = tile.in_y + p->rows.in_offset[piece / p->cols.pieces], x0 = tile.in_x + p->cols.in_offset[piece % p->cols.pieces];
-            const fc_span rows = fc_clip(y, p->rows.in_step, p->rows.tile, p->rows.in);
-            const fc_span cols = fc_clip(x0, p->cols.in_step, p->cols.tile, p->cols.in);
-            const int inside = rows.first < rows.end && cols.first < cols.end;
-            args.row0 = args.row1 = args.col0 = args.col1 = 0;
-            args.x = x;
-            if (inside) {
-                args.row0 = (int)rows.first, args.row1 = (int)rows.end, args.col0 = (int)cols.first, args.col1 = (int)cols.end;
-                args.x = x + (tile.image * p->rows.in + y + rows.first * p->rows.in_step) * line + (x0 + cols.first * p->cols.in_step) * p->ldx;
-            }
-            args.v = to + (piece - pieces.first) * blocks * layout->block;
-            p->transforms->input(&args);
-        }
-    }
 }

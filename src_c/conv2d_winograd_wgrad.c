@@ -78,8 +78,8 @@ static weights_block block_at(const wgrad_call *call, ptrdiff_t index) {
 static weights_block whole_block(const wgrad_call *call) { return (weights_block){{0, call->chunks}, {0, call->plan.panels}}; }
 
 /* V of `count` tiles, among `total` that `order` places, for some chunks. */
-static void transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total,
-                        float *v) {
+static fc_status transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total,
+                             float *v) {
     for (ptrdiff_t i = chunks.first; i < chunks.end; i++, v += v_chunk(call, total)) {
         const chunk_channels at = chunk_at(call, i);
         const fc_winograd_v_layout layout = {.position = v_position(call, total),
@@ -87,36 +87,61 @@ static void transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t first,
                                              .group = total,
                                              .group_stride = 0,
                                              .tile_stride = channels_step(call),
-                                             .ahead = !call->splits};
-        fc_winograd_input(&call->plan, (fc_span){at.piece, at.piece + 1}, (fc_span){at.c0, at.c1}, call->x, first, count, order, &layout, v);
+                                             .ahead = !call->splits && !call->plan.planar};
+        const fc_status status =
+            fc_winograd_input(&call->plan, (fc_span){at.piece, at.piece + 1}, (fc_span){at.c0, at.c1}, call->x, first, count, order, &layout, v);
+        if (status != FC_OK) return status;
     }
+    return FC_OK;
 }
 
-/* D of the same tiles for some panels; adds their sums to db_sums, tile by tile. */
-static void transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total, float *d,
-                         float *db_sums) {
+/* D of tiles from `tile` on, of one panel or all up to `end`, whose channels `view` has. */
+static void gradients(const wgrad_call *call, fc_span panels, const fc_winograd_columns *start, ptrdiff_t each, const fc_winograd_view *view,
+                      fc_winograd_tile tile, ptrdiff_t count, fc_winograd_order *order, ptrdiff_t total, float *d, float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t line = p->cols.out * p->ldy;
-    fc_winograd_gradient_args args = {.row = p->rows.out_step * line, .pixel = p->cols.out_step * p->ldy};
-    fc_winograd_tile tile = fc_winograd_tile_at(p, first);
+    fc_winograd_gradient_args args = {.row = p->rows.out_step * view->line, .pixel = p->cols.out_step * view->pixel};
+    const ptrdiff_t zero = p->planar ? start->first : 0; /* the first channel of the view */
     for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        const ptrdiff_t place = fc_winograd_place(p, &tile, &order);
+        const ptrdiff_t place = fc_winograd_place(p, &tile, order);
         const fc_span rows = fc_clip(tile.out_y, p->rows.out_step, tile.rows, p->rows.out);
         const fc_span cols = fc_clip(tile.out_x, p->cols.out_step, tile.columns, p->cols.out);
         const int inside = rows.end > 0 && cols.end > 0;
-        const float *const dy = inside ? call->dy + (tile.image * p->rows.out + tile.out_y) * line + tile.out_x * p->ldy : call->dy;
+        const float *const dy = inside ? fc_winograd_pixel(view, tile.image, tile.out_y, tile.out_x) : view->base;
         args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
-        args.ahead = !call->splits && tile.col + 1 < p->cols.tiles;
-        fc_winograd_columns panel = fc_winograd_panel_at(p, panels.first);
-        for (ptrdiff_t i = panels.first; i < panels.end; i++, fc_winograd_next_panel(p, &panel)) {
+        args.ahead = !call->splits && !p->planar && tile.col + 1 < p->cols.tiles;
+        fc_winograd_columns panel = *start;
+        for (ptrdiff_t i = panels.first; i < panels.first + each; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;
-            args.dy = dy + panel.first;
+            args.dy = dy + panel.first - zero;
             args.position = d_position(total, panel.nr);
-            args.d = d + d_panel(p, total, i - panels.first) + place * panel.nr;
+            args.d = d + d_panel(p, total, i) + place * panel.nr;
             args.sum = db_sums + panel.first;
             p->transforms->gradient(&args);
         }
     }
+}
+
+/* D of the same tiles for some panels; adds their sums to db_sums, tile by tile. */
+static fc_status transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total,
+                              float *d, float *db_sums) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t all = panels.end - panels.first, each = p->planar ? 1 : all;
+    for (ptrdiff_t end = first + count, tiles; first < end; first += tiles) {
+        const fc_winograd_strip strip = fc_winograd_strip_at(p, FC_WINOGRAD_WRITTEN, first, end - first, p->kernels->panel[0].nr);
+        const fc_winograd_tile tile = fc_winograd_tile_at(p, first);
+        const fc_winograd_order before = order;
+        fc_winograd_columns panel = fc_winograd_panel_at(p, panels.first);
+        tiles = strip.tiles;
+        for (ptrdiff_t i = 0; i < all; i += each, fc_winograd_next_panel(p, &panel)) {
+            const ptrdiff_t channel = p->planar ? panel.first : 0;
+            const fc_winograd_view view = fc_winograd_view_of(p, FC_WINOGRAD_WRITTEN, &strip, call->dy, channel, panel.columns);
+            if (!view.base) return FC_NO_MEMORY;
+            fc_winograd_turn(p, FC_WINOGRAD_WRITTEN, &strip, &view, call->dy, channel, panel.columns, 0);
+            order = before;
+            gradients(call, (fc_span){i, all}, &panel, each, &view, tile, tiles, &order, total, d, db_sums);
+        }
+    }
+    return FC_OK;
 }
 
 /* Products of a stage fetch what those of the next position will read: the first rows of a vector its part of V, the others some of D. */
@@ -240,8 +265,9 @@ static fc_status block_task(const void *context, ptrdiff_t task) {
     for (ptrdiff_t first = begin; first < end; first += tiles) {
         const ptrdiff_t count = fc_min(tiles, end - first);
         const fc_winograd_order order = fc_winograd_order_of(p, first, count);
-        transform_x(call, block.chunks, first, count, order, count, v);
-        transform_dy(call, block.panels, first, count, order, count, d, db_sums);
+        fc_status status = transform_x(call, block.chunks, first, count, order, count, v);
+        if (status == FC_OK) status = transform_dy(call, block.panels, first, count, order, count, d, db_sums);
+        if (status != FC_OK) return status;
         const ptrdiff_t after = fc_min(tiles, end - first - count);
         const fc_winograd_extent next[2] = {fc_winograd_reads(p, call->x, first + count, after),
                                             fc_winograd_writes(p, 0, call->dy, first + count, after)};
@@ -270,9 +296,8 @@ static fc_status transform_task(const void *context, ptrdiff_t task) {
     fc_winograd_order order = call->order;
     fc_winograd_skip(&call->plan, call->first, offset, &order);
     const weights_block all = whole_block(call);
-    transform_x(call, all.chunks, call->first + offset, count, order, call->count, call->v);
-    transform_dy(call, all.panels, call->first + offset, count, order, call->count, call->d, db_sums);
-    return FC_OK;
+    const fc_status status = transform_x(call, all.chunks, call->first + offset, count, order, call->count, call->v);
+    return status == FC_OK ? transform_dy(call, all.panels, call->first + offset, count, order, call->count, call->d, db_sums) : status;
 }
 
 static fc_status stage_task(const void *context, ptrdiff_t task) {
@@ -298,8 +323,10 @@ static fc_status db_task(const void *context, ptrdiff_t task) {
     float *const d = fc_scratch(FC_SLOT_TASK, (size_t)d_panel(p, 1, p->panels) * sizeof(float)), *const sums = call->db_sums + task * p->width;
     if (!d) return FC_NO_MEMORY;
     memset(sums, 0, (size_t)p->width * sizeof(float));
-    for (ptrdiff_t t = begin; t < end; t++) transform_dy(call, (fc_span){0, p->panels}, t, 1, fc_winograd_order_of(p, t, 1), 1, d, sums);
-    return FC_OK;
+    fc_status status = FC_OK;
+    for (ptrdiff_t t = begin; t < end && status == FC_OK; t++)
+        status = transform_dy(call, (fc_span){0, p->panels}, t, 1, fc_winograd_order_of(p, t, 1), 1, d, sums);
+    return status;
 }
 
 static double products_ns(const fc_winograd_plan *p, ptrdiff_t tiles) {

@@ -26,7 +26,7 @@
  * through it up to 4 times, than with small pages. */
 #define HUGE_PAGE ((size_t)2 << 20)
 /* Slots start in different cache sets, so that buffers walked in step do not evict each other. */
-#define STAGGER (PAGE / 8)
+#define STAGGER (PAGE / 16)
 static_assert((FC_SLOTS - 1) * STAGGER <= PAGE, "the last one starts within the page that is added for this");
 
 typedef struct {

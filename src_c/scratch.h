@@ -15,6 +15,7 @@ typedef enum {
     FC_SLOT_SLICE,     /* what a slice hands on from call to call */
     FC_SLOT_TASK,      /* of one task: pointer tables, padded copies */
     FC_SLOT_TASK2,
+    FC_SLOT_STRIP,     /* pixels of a task that are turned */
     FC_SLOTS
 } fc_slot;
 
