@@ -246,6 +246,11 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
     return status;
 }
 
+static fc_status wgrad_planes(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    if (!fc_wgrad_exchange_pays(conv)) return fc_wgrad(conv, x, dy, dw, db);
+    return dw ? fc_wgrad_exchanged(conv, x, dy, dw, db) : fc_planes_sum(conv, dy, db);
+}
+
 fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw_hwio, void *db) {
     check_conv(conv);
     if (!dw_hwio && !db) return FC_OK;
@@ -254,7 +259,7 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     if (fc_images_pay(conv)) status = fc_images_backward_weights(conv, x, dy, dw_hwio, db);
     else if (conv->layout == FC_NHWC) status = backward_weights_nhwc(conv, x, dy, dw_hwio, db);
     else if (winograd_turns(conv, 0) && winograd_pays_weights(conv)) status = fc_winograd_backward_weights(conv, x, dy, dw_hwio, db);
-    else if (dw_hwio && !winograd_pays_weights(conv) && fc_planes_backward_weights_pays(conv)) status = fc_wgrad(conv, x, dy, dw_hwio, db);
+    else if (!winograd_pays_weights(conv) && fc_planes_backward_weights_pays(conv)) status = wgrad_planes(conv, x, dy, dw_hwio, db);
     else status = fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw_hwio, db);
     fc_fp_leave(saved);
     return status;

@@ -103,6 +103,8 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
 fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 /* The same for NCHW, x along its planes, and whether that is the faster way. dw is not NULL. */
 int fc_planes_backward_weights_pays(const fc_conv2d *conv);
+/* db of NCHW. */
+fc_status fc_planes_sum(const fc_conv2d *conv, const void *dy, void *db);
 /* The same on a matrix unit, and its time as a share of what vectors take; 1 where there is none, or it takes no less. */
 double fc_wgrad_share(const fc_conv2d *conv);
 fc_status fc_wgrad_matrix(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);

@@ -18,9 +18,14 @@ enum {
     LEAST_ROWS = 4 /* of copied bands, whose border is copied twice */
 };
 
-/* In multiply-adds: to copy a number into a panel, and to transpose one. */
-#define COPY 5.0
+/* In multiply-adds: to copy a number into a panel, to copy one with its padding and with a stride, and to transpose one; to transpose a weight, and to
+ * make its parts. */
+#define COPY 7.0
+#define COPY_BAND 12.0
+#define COPY_STRIDED 25.0
 #define TURN 22.0
+#define WEIGHT 16.0
+#define PARTS 36.0
 
 typedef struct {
     const fc_ukernels *kernels;
@@ -139,14 +144,27 @@ static int together(const planes *p) { return p->row_ld * p->stride_h == p->ow; 
 
 /* The panel of pixels first .. first + columns - 1; of what they read, `in` has the first row of the band that begins with output row `top`. */
 static void fill_panel(const planes *p, const void *in, ptrdiff_t top, ptrdiff_t first, ptrdiff_t columns, ptrdiff_t nr, void *panel) {
-    ptrdiff_t from[FC_RUNS_MAX], count[FC_RUNS_MAX], runs = 0;
-    for (ptrdiff_t done = 0; done < columns; done += count[runs++]) {
+    const ptrdiff_t lanes = p->kernels->gemm.lanes;
+    ptrdiff_t from[FC_PIECES_MAX], to[FC_PIECES_MAX];
+    fc_gather_args args = {.in = in,
+                           .plane_ld = p->plane_ld,
+                           .planes = p->c,
+                           .offset = p->offset,
+                           .taps = p->kh * p->kw,
+                           .from = from,
+                           .to = to,
+                           .out = panel,
+                           .nr = nr};
+    for (ptrdiff_t done = 0, run; done < columns; done += run) {
         const ptrdiff_t i = (first + done) / p->ow, j = (first + done) % p->ow;
-        assert(runs < FC_RUNS_MAX);
-        from[runs] = (i - top) * p->stride_h * p->row_ld + j;
-        count[runs] = together(p) ? columns : fc_min(p->ow - j, columns - done);
+        run = together(p) ? columns : fc_min(p->ow - j, columns - done);
+        for (ptrdiff_t e = 0; e < run; e += lanes, args.pieces++) {
+            assert(args.pieces < FC_PIECES_MAX);
+            from[args.pieces] = (i - top) * p->stride_h * p->row_ld + j + e, to[args.pieces] = done + e;
+            args.rest = fc_min(lanes, run - e);
+        }
     }
-    p->kernels->frame.gather_runs(&(fc_runs_args){in, p->plane_ld, p->c, p->offset, p->kh * p->kw, from, count, runs, panel, nr});
+    p->kernels->frame.gather(&args);
 }
 
 /* The scratch memory of a task: where output channels begin, a panel, what is copied, and for the matrix unit parts and sums. */
@@ -157,7 +175,8 @@ typedef struct {
 } space;
 
 static int make_space(const planes *p, ptrdiff_t width, space *s) {
-    const ptrdiff_t out = fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN), panel = fc_round_up(width * terms_of(p) * p->esize, FC_ALIGN);
+    const ptrdiff_t out = fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN),
+                    panel = fc_round_up(width * terms_of(p) * p->esize, FC_ALIGN) + FC_ALIGN;
     const ptrdiff_t band = p->copy ? fc_round_up((p->c * p->plane_ld + p->row_ld) * p->esize, FC_ALIGN) : 0;
     const ptrdiff_t parts = p->matrix ? fc_matrix_bytes(width, terms_of(p)) : 0;
     const ptrdiff_t sums = p->matrix ? fc_matrix_groups(p->k) * FC_MATRIX_GROUP * FC_MATRIX_GROUP * (ptrdiff_t)sizeof(float) : 0;
@@ -168,18 +187,25 @@ static int make_space(const planes *p, ptrdiff_t width, space *s) {
     return 1;
 }
 
-/* On vectors: the pixels that a panel has, all output channels. */
-static void run_panel(const planes *p, const space *s, const fc_panel *panel) {
+/* On vectors: the pixels that a panel has, all output channels. Meanwhile those of the next panel are fetched from `next` on, unless that is NULL:
+ * down the planes, two lines of each with FC_STEPS steps, strip after strip. */
+static void run_panel(const planes *p, const space *s, const fc_panel *panel, const char *next) {
+    const ptrdiff_t nr = panel->kernels->nr, plane = p->plane_ld * p->esize, strip = 2 * FC_ALIGN, steps = terms_of(p) / FC_STEPS;
+    const ptrdiff_t each = next && steps > 0 ? fc_ceil_div(p->c, steps) * panel->kernels->mr : p->k; /* output channels beside a strip */
     fc_gemm_args args = {.row_stride = p->k,
                          .taps = p->taps,
                          .depth = p->depth,
                          .w = s->panel,
-                         .ldw = panel->kernels->nr,
+                         .ldw = nr,
+                         .next_bytes = plane / FC_STEPS,
                          .column = panel->first,
                          .columns = (int)panel->columns,
                          .relu = p->activation == FC_RELU,
                          .fetch = 1};
-    fc_panel_tiles(panel->kernels->gemm, panel->kernels->mr, &args, p->row, s->out, p->k);
+    for (ptrdiff_t k = 0; k < p->k; k += each, next = next ? next + strip : NULL) {
+        args.next = next, args.next_end = next ? next + p->c * plane : NULL;
+        fc_panel_tiles(panel->kernels->gemm, panel->kernels->mr, &args, p->row + k, s->out + k, fc_min(each, p->k - k));
+    }
 }
 
 /* On the matrix unit: `count` pixels whose terms are ld elements apart. */
@@ -205,7 +231,7 @@ static fc_status planes_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t top = begin / p->ow, rows = (begin + pixels - 1) / p->ow - top + 1, esize = p->esize;
     const fc_panels *const panels = begin + p->block < pixels_of(p) ? &p->panels : &p->last;
     const ptrdiff_t lead = terms_of(p) - p->kh * p->kw * p->c; /* rows of ones for the bias */
-    const int as_it_lies = p->matrix && !p->copy && p->kh * p->kw == 1 && together(p);
+    const int in_place = !p->copy && p->kh * p->kw == 1 && together(p), as_it_lies = p->matrix && in_place;
     const void *const image = fc_at(p->in, n * p->c * p->h * p->w, esize), *source = fc_at(image, top * p->stride_h * p->w, esize);
     space s;
     if (!make_space(p, p->kernels->gemm.panel[0].nr, &s)) return FC_NO_MEMORY;
@@ -220,7 +246,8 @@ static fc_status planes_task(const void *context, ptrdiff_t task) {
         const ptrdiff_t nr = panel.kernels->nr;
         if (lead) memcpy(s.panel, p->ones, (size_t)(nr * esize));
         if (!as_it_lies) fill_panel(p, source, top, begin + panel.first, panel.columns, nr, fc_at_mut(s.panel, lead * nr, esize));
-        if (!p->matrix) run_panel(p, &s, &panel);
+        const char *const next = in_place && panel.first + nr < pixels ? fc_at(image, begin + panel.first + nr, esize) : NULL;
+        if (!p->matrix) run_panel(p, &s, &panel, next);
         else if (as_it_lies) run_matrix(p, &s, (const float *)image + begin + panel.first, p->plane_ld, panel.first, panel.columns);
         else run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
     }
@@ -257,14 +284,19 @@ static double matrix_share(const planes *p, ptrdiff_t terms) {
 
 /* Of multiply-adds, about: whether this takes less than transposing before and after what takes `share` of the time of vectors. */
 static int pays(const fc_conv2d *conv, const planes *p) {
-    if (conv->layout != FC_NCHW || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
+    if (conv->layout != FC_NCHW || conv->n == 0 || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
     const fc_gemm_kernels *const gemm = &p->kernels->gemm;
     const fc_panels pixels = fc_panels_plan(gemm, pixels_of(p)), channels = fc_panels_plan(gemm, p->k);
     const ptrdiff_t taps = p->kh * p->kw;
     const double terms = (double)(taps * p->c), k = (double)p->k, size = (double)pixels_of(p);
     const double share = fc_igemm_matrix_share(conv->dtype, p->n * pixels_of(p), taps, p->c, p->k, 1, 0);
-    const double along = terms * (matrix_share(p, taps * p->c) * (double)fc_panels_cost(&pixels) / size * k + COPY);
-    return along < share * terms * (double)fc_panels_cost(&channels) + TURN * ((double)p->c * (double)(p->h * p->w) / size + k);
+    const double read = (double)p->c * (double)(p->h * p->w) / size, matrix = matrix_share(p, taps * p->c);
+    const double prepared = terms * k / ((double)p->n * size) * (matrix < 1 ? PARTS : WEIGHT);
+    const double copied = taps > 1 || p->stride_h > 1 ? terms * COPY + read * (p->stride_w > 1 ? COPY_STRIDED : COPY_BAND)
+                          : matrix < 1                ? 0
+                                                      : terms * COPY;
+    const double along = terms * matrix * (double)fc_panels_cost(&pixels) / size * k + copied + prepared;
+    return along < share * terms * (double)fc_panels_cost(&channels) + TURN * (read + k);
 }
 
 int fc_planes_forward_pays(const fc_conv2d *conv) {
@@ -347,4 +379,24 @@ fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const 
     if (!make_tables(&p, p.taps * conv->c, 0)) return FC_NO_MEMORY;
     for (ptrdiff_t i = 0; i < p.taps * conv->c; i++) p.row[i] = fc_at(w, i * conv->k, p.esize);
     return run(&p);
+}
+
+typedef struct {
+    const fc_conv2d *conv;
+    const void *dy;
+    void *db;
+} planes_sum;
+
+static fc_status sum_task(const void *context, ptrdiff_t k) {
+    const planes_sum *const s = context;
+    const ptrdiff_t esize = fc_esize(s->conv->dtype), pixels = s->conv->oh * s->conv->ow;
+    memset(fc_at_mut(s->db, k, esize), 0, (size_t)esize);
+    for (ptrdiff_t n = 0; n < s->conv->n; n++)
+        fc_kernels(s->conv->dtype)->frame.add_sum(fc_at(s->dy, (n * s->conv->k + k) * pixels, esize), pixels, fc_at_mut(s->db, k, esize));
+    return FC_OK;
+}
+
+fc_status fc_planes_sum(const fc_conv2d *conv, const void *dy, void *db) {
+    const planes_sum s = {conv, dy, db};
+    return fc_parallel_for(conv->k, 0.1 * (double)(conv->n * conv->oh * conv->ow * conv->k), sum_task, &s);
 }

@@ -109,7 +109,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
         const fc_wgrad_part p = fc_wgrad_part_of(g, block);
         for (ptrdiff_t i = 0; g->dw && i < p.images; i++)
             for (ptrdiff_t r = 0; r < fc_wgrad_copied_rows(g, &p); r++) fc_wgrad_copy_row(g, &p, group, i, r, copy);
-        if (!g->dw) {
+        if (!g->dw && !g->planar) {
             sum_bias(g, &p, group, chunk, NULL);
             continue;
         }
@@ -132,7 +132,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
                 fc_wgrad_pack_panel(g, &p, group, &panel, packed);
                 work.dy = packed;
             }
-            run_tiles(g, &work, &panel, 0, g->rows);
+            if (g->dw) run_tiles(g, &work, &panel, 0, g->rows);
             sum_panel(g, &p, group, chunk, &panel, g->packed ? packed : NULL);
         }
     }

@@ -1,4 +1,4 @@
-/* The weight gradient of few output channels, x and dy in exchanged roles. With stride 1
+/* The weight gradient of few output channels, or of many where dy would have to be turned, x and dy in exchanged roles. With stride 1
  *   dw[a][c][k] = sum over pixels p of x[p + a - pad][c] dy[p][k] = sum over pixels q of dy[q - a + pad][k] x[q][c],
  * which is the weight gradient of a convolution that reads dy and whose outputs have the gradient x, taps in reverse: its output channels
  * are the many, which fill vectors. */
@@ -8,6 +8,7 @@
 
 /* What exchanging costs beside, and what few rows of the product lose: it has to be so many times better. */
 #define GAIN 1.5
+#define PLANAR_GAIN 1.25
 
 static fc_conv2d exchanged(const fc_conv2d *conv) {
     fc_conv2d e = *conv;
@@ -24,22 +25,31 @@ static double products(const fc_conv2d *conv) {
     return (double)(conv->oh * conv->ow) * (double)(conv->c * fc_panels_width(&panels));
 }
 
+/* The same of NCHW, whose dy is turned, and whose windows are copied where they reach over x. */
+static double turned(const fc_conv2d *conv) {
+    const double turn = 30, copy = conv->pad_top > 0 || conv->pad_left > 0 ? 8 : 0;
+    return (double)(conv->kh * conv->kw) * products(conv) + turn * (double)(conv->oh * conv->ow * conv->k) +
+           copy * (double)(conv->h * conv->w * conv->c);
+}
+
 int fc_wgrad_exchange_pays(const fc_conv2d *conv) {
-    if (conv->groups > 1 || conv->stride_h > 1 || conv->stride_w > 1 || conv->c <= conv->k) return 0;
+    if (conv->groups > 1 || conv->stride_h > 1 || conv->stride_w > 1) return 0;
     const fc_conv2d e = exchanged(conv);
-    return e.pad_top >= 0 && e.pad_left >= 0 && products(conv) > GAIN * products(&e);
+    if (e.pad_top < 0 || e.pad_left < 0) return 0;
+    if (conv->layout == FC_NCHW) return e.k >= fc_kernels(conv->dtype)->gemm.panel[0].nr && turned(conv) > PLANAR_GAIN * turned(&e);
+    return conv->c > conv->k && products(conv) > GAIN * products(&e);
 }
 
 fc_status fc_wgrad_exchanged(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     assert(fc_wgrad_exchange_pays(conv));
     const fc_conv2d e = exchanged(conv);
     const ptrdiff_t taps = conv->kh * conv->kw, tap = conv->c * conv->k, esize = fc_esize(conv->dtype);
-    void *const turned = fc_scratch(FC_SLOT_FOLDED, (size_t)(taps * tap * esize)); /* dw as [reversed tap][k][c] */
-    if (!turned) return FC_NO_MEMORY;
-    fc_status status = fc_wgrad(&e, dy, x, turned, NULL);
-    if (status == FC_OK && db) status = fc_wgrad(conv, x, dy, NULL, db);
+    void *const rotated = fc_scratch(FC_SLOT_FOLDED, (size_t)(taps * tap * esize)); /* dw as [reversed tap][k][c] */
+    if (!rotated) return FC_NO_MEMORY;
+    fc_status status = fc_wgrad(&e, dy, x, rotated, NULL);
+    if (status == FC_OK && db) status = conv->layout == FC_NCHW ? fc_planes_sum(conv, dy, db) : fc_wgrad(conv, x, dy, NULL, db);
     for (ptrdiff_t t = 0; t < taps && status == FC_OK; t++)
         fc_kernels(conv->dtype)
-            ->frame.transpose(fc_at(turned, (taps - 1 - t) * tap, esize), conv->c, fc_at_mut(dw, t * tap, esize), conv->k, conv->k, conv->c);
+            ->frame.transpose(fc_at(rotated, (taps - 1 - t) * tap, esize), conv->c, fc_at_mut(dw, t * tap, esize), conv->k, conv->k, conv->c);
     return status;
 }

@@ -3,7 +3,7 @@
 #include "conv2d_winograd.h"
 
 /* Of a strip that is turned: it stays in the cache between a first and a second level. */
-enum { STRIP_BYTES = 96 << 10, STRIP_CHANNELS = 32 };
+enum { STRIP_BYTES = 128 << 10, STRIP_CHANNELS = 32 };
 
 /* Pixels that a tile reads before the place of its first one, and behind it. */
 static ptrdiff_t before(const fc_winograd_axis *a) {

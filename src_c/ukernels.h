@@ -9,6 +9,8 @@
 
 /* A tile's largest number of rows (output pixels, or rows of a weight gradient). */
 #define FC_MR_MAX 12
+/* Steps of the reduction between which memory is fetched, where weights are packed. */
+#define FC_STEPS 4
 /* The largest number of vectors side by side in one. */
 #define FC_NV_MAX 4
 /* Alignment of packed buffers, bytes. */
@@ -26,7 +28,7 @@ typedef struct {
     const void *w;
     ptrdiff_t ldw;
     ptrdiff_t tiles;
-    const void *next, *next_end; /* what will be read soon, or NULL: fetched by so many bytes a step of the reduction */
+    const void *next, *next_end; /* what will be read soon, or NULL: fetched by so many bytes a step of the reduction, two lines every FC_STEPS */
     ptrdiff_t next_bytes;
     int accumulate;       /* the sums go on from what is in out: all columns of it */
     const void *bias; /* or NULL */
@@ -151,19 +153,21 @@ typedef struct {
     void *out;
 } fc_slide_args;
 
-/* Runs of the pixels of planes: out[(t * planes + c) * nr + i + e] = in[c * plane_ld + offset[t] + from[r] + e], e < count[r], for run r
- * from i = the sum of the counts before it on; t < taps, c < planes. */
-#define FC_RUNS_MAX 64
+/* Pixels of planes, piece by piece: rows of `nr` elements, row t * planes + c from piece p on
+ *   out[(t * planes + c) * nr + to[p] + e] = in[c * plane_ld + offset[t] + from[p] + e], e < a vector,
+ * t < taps, c < planes, in the order of t, c, p: what a piece writes beyond its part is overwritten by those after it, but for a vector behind all.
+ * Of the last piece `rest` elements are read. */
+#define FC_PIECES_MAX 64
 typedef struct {
     const void *in;
     ptrdiff_t plane_ld, planes;
     const ptrdiff_t *offset;
     ptrdiff_t taps;
-    const ptrdiff_t *from, *count;
-    ptrdiff_t runs;
+    const ptrdiff_t *from, *to;
+    ptrdiff_t pieces, rest;
     void *out;
     ptrdiff_t nr;
-} fc_runs_args;
+} fc_gather_args;
 
 /* Small services of the frame. */
 typedef struct {
@@ -173,10 +177,12 @@ typedef struct {
     void (*transpose)(const void *in, ptrdiff_t ld_in, void *out, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols);
     /* acc[j] += sum over i < rows of x[i * ld + j], j < cols */
     void (*column_sums)(const void *x, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, void *acc);
+    /* *acc += sum over i < n of x[i] */
+    void (*add_sum)(const void *x, ptrdiff_t n, void *acc);
     void (*slide)(const fc_slide_args *args);
     /* out[i] = in[i * step], i < n */
     void (*take_every)(const void *in, ptrdiff_t step, void *out, ptrdiff_t n);
-    void (*gather_runs)(const fc_runs_args *args);
+    void (*gather)(const fc_gather_args *args);
     /* acc[i] += x[i], i < n */
     void (*add_into)(const void *x, void *acc, ptrdiff_t n);
     /* After kernels that wrote past the caches, before other threads may read. */

@@ -169,26 +169,16 @@ static void NAME(take_every)(const void *in_, ptrdiff_t step, void *out_, ptrdif
     for (; i < n; i++) out[i] = in[i * step];
 }
 
-static void NAME(gather_runs)(const fc_runs_args *const a) {
-    const real *in = a->in;
+static void NAME(gather)(const fc_gather_args *const a) {
+    const ptrdiff_t last = a->pieces - 1;
     real *out = a->out;
-    const ptrdiff_t runs = a->runs;
-    for (ptrdiff_t c = 0; c < a->planes; c++, in += a->plane_ld, out += a->nr)
-        for (ptrdiff_t t = 0; t < a->taps; t++) {
-            real *to = out + t * a->planes * a->nr, *const end = to + a->nr;
-            for (ptrdiff_t r = 0; r < runs; r++) {
-                const real *const from = in + a->offset[t] + a->from[r];
-                const ptrdiff_t count = a->count[r];
-                ptrdiff_t i = 0;
-                for (; i + VL <= count; i += VL) v_store(to + i, v_load(from + i));
-                if (i < count) {
-                    const vec rest = v_load_n(from + i, count - i);
-                    if (to + i + VL <= end) v_store(to + i, rest); /* the next run overwrites what is too much */
-                    else v_store_n(to + i, rest, count - i);
-                }
-                to += count;
-            }
+    for (ptrdiff_t t = 0; t < a->taps; t++) {
+        const real *in = (const real *)a->in + a->offset[t];
+        for (ptrdiff_t c = 0; c < a->planes; c++, in += a->plane_ld, out += a->nr) {
+            for (ptrdiff_t p = 0; p < last; p++) v_store(out + a->to[p], v_load(in + a->from[p]));
+            v_store(out + a->to[last], v_load_n(in + a->from[last], a->rest));
         }
+    }
 }
 
 FC_INLINE void NAME(column_sums_vectors)(const int NV, const real *x, const ptrdiff_t ld, const ptrdiff_t rows, real *const acc) {
@@ -230,6 +220,15 @@ static void NAME(column_sums)(const void *x_, ptrdiff_t ld, ptrdiff_t rows, ptrd
     v_store_n(acc + j, s, cols - j);
 }
 
+static void NAME(add_sum)(const void *x_, ptrdiff_t n, void *acc) {
+    const real *const x = x_;
+    vec s[2] = {v_zero(), v_zero()};
+    ptrdiff_t i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL) s[0] = v_add(s[0], v_load(x + i)), s[1] = v_add(s[1], v_load(x + i + VL));
+    for (; i < n; i += VL) s[0] = v_add(s[0], n - i < VL ? v_load_n(x + i, n - i) : v_load(x + i));
+    *(real *)acc += v_sum(v_add(s[0], s[1]));
+}
+
 static void NAME(add_into)(const void *x_, void *acc_, ptrdiff_t n) {
     const real *const x = x_;
     real *const acc = acc_;
@@ -258,5 +257,5 @@ static double NAME(multiply_adds)(double count) {
 static void NAME(stream_end)(void) { v_stream_end(); }
 
 #define FC_FRAME_KERNELS                                                                          \
-    {NAME(pack),        NAME(transpose), NAME(column_sums), NAME(slide),        NAME(take_every), \
-     NAME(gather_runs), NAME(add_into),  NAME(stream_end),  NAME(multiply_adds)}
+    {NAME(pack),       NAME(transpose), NAME(column_sums), NAME(add_sum),    NAME(slide),         \
+     NAME(take_every), NAME(gather),    NAME(add_into),    NAME(stream_end), NAME(multiply_adds)}

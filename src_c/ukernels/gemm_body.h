@@ -80,11 +80,6 @@ FC_INLINE void NAME(gemm_init)(const int MR, const int NV, vec acc[FC_MR_MAX][FC
     }
 }
 
-/* Steps of the reduction between which memory is fetched. */
-#ifndef FC_STEPS
-#define FC_STEPS 4
-#endif
-
 /* One step of the reduction: element `at` of every row times the vectors at w. */
 FC_INLINE void NAME(gemm_step)(const int MR, const int NV, const real *const x[FC_MR_MAX], const ptrdiff_t at, const real *const w,
                                vec acc[FC_MR_MAX][FC_NV_MAX]) {
