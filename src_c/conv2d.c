@@ -139,14 +139,19 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, int few) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
     check_conv(conv);
-    if (fc_images_pay(&many) || (conv->layout == FC_NCHW && planes_pay(&many, 0))) return 0;
+    if (fc_images_pay(&many)) return 0;
     const fc_conv2d of = packed_conv(conv, few);
     const packing *const way = packing_of(&of);
     const ptrdiff_t bytes = way ? way->bytes(&of) : 0;
     return bytes > 0 ? FC_PACKED_HEADER + bytes : 0;
 }
 
-ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) { return packed_bytes(conv, conv->n <= FEW_IMAGES); }
+/* Along the planes weights are as good as they are. What is packed for NHWC would be taken. */
+ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
+    fc_conv2d many = *conv;
+    many.n = FC_MANY_IMAGES;
+    return conv->layout == FC_NCHW && planes_pay(&many, 0) ? 0 : packed_bytes(conv, conv->n <= FEW_IMAGES);
+}
 
 ptrdiff_t fc_conv2d_packed_as(const fc_conv2d *conv, const void *packed) {
     header head;
