@@ -209,7 +209,9 @@ fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const v
     assert(fc_conv2d_packed_as(conv, packed) > 0);
     const unsigned saved = fc_fp_enter();
     const weights of = {packed, bias};
-    const fc_conv2d merged = packed_conv(conv, 0);
+    header head;
+    memcpy(&head, packed, sizeof head);
+    const fc_conv2d merged = packed_conv(conv, (int)head.few);
     const int whole = conv->layout == FC_NHWC || (winograd_turns(conv, 0) && packing_of(&merged) == &winograd_packing);
     /* What is packed is for whole images. */
     const fc_status status = whole ? forward_packed_map(conv, &of, x, y) : fc_nchw_forward(conv, forward_packed_map, &of, 0, x, y);

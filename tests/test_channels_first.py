@@ -1,4 +1,4 @@
-"""Images too large for a round: channels first is computed in bands of rows."""
+"""Channels first against channels last: bands of images, strips of tiles, runs of planes."""
 
 from typing import Any
 
@@ -54,3 +54,65 @@ def test_bands_are_the_rows_of_whole_images(name: str) -> None:
         again = fastconv.conv2d_backward(first(dy), first(x), kernel, **options)
     for a, b in zip(again, (dx_first, dw_first, db_first), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+#: Images (n, h, w, c), filters, kernel, options: strips of a part of a row of tiles, of whole rows
+#: and of images, with all their channels or some; panels that begin and end inside of rows; copies
+#: with padding and strides.
+ALONG: dict[str, tuple[tuple[int, int, int, int], int, tuple[int, int], dict[str, Any]]] = {
+    "wide": ((2, 9, 700, 40), 33, (3, 3), {"padding": "same"}),
+    "whole-images": ((9, 8, 8, 64), 64, (3, 3), {"padding": "same"}),
+    "short-tiles": ((3, 19, 23, 33), 40, (3, 3), {}),
+    "pieces": ((2, 26, 30, 24), 16, (5, 5), {"padding": "same"}),
+    "strided-pieces": ((2, 30, 46, 28), 45, (3, 5), {"strides": (2, 3), "padding": "same"}),
+    "row-tiles": ((2, 17, 33, 32), 32, (1, 7), {"padding": "same"}),
+    "first-layer": ((3, 27, 31, 3), 34, (3, 3), {"padding": "same"}),
+    "first-layer-strided": ((2, 33, 31, 3), 32, (7, 7), {"strides": 2, "padding": "same"}),
+    "short-rows": ((4, 40, 3, 20), 70, (2, 2), {}),
+    "one-column": ((2, 70, 1, 24), 66, (3, 1), {"padding": "same"}),
+    "1x1": ((2, 23, 29, 65), 129, (1, 1), {}),
+    "1x1-strided": ((2, 23, 29, 17), 31, (1, 1), {"strides": 2}),
+    "dilated": ((2, 23, 21, 33), 40, (3, 3), {"dilation_rate": (2, 3), "padding": "same"}),
+}
+
+
+@pytest.mark.parametrize("isa", fastconv.runtime.available_isas())
+@pytest.mark.parametrize("name", ALONG)
+def test_all_ways_agree_with_float64_channels_last(name: str, isa: str) -> None:
+    shape, filters, size, options = ALONG[name]
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal(shape, np.float32)
+    kernel = rng.standard_normal((*size, shape[3], filters), np.float32)
+    bias = rng.standard_normal(filters, np.float32)
+    exact = [fastconv.conv2d(*(a.astype("float64") for a in (x, kernel, bias)), **options)]
+    dy = rng.standard_normal(exact[0].shape, np.float32)
+    gradients = fastconv.conv2d_backward(*(a.astype("float64") for a in (dy, x, kernel)), **options)
+    exact = [first(exact[0]), first(gradients[0]), *gradients[1:]]
+    options = {**options, "data_format": "channels_first"}
+    current = fastconv.runtime.isa()
+    fastconv.runtime.set_isa(isa)
+    try:
+        results = []
+        for threads in (1, 2):
+            with fastconv.threads(threads):
+                packed = [
+                    fastconv.functional.pack_conv2d((n, *first(x).shape[1:]), kernel, **options)
+                    for n in (1, 64)
+                ]
+                ys = [
+                    fastconv.conv2d(first(x), kernel, bias, packed=p, **options)
+                    for p in (None, *packed)
+                ]
+                rest = fastconv.conv2d_backward(first(dy), first(x), kernel, **options)
+                db = fastconv.conv2d_backward(first(dy), first(x), kernel, needs=["db"], **options)
+                results.append((*ys, *rest, db[2]))
+    finally:
+        fastconv.runtime.set_isa(current)
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)
+    y, with_few, with_many, dx, dw, db, db_alone = results[0]
+    # Winograd's errors are of the size of the largest results: a few units in 1e6.
+    for part, whole in zip((y, dx, dw, db), exact, strict=True):
+        np.testing.assert_allclose(part, whole, rtol=0, atol=2e-5 * np.abs(whole).max())
+    for other, whole in ((with_few, exact[0]), (with_many, exact[0]), (db_alone, exact[3])):
+        np.testing.assert_allclose(other, whole, rtol=0, atol=2e-5 * np.abs(whole).max())
