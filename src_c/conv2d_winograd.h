@@ -113,7 +113,7 @@ fc_winograd_taps fc_winograd_piece_cols(const fc_winograd_plan *plan, ptrdiff_t 
 int fc_winograd_vanishes(const fc_winograd_plan *plan, ptrdiff_t piece, ptrdiff_t share, int position);
 
 /* What tiles first .. first + count - 1 read of x, or write of y, about: tiles follow one another in memory as pixels do. Empty where they do
- * not: where the kernel is dilated, or other groups' channels lie in between. No tiles are needed, and it may reach further. */
+ * not: where the kernel is dilated, other groups' channels lie in between, or planes of NCHW. No tiles are needed, and it may reach further. */
 typedef struct {
     const char *begin;
     ptrdiff_t bytes;

@@ -366,7 +366,13 @@ static fc_winograd_extent extent_of(const fc_winograd_plan *p, const float *arra
                                     ptrdiff_t first, ptrdiff_t count) {
     const double each = (double)(p->n * pixels * ld * (ptrdiff_t)sizeof(float)) / (double)p->tiles;
     const ptrdiff_t some = fc_min(count, p->tiles - first);
-    if (p->planar || p->rows.classes > 1 || channels != ld || some <= 0) return (fc_winograd_extent){0};
+    if (p->rows.classes > 1 || channels != ld || some <= 0) return (fc_winograd_extent){0};
+    if (p->planar) {
+        /* Images that begin in the block, if it has as many tiles as one. */
+        const ptrdiff_t tiles = p->rows.tiles * p->cols.tiles, bytes = pixels * ld * (ptrdiff_t)sizeof(float);
+        const ptrdiff_t image = fc_ceil_div(first, tiles), images = fc_ceil_div(first + some, tiles) - image;
+        return count < tiles ? (fc_winograd_extent){0} : (fc_winograd_extent){(const char *)array + image * bytes, images * bytes};
+    }
     return (fc_winograd_extent){(const char *)array + (ptrdiff_t)(each * (double)first), (ptrdiff_t)(each * (double)some)};
 }
 
