@@ -247,6 +247,7 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
     if (fc_images_pay_backward_input(conv)) status = fc_images_backward_input(conv, dy, w, dx);
     else if (conv->layout == FC_NHWC) status = backward_input_nhwc(conv, dy, w, dx);
     else if (winograd_turns(conv, 1) && use_winograd(conv, 1, 0)) status = fc_winograd_backward_input(conv, dy, w, dx);
+    else if (fc_planes_scattered_pays(conv)) status = fc_planes_scattered_backward_input(conv, dy, w, dx);
     else if (planes_pay(conv, 1)) status = fc_planes_backward_input(conv, dy, w, dx);
     else status = fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
     fc_fp_leave(saved);

@@ -87,6 +87,9 @@ int fc_planes_forward_pays(const fc_conv2d *conv);
 int fc_planes_backward_input_pays(const fc_conv2d *conv);
 fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+/* The same for few input channels and any stride. */
+int fc_planes_scattered_pays(const fc_conv2d *conv);
+fc_status fc_planes_scattered_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 
 fc_status fc_igemm_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 /* With weights packed before; 0 bytes: they are as good where they are. */

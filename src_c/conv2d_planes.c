@@ -5,8 +5,7 @@
  * [panel][tap * c + channel][nr], which the weights of all output channels pass by. Forward, and input gradient with stride 1, whose
  * weights are read where they are. Planes whose windows reach over them, or whose columns are not taken one by one, are copied first, band
  * by band, with their padding and the columns of each remainder of the stride together. */
-#include "conv2d_internal.h"
-#include "matrix.h"
+#include "conv2d_planes.h"
 
 #include <assert.h>
 #include <math.h>
@@ -27,60 +26,31 @@ enum {
 #define WEIGHT 16.0
 #define PARTS 36.0
 
-typedef struct {
-    const fc_ukernels *kernels;
-    ptrdiff_t esize, n;
-    const void *in;
-    ptrdiff_t h, w, c; /* of planes that are read */
-    void *out;
-    ptrdiff_t oh, ow, k; /* of planes that are written */
-    ptrdiff_t kh, kw, stride_h, stride_w;
-    ptrdiff_t first_y, first_x, step_y, step_x; /* tap (i, j) of output pixel (0, 0) reads (first_y + i * step_y, first_x + j * step_x) */
-    ptrdiff_t min_y, min_x, extent_h, extent_w; /* what the taps of a pixel cover */
-    fc_activation activation;
+static ptrdiff_t pixels_of(const fc_planes *p) { return p->oh * p->ow; }
+static ptrdiff_t terms_of(const fc_planes *p) { return p->taps * p->depth; }
 
-    const void **row; /* [tap][k], or [k] where a row has all taps */
-    ptrdiff_t taps, depth;
-    const void *ones; /* that a panel begins with where rows begin with the bias */
-
-    int copy;
-    ptrdiff_t row_ld, plane_ld, phase; /* of what panels are copied from; columns of a remainder of the stride */
-    ptrdiff_t *offset;                 /* [kh * kw]: from a pixel's place there */
-    ptrdiff_t block, blocks, rows;     /* pixels of a task; tasks of an image; output rows that one touches */
-    fc_panels panels, last;            /* of a block, and of the last one */
-
-    int matrix; /* on the matrix unit, where the weights are on the left */
-    char *left;
-    fc_matrix_pieces pieces;
-    const float *bias;
-} planes;
-
-static ptrdiff_t pixels_of(const planes *p) { return p->oh * p->ow; }
-static ptrdiff_t terms_of(const planes *p) { return p->taps * p->depth; }
-
-static planes of_conv(const fc_conv2d *conv) {
-    return (planes){
+static fc_planes of_conv(const fc_conv2d *conv) {
+    return (fc_planes){
         .kernels = fc_kernels(conv->dtype), .esize = fc_esize(conv->dtype), .n = conv->n, .kh = conv->kh, .kw = conv->kw, .activation = FC_LINEAR};
 }
 
-static planes forward_of(const fc_conv2d *conv) {
-    planes p = of_conv(conv);
+static fc_planes forward_of(const fc_conv2d *conv) {
+    fc_planes p = of_conv(conv);
     p.h = conv->h, p.w = conv->w, p.c = conv->c, p.oh = conv->oh, p.ow = conv->ow, p.k = conv->k;
     p.stride_h = conv->stride_h, p.stride_w = conv->stride_w;
     p.first_y = -conv->pad_top, p.first_x = -conv->pad_left, p.step_y = conv->dilation_h, p.step_x = conv->dilation_w;
     return p;
 }
 
-static planes gradient_of(const fc_conv2d *conv) {
-    planes p = of_conv(conv);
+static fc_planes gradient_of(const fc_conv2d *conv) {
+    fc_planes p = of_conv(conv);
     p.h = conv->oh, p.w = conv->ow, p.c = conv->k, p.oh = conv->h, p.ow = conv->w, p.k = conv->c;
     p.stride_h = 1, p.stride_w = 1;
     p.first_y = conv->pad_top, p.first_x = conv->pad_left, p.step_y = -conv->dilation_h, p.step_x = -conv->dilation_w;
     return p;
 }
 
-/* What follows from the sizes. */
-static void plan(planes *p) {
+void fc_planes_plan(fc_planes *p) {
     p->extent_h = (p->kh - 1) * fc_max(p->step_y, -p->step_y) + 1, p->extent_w = (p->kw - 1) * fc_max(p->step_x, -p->step_x) + 1;
     p->min_y = fc_min(p->first_y, p->first_y + (p->kh - 1) * p->step_y), p->min_x = fc_min(p->first_x, p->first_x + (p->kw - 1) * p->step_x);
     const ptrdiff_t height = (p->oh - 1) * p->stride_h + p->extent_h, width = (p->ow - 1) * p->stride_w + p->extent_w;
@@ -100,7 +70,7 @@ static void plan(planes *p) {
     p->plane_ld = p->copy ? ((p->rows - 1) * p->stride_h + p->extent_h) * p->row_ld : p->h * p->w;
 }
 
-static void find_offsets(const planes *p) {
+static void find_offsets(const fc_planes *p) {
     for (ptrdiff_t i = 0; i < p->kh; i++)
         for (ptrdiff_t j = 0; j < p->kw; j++) {
             const ptrdiff_t y = p->first_y + i * p->step_y - (p->copy ? p->min_y : 0), x = p->first_x + j * p->step_x - (p->copy ? p->min_x : 0);
@@ -109,7 +79,7 @@ static void find_offsets(const planes *p) {
 }
 
 /* Whether a row of a band is read: row i of the kernel reads every stride_h-th. */
-static int is_read(const planes *p, ptrdiff_t row) {
+static int is_read(const fc_planes *p, ptrdiff_t row) {
     const ptrdiff_t step = fc_max(p->step_y, -p->step_y);
     for (ptrdiff_t i = 0; i < p->kh; i++)
         if (row >= i * step && (row - i * step) % p->stride_h == 0) return 1;
@@ -118,7 +88,7 @@ static int is_read(const planes *p, ptrdiff_t row) {
 
 /* Rows of all planes that output rows first .. first + rows - 1 read, with their padding. With a stride those of a row that are read by taps
  * of the same remainder lie together; `row` has room for one as it is. */
-static void copy_band(const planes *p, const void *in, ptrdiff_t first, ptrdiff_t rows, void *row, void *band) {
+static void copy_band(const fc_planes *p, const void *in, ptrdiff_t first, ptrdiff_t rows, void *row, void *band) {
     const fc_frame_kernels *const frame = &p->kernels->frame;
     const ptrdiff_t begin = first * p->stride_h + p->min_y, count = (rows - 1) * p->stride_h + p->extent_h;
     const ptrdiff_t remainders = p->kw == 1 ? 1 : p->stride_w;
@@ -140,10 +110,10 @@ static void copy_band(const planes *p, const void *in, ptrdiff_t first, ptrdiff_
 }
 
 /* Whether rows that are read, and those that are written, follow each other. */
-static int together(const planes *p) { return p->row_ld * p->stride_h == p->ow; }
+static int together(const fc_planes *p) { return p->row_ld * p->stride_h == p->ow; }
 
 /* The panel of pixels first .. first + columns - 1; of what they read, `in` has the first row of the band that begins with output row `top`. */
-static void fill_panel(const planes *p, const void *in, ptrdiff_t top, ptrdiff_t first, ptrdiff_t columns, ptrdiff_t nr, void *panel) {
+static void fill_panel(const fc_planes *p, const void *in, ptrdiff_t top, ptrdiff_t first, ptrdiff_t columns, ptrdiff_t nr, void *panel) {
     const ptrdiff_t lanes = p->kernels->gemm.lanes;
     ptrdiff_t from[FC_PIECES_MAX], to[FC_PIECES_MAX];
     fc_gather_args args = {.in = in,
@@ -174,7 +144,7 @@ typedef struct {
     float *sums;
 } space;
 
-static int make_space(const planes *p, ptrdiff_t width, space *s) {
+static int make_space(const fc_planes *p, ptrdiff_t width, space *s) {
     const ptrdiff_t out = fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN),
                     panel = fc_round_up(width * terms_of(p) * p->esize, FC_ALIGN) + FC_ALIGN;
     const ptrdiff_t band = p->copy ? fc_round_up((p->c * p->plane_ld + p->row_ld) * p->esize, FC_ALIGN) : 0;
@@ -189,7 +159,7 @@ static int make_space(const planes *p, ptrdiff_t width, space *s) {
 
 /* On vectors: the pixels that a panel has, all output channels. Meanwhile those of the next panel are fetched from `next` on, unless that is NULL:
  * down the planes, two lines of each with FC_STEPS steps, strip after strip. */
-static void run_panel(const planes *p, const space *s, const fc_panel *panel, const char *next) {
+static void run_panel(const fc_planes *p, const space *s, const fc_panel *panel, const char *next) {
     const ptrdiff_t nr = panel->kernels->nr, plane = p->plane_ld * p->esize, strip = 2 * FC_ALIGN, steps = terms_of(p) / FC_STEPS;
     const ptrdiff_t each = next && steps > 0 ? fc_ceil_div(p->c, steps) * panel->kernels->mr : p->k; /* output channels beside a strip */
     fc_gemm_args args = {.row_stride = p->k,
@@ -209,7 +179,7 @@ static void run_panel(const planes *p, const space *s, const fc_panel *panel, co
 }
 
 /* On the matrix unit: `count` pixels whose terms are ld elements apart. */
-static void run_matrix(const planes *p, const space *s, const float *from, ptrdiff_t ld, ptrdiff_t first, ptrdiff_t count) {
+static void run_matrix(const fc_planes *p, const space *s, const float *from, ptrdiff_t ld, ptrdiff_t first, ptrdiff_t count) {
     const fc_matrix_kernels *const kernels = p->kernels->matrix;
     const ptrdiff_t steps = fc_matrix_steps(terms_of(p));
     kernels->right(from, ld, terms_of(p), count, steps, s->parts);
@@ -225,17 +195,14 @@ static void run_matrix(const planes *p, const space *s, const float *from, ptrdi
     fc_matrix_multiply(kernels, &job, NULL);
 }
 
-static fc_status planes_task(const void *context, ptrdiff_t task) {
-    const planes *const p = context;
-    const ptrdiff_t n = task / p->blocks, begin = task % p->blocks * p->block, pixels = fc_min(p->block, pixels_of(p) - begin);
+fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrdiff_t pixels, const fc_panels *panels, void *out, ptrdiff_t out_ld) {
     const ptrdiff_t top = begin / p->ow, rows = (begin + pixels - 1) / p->ow - top + 1, esize = p->esize;
-    const fc_panels *const panels = begin + p->block < pixels_of(p) ? &p->panels : &p->last;
     const ptrdiff_t lead = terms_of(p) - p->kh * p->kw * p->c; /* rows of ones for the bias */
     const int in_place = !p->copy && p->kh * p->kw == 1 && together(p), as_it_lies = p->matrix && in_place;
     const void *const image = fc_at(p->in, n * p->c * p->h * p->w, esize), *source = fc_at(image, top * p->stride_h * p->w, esize);
     space s;
     if (!make_space(p, p->kernels->gemm.panel[0].nr, &s)) return FC_NO_MEMORY;
-    for (ptrdiff_t k = 0; k < p->k; k++) s.out[k] = fc_at_mut(p->out, (n * p->k + k) * pixels_of(p) + begin, esize);
+    for (ptrdiff_t k = 0; k < p->k; k++) s.out[k] = fc_at_mut(out, k * out_ld, esize);
     if (p->copy) {
         copy_band(p, image, top, rows, s.row, s.band);
         source = s.band;
@@ -257,9 +224,16 @@ static fc_status planes_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+static fc_status planes_task(const void *context, ptrdiff_t task) {
+    const fc_planes *const p = context;
+    const ptrdiff_t n = task / p->blocks, begin = task % p->blocks * p->block, pixels = fc_min(p->block, pixels_of(p) - begin);
+    const fc_panels *const panels = begin + p->block < pixels_of(p) ? &p->panels : &p->last;
+    return fc_planes_block(p, n, begin, pixels, panels, fc_at_mut(p->out, n * p->k * pixels_of(p) + begin, p->esize), pixels_of(p));
+}
+
 /* The parts of a group of output channels' weights. */
 static fc_status left_task(const void *context, ptrdiff_t group) {
-    const planes *const p = context;
+    const fc_planes *const p = context;
     const ptrdiff_t first = group * FC_MATRIX_GROUP, steps = fc_matrix_steps(terms_of(p));
     fc_matrix_left left = {.rows = (const float *const *)p->row + first,
                            .count = fc_min(FC_MATRIX_GROUP, p->k - first),
@@ -272,8 +246,7 @@ static fc_status left_task(const void *context, ptrdiff_t group) {
     return FC_OK;
 }
 
-/* The time that the matrix unit takes, as a share of that of vectors; 1 where there is none, or it takes no less. */
-static double matrix_share(const planes *p, ptrdiff_t terms) {
+double fc_planes_matrix_share(const fc_planes *p, ptrdiff_t terms) {
     enum { FEW_TERMS = 24, MOST_ROWS = 64 * FC_MATRIX_GROUP };
     if (!p->kernels->matrix || terms < FEW_TERMS || p->k < FEW_TERMS || p->k > MOST_ROWS || fc_matrix_bytes(p->k, terms) > fc_l2_bytes() / 2)
         return 1;
@@ -283,14 +256,14 @@ static double matrix_share(const planes *p, ptrdiff_t terms) {
 }
 
 /* Of multiply-adds, about: whether this takes less than transposing before and after what takes `share` of the time of vectors. */
-static int pays(const fc_conv2d *conv, const planes *p) {
+static int pays(const fc_conv2d *conv, const fc_planes *p) {
     if (conv->layout != FC_NCHW || conv->n == 0 || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
     const fc_gemm_kernels *const gemm = &p->kernels->gemm;
     const fc_panels pixels = fc_panels_plan(gemm, pixels_of(p)), channels = fc_panels_plan(gemm, p->k);
     const ptrdiff_t taps = p->kh * p->kw;
     const double terms = (double)(taps * p->c), k = (double)p->k, size = (double)pixels_of(p);
     const double share = fc_igemm_matrix_share(conv->dtype, p->n * pixels_of(p), taps, p->c, p->k, 1, 0);
-    const double read = (double)p->c * (double)(p->h * p->w) / size, matrix = matrix_share(p, taps * p->c);
+    const double read = (double)p->c * (double)(p->h * p->w) / size, matrix = fc_planes_matrix_share(p, taps * p->c);
     const double prepared = terms * k / ((double)p->n * size) * (matrix < 1 ? PARTS : WEIGHT);
     const double copied = taps > 1 || p->stride_h > 1 ? terms * COPY + read * (p->stride_w > 1 ? COPY_STRIDED : COPY_BAND)
                           : matrix < 1                ? 0
@@ -300,12 +273,12 @@ static int pays(const fc_conv2d *conv, const planes *p) {
 }
 
 int fc_planes_forward_pays(const fc_conv2d *conv) {
-    const planes p = forward_of(conv);
+    const fc_planes p = forward_of(conv);
     return pays(conv, &p);
 }
 
 int fc_planes_backward_input_pays(const fc_conv2d *conv) {
-    const planes p = gradient_of(conv);
+    const fc_planes p = gradient_of(conv);
     return conv->stride_h == 1 && conv->stride_w == 1 && pays(conv, &p);
 }
 
@@ -318,8 +291,7 @@ int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
     return (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * (double)conv->c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
 }
 
-/* The tables of pointers and offsets, and `more` bytes behind them; in front of the parts of the weights, if there are. */
-static char *make_tables(planes *p, ptrdiff_t rows, ptrdiff_t more) {
+char *fc_planes_tables(fc_planes *p, ptrdiff_t rows, ptrdiff_t more) {
     const ptrdiff_t taps = p->kh * p->kw, tables = fc_round_up(rows * (ptrdiff_t)sizeof(void *) + taps * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN);
     const fc_matrix_terms terms = {.runs = p->taps, .length = p->depth, .source = p->k};
     const ptrdiff_t pieces = p->matrix ? (ptrdiff_t)fc_matrix_pieces_bytes(&terms) : 0, behind = fc_round_up(more, FC_ALIGN);
@@ -331,15 +303,16 @@ static char *make_tables(planes *p, ptrdiff_t rows, ptrdiff_t more) {
     return space + tables;
 }
 
-static fc_status run(planes *p) {
-    plan(p);
+fc_status fc_planes_make_parts(fc_planes *p) {
+    return p->matrix ? fc_parallel_for(fc_matrix_groups(p->k), 0.2 * (double)(p->k * terms_of(p)), left_task, p) : FC_OK;
+}
+
+static fc_status run(fc_planes *p) {
+    fc_planes_plan(p);
     find_offsets(p);
     const double macs = (double)p->n * (double)pixels_of(p) * (double)p->k * (double)terms_of(p);
-    if (p->matrix) {
-        const fc_status status = fc_parallel_for(fc_matrix_groups(p->k), 0.2 * (double)(p->k * terms_of(p)), left_task, p);
-        if (status != FC_OK) return status;
-    }
-    return fc_parallel_for(p->n * p->blocks, fc_macs_ns(macs), planes_task, p);
+    const fc_status status = fc_planes_make_parts(p);
+    return status != FC_OK ? status : fc_parallel_for(p->n * p->blocks, fc_macs_ns(macs), planes_task, p);
 }
 
 static void put_ones(fc_dtype dtype, void *to, ptrdiff_t n) {
@@ -349,15 +322,15 @@ static void put_ones(fc_dtype dtype, void *to, ptrdiff_t n) {
 }
 
 fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    planes p = forward_of(conv);
+    fc_planes p = forward_of(conv);
     const ptrdiff_t terms = conv->kh * conv->kw * conv->c, nr = p.kernels->gemm.panel[0].nr;
     p.in = x, p.out = y, p.activation = conv->activation;
-    p.matrix = matrix_share(&p, terms) < 1;
+    p.matrix = fc_planes_matrix_share(&p, terms) < 1;
     /* Vectors begin with the bias times 1. */
     const ptrdiff_t lead = bias && !p.matrix;
     if (p.matrix) p.bias = bias;
     p.taps = 1, p.depth = lead + terms;
-    char *const ones = make_tables(&p, conv->k, (nr + conv->k * p.depth) * p.esize);
+    char *const ones = fc_planes_tables(&p, conv->k, (nr + conv->k * p.depth) * p.esize);
     if (!ones) return FC_NO_MEMORY;
     char *const rows = fc_at_mut(ones, nr, p.esize);
     put_ones(conv->dtype, ones, nr);
@@ -372,11 +345,11 @@ fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w,
 }
 
 fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    planes p = gradient_of(conv);
+    fc_planes p = gradient_of(conv);
     p.in = dy, p.out = dx;
     p.taps = conv->kh * conv->kw, p.depth = conv->k;
-    p.matrix = matrix_share(&p, terms_of(&p)) < 1;
-    if (!make_tables(&p, p.taps * conv->c, 0)) return FC_NO_MEMORY;
+    p.matrix = fc_planes_matrix_share(&p, terms_of(&p)) < 1;
+    if (!fc_planes_tables(&p, p.taps * conv->c, 0)) return FC_NO_MEMORY;
     for (ptrdiff_t i = 0; i < p.taps * conv->c; i++) p.row[i] = fc_at(w, i * conv->k, p.esize);
     return run(&p);
 }
