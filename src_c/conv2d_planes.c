@@ -17,11 +17,12 @@ enum {
     LEAST_ROWS = 4 /* of copied bands, whose border is copied twice */
 };
 
-/* In multiply-adds: to copy a number into a panel, to copy one with its padding and with a stride, and to transpose one; to transpose a weight, and to
+/* In multiply-adds: to copy a number into a panel, to copy one with its padding, with a stride of 2 and of more, and to transpose one; to transpose a weight, and to
  * make its parts. */
 #define COPY 7.0
 #define COPY_BAND 12.0
 #define COPY_STRIDED 25.0
+#define COPY_SINGLY 80.0
 #define TURN 22.0
 #define WEIGHT 16.0
 #define PARTS 36.0
@@ -265,7 +266,9 @@ static int pays(const fc_conv2d *conv, const fc_planes *p) {
     const double share = fc_igemm_matrix_share(conv->dtype, p->n * pixels_of(p), taps, p->c, p->k, 1, 0);
     const double read = (double)p->c * (double)(p->h * p->w) / size, matrix = fc_planes_matrix_share(p, taps * p->c);
     const double prepared = terms * k / ((double)p->n * size) * (matrix < 1 ? PARTS : WEIGHT);
-    const double copied = taps > 1 || p->stride_h > 1 ? terms * COPY + read * (p->stride_w > 1 ? COPY_STRIDED : COPY_BAND)
+    const double copied = taps > 1 || p->stride_h > 1 ? terms * COPY + read * (p->stride_w > 2   ? COPY_SINGLY
+                                                                               : p->stride_w > 1 ? COPY_STRIDED
+                                                                                                 : COPY_BAND)
                           : matrix < 1                ? 0
                                                       : terms * COPY;
     const double along = terms * matrix * (double)fc_panels_cost(&pixels) / size * k + copied + prepared;

@@ -24,7 +24,7 @@ int fc_planes_scattered_pays(const fc_conv2d *conv) {
     enum { FEW_PLANES = 9, FEW_COLUMNS = 8 };
     const ptrdiff_t planes = conv->kh * conv->kw * conv->c;
     return conv->layout == FC_NCHW && conv->groups == 1 && conv->algorithm != FC_WINOGRAD && conv->c <= MOST_CHANNELS && planes >= FEW_PLANES &&
-           5 * conv->k >= 4 * planes && conv->ow >= FEW_COLUMNS && (by_runs(conv) || conv->stride_w > 1);
+           5 * conv->k >= 4 * planes && conv->ow >= FEW_COLUMNS && (by_runs(conv) || conv->stride_w == 2);
 }
 
 /* Rows of dy that rows first .. first + count - 1 of dx receive from. */
