@@ -255,6 +255,7 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
 }
 
 static fc_status wgrad_planes(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
     if (!fc_wgrad_exchange_pays(conv)) return fc_wgrad(conv, x, dy, dw, db);
     return dw ? fc_wgrad_exchanged(conv, x, dy, dw, db) : fc_planes_sum(conv, dy, db);
 }

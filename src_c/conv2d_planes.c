@@ -214,9 +214,9 @@ fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrd
         const ptrdiff_t nr = panel.kernels->nr;
         if (lead) memcpy(s.panel, p->ones, (size_t)(nr * esize));
         if (!as_it_lies) fill_panel(p, source, top, begin + panel.first, panel.columns, nr, fc_at_mut(s.panel, lead * nr, esize));
-        const char *const next = in_place && panel.first + nr < pixels ? fc_at(image, begin + panel.first + nr, esize) : NULL;
+        const char *const next = in_place && panel.first + nr < pixels ? fc_at(image, p->offset[0] + begin + panel.first + nr, esize) : NULL;
         if (!p->matrix) run_panel(p, &s, &panel, next);
-        else if (as_it_lies) run_matrix(p, &s, (const float *)image + begin + panel.first, p->plane_ld, panel.first, panel.columns);
+        else if (as_it_lies) run_matrix(p, &s, (const float *)image + p->offset[0] + begin + panel.first, p->plane_ld, panel.first, panel.columns);
         else run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
     }
     if (p->matrix) p->kernels->matrix->end();
@@ -291,7 +291,8 @@ int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
     const double pixel = (double)(conv->kh * conv->kw * conv->c) * (double)fc_panels_cost(&channels);
     fc_conv2d nhwc = *conv;
     nhwc.layout = FC_NHWC;
-    return (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * (double)conv->c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
+    return fc_wgrad_share(conv) < 1 ||
+           (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * (double)conv->c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
 }
 
 char *fc_planes_tables(fc_planes *p, ptrdiff_t rows, ptrdiff_t more) {
