@@ -172,6 +172,7 @@ typedef struct {
 #include "ukernels_elementwise.h"
 #include "ukernels_winograd.h"
 #include "ukernels_images.h"
+#include "ukernels_planes.h"
 #include "ukernels_matrix.h"
 
 typedef struct {
@@ -183,6 +184,7 @@ typedef struct {
     fc_elementwise_kernels elementwise;
     fc_winograd_kernels winograd;
     fc_images_kernels images;
+    fc_planes_kernels planes;
     const fc_matrix_kernels *matrix; /* or NULL; float32 only */
 } fc_ukernels;
 

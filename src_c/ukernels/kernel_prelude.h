@@ -15,6 +15,8 @@
  *   v_beats(a, b)           a > b, or a is NaN and b is not: the order of max-pooling
  *   v_select(m, a, b)       a where m, else b
  *   v_first(n)              a vmask of the first n lanes, 0 <= n <= VL
+ *   v_lanes(i, end)         a vmask of lanes i .. end - 1, 0 <= i <= end <= VL
+ *   v_load_lanes(p, m)      the lanes of m; the others are zero and not touched in memory
  *   v_abs(a) v_copysign(a, b)           |a|, and |a| with the sign of b
  *   v_scale2(a, n)          a * 2^n for integers n, |n| <= twice the largest exponent; overflows and underflows as it should
  *   v_sum(v)                the sum of the lanes, in a fixed order

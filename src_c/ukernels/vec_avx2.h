@@ -22,6 +22,7 @@
 #define v_accumulate(acc, a, b) __asm__(FC_FMADD231 " %1, %2, %0" : "+x"(acc) : "x"(a), "x"(b))
 #define v_beats(a, b) FC_MM(and)(FC_MM(cmp)(a, b, _CMP_NLE_UQ), FC_MM(cmp)(b, b, _CMP_ORD_Q))
 #define v_select(m, a, b) FC_MM(blendv)(b, a, m)
+#define v_lanes(i, end) FC_MM(andnot)(v_first(i), v_first(end))
 #define v_abs(a) FC_MM(andnot)(v_set1((real)-0.0), a)
 #define v_copysign(a, b) FC_MM(or)(v_abs(a), FC_MM(and)(v_set1((real)-0.0), b))
 
@@ -142,6 +143,7 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 }
 #endif
 #define v_load_n(p, n) _mm256_maskload_ps(p, fc_avx2_mask32(n))
+#define v_load_lanes(p, m) _mm256_maskload_ps(p, _mm256_castps_si256(m))
 #define v_store_n(p, v, n) fc_avx2_store_n_f32(p, v, n)
 #define v_sum(v) fc_avx2_sum_f32(v)
 #define v_first(n) _mm256_castsi256_ps(fc_avx2_mask32(n))
@@ -160,6 +162,7 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define vmask __m256d
 #define FC_MM(op) FC_MM_F64(op)
 #define v_load_n(p, n) _mm256_maskload_pd(p, fc_avx2_mask64(n))
+#define v_load_lanes(p, m) _mm256_maskload_pd(p, _mm256_castpd_si256(m))
 #define v_store_n(p, v, n) fc_avx2_store_n_f64(p, v, n)
 #define v_sum(v) fc_avx2_sum_f64(v)
 #define v_first(n) _mm256_castsi256_pd(fc_avx2_mask64(n))

@@ -29,6 +29,8 @@
 #undef v_beats
 #undef v_select
 #undef v_first
+#undef v_lanes
+#undef v_load_lanes
 #undef v_abs
 #undef v_copysign
 #undef v_scale2
