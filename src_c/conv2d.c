@@ -175,7 +175,7 @@ fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w,
     const unsigned saved = fc_fp_enter();
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
-    else if (fc_planes_forward_applies(conv)) status = fc_planes_forward(conv, x, w, bias, y);
+    else if (fc_planes_apply(conv)) status = fc_planes_forward(conv, x, w, bias, y);
     else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
     else status = forward_nchw(conv, x, w, bias, y);
     fc_fp_leave(saved);
@@ -218,7 +218,7 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
     const unsigned saved = fc_fp_enter();
     fc_status status;
     if (fc_images_pay_backward_input(conv)) status = fc_images_backward_input(conv, dy, w, dx);
-    else if (fc_planes_backward_input_applies(conv)) status = fc_planes_backward_input(conv, dy, w, dx);
+    else if (fc_planes_apply(conv)) status = fc_planes_backward_input(conv, dy, w, dx);
     else if (conv->layout == FC_NHWC) status = backward_input_nhwc(conv, dy, w, dx);
     else status = fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
     fc_fp_leave(saved);
@@ -231,7 +231,7 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     const unsigned saved = fc_fp_enter();
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_backward_weights(conv, x, dy, dw_hwio, db);
-    else if (fc_planes_backward_weights_applies(conv)) status = fc_planes_backward_weights(conv, x, dy, dw_hwio, db);
+    else if (fc_planes_apply(conv)) status = fc_planes_backward_weights(conv, x, dy, dw_hwio, db);
     else if (conv->layout == FC_NHWC) status = backward_weights_nhwc(conv, x, dy, dw_hwio, db);
     else status = fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw_hwio, db);
     fc_fp_leave(saved);

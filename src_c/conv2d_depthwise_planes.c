@@ -16,8 +16,7 @@ enum {
 
 typedef struct {
     const fc_conv2d *conv;
-    fc_planes_fn kernel;
-    const fc_elementwise_kernels *elementwise;
+    const fc_ukernels *kernels;
     ptrdiff_t esize;
     const void *in, *weights, *bias;
     void *out;
@@ -44,12 +43,12 @@ static void run_rows(const planes_map *job, ptrdiff_t image, ptrdiff_t group, pt
             args.top += row * job->stride;
             args.rows = (first + count - 1 - row) / job->step + 1;
             args.accumulate = j > 0 && job->in_planes > 1;
-            job->kernel(&args);
+            job->kernels->planes.convolve(&args);
         }
     if (job->activation == FC_LINEAR || job->activation == FC_RELU) return;
     for (ptrdiff_t p = 0; p < groups * job->out_planes; p++) {
         void *const y = fc_at_mut(job->out, (out + p) * out_plane + first * job->args.out_width, job->esize);
-        job->elementwise->activation[job->activation](y, y, count * job->args.out_width);
+        job->kernels->elementwise.activation[job->activation](y, y, count * job->args.out_width);
     }
 }
 
@@ -68,11 +67,11 @@ static ptrdiff_t count_bands(ptrdiff_t rows, ptrdiff_t row_bytes) {
 
 static fc_status run_map(planes_map *job) {
     const fc_conv2d *const c = job->conv;
-    const fc_ukernels *const kernels = fc_kernels(c->dtype);
     const ptrdiff_t in_plane = job->args.h * job->args.width, out_plane = job->out_rows * job->args.out_width;
-    job->elementwise = &kernels->elementwise;
+    job->kernels = fc_kernels(c->dtype);
     job->esize = fc_esize(c->dtype);
     job->step = c->dilation_h;
+    job->args.taps = c->kh;
     job->args.spread_h = c->dilation_h, job->args.spread_w = c->dilation_w;
     job->args.y_step = job->step * job->args.out_width;
     job->args.x_plane = job->in_planes * in_plane, job->args.y_plane = job->out_planes * out_plane;
@@ -85,32 +84,17 @@ static fc_status run_map(planes_map *job) {
     return fc_parallel_for(c->n * job->chunks * job->bands, 4 * fc_macs_ns(macs), map_task, job);
 }
 
-/* Kernels and strides are square, and only one of stride and dilation is above 1. */
-static int fits(const fc_conv2d *conv) {
-    return conv->layout == FC_NCHW && conv->groups > 1 && conv->groups == conv->c && conv->algorithm != FC_WINOGRAD && conv->kh == conv->kw &&
-           conv->kh <= FC_PLANES_TAPS && conv->stride_h == conv->stride_w && conv->stride_h <= FC_PLANES_STRIDE &&
-           (conv->stride_h == 1 || (conv->dilation_h == 1 && conv->dilation_w == 1));
-}
-
-int fc_planes_forward_applies(const fc_conv2d *conv) {
-    return fits(conv) && fc_kernels(conv->dtype)->planes.gather[conv->kh][conv->stride_h];
-}
-
-int fc_planes_backward_input_applies(const fc_conv2d *conv) {
-    if (!fits(conv)) return 0;
-    const fc_planes_kernels *const planes = &fc_kernels(conv->dtype)->planes;
-    return conv->stride_h == 1 ? planes->gather[conv->kh][1] != NULL : planes->scatter[conv->kh] != NULL;
-}
-
-int fc_planes_backward_weights_applies(const fc_conv2d *conv) {
-    return fits(conv) && fc_kernels(conv->dtype)->planes.wgrad[conv->kh][conv->stride_h];
+int fc_planes_apply(const fc_conv2d *conv) {
+    const int walks = conv->kh == conv->kw && (conv->kh == 3 || conv->kh == 5) && conv->stride_h == conv->stride_w &&
+                      (conv->stride_h == 1 || (conv->stride_h == 2 && conv->dilation_h == 1 && conv->dilation_w == 1));
+    return walks && conv->layout == FC_NCHW && conv->groups > 1 && conv->groups == conv->c && conv->algorithm != FC_WINOGRAD &&
+           fc_kernels(conv->dtype)->planes.convolve;
 }
 
 fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    assert(fc_planes_forward_applies(conv));
+    assert(fc_planes_apply(conv));
     planes_map job = {
         .conv = conv,
-        .kernel = fc_kernels(conv->dtype)->planes.gather[conv->kh][conv->stride_h],
         .in = x,
         .weights = w,
         .bias = bias,
@@ -122,6 +106,7 @@ fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w,
                  .out_width = conv->ow,
                  .w_row = conv->kw * conv->k,
                  .w_tap = conv->k,
+                 .stride = conv->stride_h,
                  .relu = conv->activation == FC_RELU},
         .in_planes = 1,
         .out_planes = conv->k / conv->groups,
@@ -133,12 +118,10 @@ fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w,
 }
 
 fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
-    assert(fc_planes_backward_input_applies(conv));
-    const fc_planes_kernels *const planes = &fc_kernels(conv->dtype)->planes;
+    assert(fc_planes_apply(conv));
     const int turned = conv->stride_h == 1;
     planes_map job = {
         .conv = conv,
-        .kernel = turned ? planes->gather[conv->kh][1] : planes->scatter[conv->kh],
         .in = dy,
         .weights = turned ? fc_at(w, (conv->kh * conv->kw - 1) * conv->k, fc_esize(conv->dtype)) : w,
         .out = dx,
@@ -148,7 +131,9 @@ fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const 
                  .left = conv->pad_left - (turned ? (conv->kw - 1) * conv->dilation_w : 0),
                  .out_width = conv->w,
                  .w_row = turned ? -conv->kw * conv->k : conv->kw * conv->k,
-                 .w_tap = turned ? -conv->k : conv->k},
+                 .w_tap = turned ? -conv->k : conv->k,
+                 .stride = 1,
+                 .scatter = !turned},
         .in_planes = conv->k / conv->groups,
         .out_planes = 1,
         .out_rows = conv->h,
@@ -190,8 +175,10 @@ static void add_rows(const planes_wgrad *g, ptrdiff_t image, ptrdiff_t group, pt
                 .rows = (first + count - 1 - row) / c->dilation_h + 1,
                 .dy_step = c->dilation_h * c->ow,
                 .dy_width = c->ow,
+                .taps = c->kh,
+                .stride = c->stride_h,
             };
-            g->kernels->wgrad[c->kh][c->stride_h](&args);
+            g->kernels->wgrad(&args);
         }
 }
 
@@ -219,7 +206,7 @@ static fc_status wgrad_task(const void *context, ptrdiff_t task) {
 }
 
 fc_status fc_planes_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
-    assert(fc_planes_backward_weights_applies(conv));
+    assert(fc_planes_apply(conv));
     const fc_ukernels *const kernels = fc_kernels(conv->dtype);
     planes_wgrad g = {
         .conv = conv,

@@ -120,9 +120,7 @@ fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const
 fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
 /* Depthwise convolution of NCHW without transposing it, and whether that is the way. */
-int fc_planes_forward_applies(const fc_conv2d *conv);
-int fc_planes_backward_input_applies(const fc_conv2d *conv);
-int fc_planes_backward_weights_applies(const fc_conv2d *conv);
+int fc_planes_apply(const fc_conv2d *conv);
 fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_planes_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);

@@ -1,11 +1,7 @@
-/* Depthwise convolution of planes that lie one behind the other (channels first): vectors run along the columns. Kernels are square. An
- * entry of the tables is NULL where there is no such kernel. Distances are in elements. */
+/* Depthwise convolution of planes that lie one behind the other (channels first): vectors run along the columns. Kernels are square, of 3
+ * or 5 taps, strides are 1 or 2. Distances are in elements. */
 #ifndef FC_UKERNELS_PLANES_H
 #define FC_UKERNELS_PLANES_H
-
-/* The largest kernels, and strides. */
-#define FC_PLANES_TAPS 7
-#define FC_PLANES_STRIDE 2
 
 /* From `planes` planes to as many: x has h rows of width columns, of y some rows are computed. x, w and y are those of the first plane,
  * the first row of y for the latter. With a bias it is added; with `accumulate` the sums are added to what is in y.
@@ -25,9 +21,9 @@ typedef struct {
     ptrdiff_t h, width, top, left, spread_h, spread_w;
     ptrdiff_t rows, y_step, out_width;
     ptrdiff_t w_row, w_tap;
-    int relu, accumulate;
+    ptrdiff_t taps, stride;
+    int scatter, relu, accumulate;
 } fc_planes_args;
-typedef void (*fc_planes_fn)(const fc_planes_args *args);
 
 /* The weight gradient of gather: acc is (planes, taps * taps + 1, lanes), and what it has is added to. The sum over the lanes of
  * [p * acc_plane][r * taps + t] is that of x[...] * dy[p * dy_plane + i * dy_step + j] over the rows and columns of dy, that of
@@ -38,13 +34,12 @@ typedef struct {
     ptrdiff_t planes, x_plane, dy_plane, acc_plane;
     ptrdiff_t h, width, top, left, spread_h, spread_w;
     ptrdiff_t rows, dy_step, dy_width;
+    ptrdiff_t taps, stride;
 } fc_planes_wgrad_args;
-typedef void (*fc_planes_wgrad_fn)(const fc_planes_wgrad_args *args);
 
 typedef struct {
-    fc_planes_fn gather[FC_PLANES_TAPS + 1][FC_PLANES_STRIDE + 1]; /* [taps][stride] */
-    fc_planes_fn scatter[FC_PLANES_TAPS + 1];
-    fc_planes_wgrad_fn wgrad[FC_PLANES_TAPS + 1][FC_PLANES_STRIDE + 1];
+    void (*convolve)(const fc_planes_args *args);
+    void (*wgrad)(const fc_planes_wgrad_args *args);
     /* out[i * ld] = the sum of the lanes of the i-th vector, i < n */
     void (*lane_sums)(const void *vectors, ptrdiff_t n, void *out, ptrdiff_t ld);
 } fc_planes_kernels;
