@@ -1,5 +1,5 @@
 /* Depthwise convolution of planes that lie one behind the other (channels first): vectors run along the columns. Kernels are square, of 3
- * or 5 taps, strides are 1 or 2. Distances are in elements. */
+ * or 5 taps, strides are 1 or 2. The kernels are NULL where loads of some lanes are slow. Distances are in elements. */
 #ifndef FC_UKERNELS_PLANES_H
 #define FC_UKERNELS_PLANES_H
 

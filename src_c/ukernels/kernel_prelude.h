@@ -15,8 +15,6 @@
  *   v_beats(a, b)           a > b, or a is NaN and b is not: the order of max-pooling
  *   v_select(m, a, b)       a where m, else b
  *   v_first(n)              a vmask of the first n lanes, 0 <= n <= VL
- *   v_lanes(i, end)         a vmask of lanes i .. end - 1, 0 <= i <= end <= VL
- *   v_load_lanes(p, m)      the lanes of m; the others are zero and not touched in memory
  *   v_abs(a) v_copysign(a, b)           |a|, and |a| with the sign of b
  *   v_scale2(a, n)          a * 2^n for integers n, |n| <= twice the largest exponent; overflows and underflows as it should
  *   v_sum(v)                the sum of the lanes, in a fixed order
@@ -31,6 +29,10 @@
  *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors
  *   FC_TRANSPOSE_SQUARES    defined where v_permute2 is one instruction: matrices are transposed VL x VL at a time
  *   FC_REGISTERS            how many vectors stay in registers
+ *   FC_LANES_FREE           defined where loads of some lanes take little longer than those of whole vectors; only there:
+ *   v_lanes(i, end)         a vmask of lanes i .. end - 1, 0 <= i <= end <= VL
+ *   v_load_lanes(p, m)      the lanes of m; the others are zero and not touched in memory
+ *   v_load_more(v, p, m)    the same, the others are those of v
  *   FC_PARTIAL_FREE         whether v_load_n and v_store_n take no longer than whole vectors, and the element type is worth the code
  */
 #include <assert.h>

@@ -22,6 +22,7 @@
 #define v_accumulate(acc, a, b) __asm__(FC_FMADD231 " %1, %2, %0" : "+x"(acc) : "x"(a), "x"(b))
 #define v_beats(a, b) FC_MM(and)(FC_MM(cmp)(a, b, _CMP_NLE_UQ), FC_MM(cmp)(b, b, _CMP_ORD_Q))
 #define v_select(m, a, b) FC_MM(blendv)(b, a, m)
+#define v_load_more(v, p, m) v_select(m, v_load_lanes(p, m), v)
 #define v_lanes(i, end) FC_MM(andnot)(v_first(i), v_first(end))
 #define v_abs(a) FC_MM(andnot)(v_set1((real)-0.0), a)
 #define v_copysign(a, b) FC_MM(or)(v_abs(a), FC_MM(and)(v_set1((real)-0.0), b))
@@ -178,5 +179,6 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define FC_PANELS(X) X(4, 3, 24) X(6, 2, 16) X(10, 1, 9)
 #define FC_MAIN_PANEL 1
 #define FC_WINOGRAD_MR 6
+#define FC_LANES_FREE
 #define FC_REGISTERS 16
 #define FC_PARTIAL_FREE 0

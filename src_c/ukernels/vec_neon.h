@@ -60,18 +60,6 @@ FC_INLINE void fc_neon_store_n_f64(double *p, float64x2_t v, ptrdiff_t n) {
     vst1q_f64(lane, v);
     for (ptrdiff_t i = 0; i < n; i++) p[i] = lane[i];
 }
-FC_INLINE float32x4_t fc_neon_load_lanes_f32(const float *p, uint32x4_t m) {
-    float lane[4] = {0, 0, 0, 0};
-    for (int i = 0; i < 4; i++)
-        if (m[i]) lane[i] = p[i];
-    return vld1q_f32(lane);
-}
-FC_INLINE float64x2_t fc_neon_load_lanes_f64(const double *p, uint64x2_t m) {
-    double lane[2] = {0, 0};
-    for (int i = 0; i < 2; i++)
-        if (m[i]) lane[i] = p[i];
-    return vld1q_f64(lane);
-}
 FC_INLINE uint32x4_t fc_neon_first_f32(ptrdiff_t n) {
     const uint32_t lane[4] = {0, 1, 2, 3};
     return vcltq_u32(vld1q_u32(lane), vdupq_n_u32((uint32_t)n));
@@ -135,8 +123,6 @@ FC_INLINE uint8x16_t fc_neon_permute2(uint8x16_t a, uint8x16_t b, uint8x16_t i) 
 #define v_load_n(p, n) fc_neon_load_n_f32(p, n)
 #define v_store_n(p, v, n) fc_neon_store_n_f32(p, v, n)
 #define v_first(n) fc_neon_first_f32(n)
-#define v_lanes(i, end) FC_NEON_BIC(v_first(end), v_first(i))
-#define v_load_lanes(p, m) fc_neon_load_lanes_f32(p, m)
 #define v_copysign(a, b) vbslq_f32(vdupq_n_u32(0x80000000u), b, a)
 #define v_scale2(a, n) fc_neon_scale2_f32(a, n)
 #define v_load_u8(p) fc_neon_load_u8_f32(p)
@@ -155,8 +141,6 @@ FC_INLINE uint8x16_t fc_neon_permute2(uint8x16_t a, uint8x16_t b, uint8x16_t i) 
 #define v_load_n(p, n) fc_neon_load_n_f64(p, n)
 #define v_store_n(p, v, n) fc_neon_store_n_f64(p, v, n)
 #define v_first(n) fc_neon_first_f64(n)
-#define v_lanes(i, end) FC_NEON_BIC(v_first(end), v_first(i))
-#define v_load_lanes(p, m) fc_neon_load_lanes_f64(p, m)
 #define v_copysign(a, b) vbslq_f64(vdupq_n_u64(0x8000000000000000u), b, a)
 #define v_scale2(a, n) fc_neon_scale2_f64(a, n)
 #define v_load_u8(p) fc_neon_load_u8_f64(p)

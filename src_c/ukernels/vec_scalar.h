@@ -45,12 +45,6 @@ FC_INLINE vmask NAME(first)(ptrdiff_t n) {
     for (int i = 0; i < VL; i++) m[i] = -(i < n);
     return m;
 }
-FC_INLINE vec NAME(load_lanes)(const real *p, vmask m) {
-    vec v = {0};
-    for (int i = 0; i < VL; i++)
-        if (m[i]) v[i] = p[i];
-    return v;
-}
 FC_INLINE vec NAME(abs)(vec a) { return (vec)((vmask)a & ~(vmask)NAME(set1)((real)-0.0)); }
 FC_INLINE vec NAME(copysign)(vec a, vec b) {
     return (vec)((vmask)NAME(abs)(a) | ((vmask)b & (vmask)NAME(set1)((real)-0.0)));
@@ -124,8 +118,6 @@ FC_INLINE vec NAME(permute2)(vec a, vec b, vmask index) {
 #define v_min(a, b) NAME(select)((a) < (b), a, b)
 #define v_sum(v) NAME(sum)(v)
 #define v_first(n) NAME(first)(n)
-#define v_lanes(i, end) (v_first(end) & ~v_first(i))
-#define v_load_lanes(p, m) NAME(load_lanes)(p, m)
 #define v_abs(a) NAME(abs)(a)
 #define v_copysign(a, b) NAME(copysign)(a, b)
 #define v_scale2(a, n) NAME(scale2)(a, n)

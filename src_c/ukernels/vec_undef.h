@@ -31,6 +31,8 @@
 #undef v_first
 #undef v_lanes
 #undef v_load_lanes
+#undef v_load_more
+#undef FC_LANES_FREE
 #undef v_abs
 #undef v_copysign
 #undef v_scale2
