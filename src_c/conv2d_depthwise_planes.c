@@ -11,6 +11,7 @@ enum {
     BAND_BYTES = 32 << 10, /* of the rows of large planes: they stay in the first-level cache while walks go down them, */
     BAND_ROWS = 16,        /* which begin with rows that the walks above ended with */
     SUMS_BYTES = 32 << 10, /* of the weight gradient's sums in one task */
+    AHEAD = 1024,          /* elements */
     TASKS = 8              /* to aim at, whatever the number of threads */
 };
 
@@ -27,6 +28,9 @@ typedef struct {
     fc_activation activation;
 } planes_map;
 
+/* How far ahead elements are fetched: those of the next plane or band, or of one behind, which follow in memory. */
+static ptrdiff_t ahead(ptrdiff_t plane, ptrdiff_t band, ptrdiff_t bands) { return bands > 1 ? band : fc_max(plane, AHEAD); }
+
 /* Rows first .. first + count - 1 of some groups of an image. */
 static void run_rows(const planes_map *job, ptrdiff_t image, ptrdiff_t group, ptrdiff_t groups, ptrdiff_t first, ptrdiff_t count) {
     const fc_conv2d *const c = job->conv;
@@ -42,6 +46,8 @@ static void run_rows(const planes_map *job, ptrdiff_t image, ptrdiff_t group, pt
             args.bias = job->bias ? fc_at(job->bias, group * times + j, job->esize) : NULL;
             args.top += row * job->stride;
             args.rows = (first + count - 1 - row) / job->step + 1;
+            args.x_ahead = ahead(args.x_plane, count * job->stride * args.width, job->bands);
+            args.y_ahead = ahead(args.y_plane, count * args.out_width, job->bands);
             args.accumulate = j > 0 && job->in_planes > 1;
             job->kernels->planes.convolve(&args);
         }
@@ -175,6 +181,8 @@ static void add_rows(const planes_wgrad *g, ptrdiff_t image, ptrdiff_t group, pt
                 .rows = (first + count - 1 - row) / c->dilation_h + 1,
                 .dy_step = c->dilation_h * c->ow,
                 .dy_width = c->ow,
+                .x_ahead = ahead(x_plane, count * c->stride_h * c->w, g->bands),
+                .dy_ahead = ahead(g->times * dy_plane, count * c->ow, g->bands),
                 .taps = c->kh,
                 .stride = c->stride_h,
             };

@@ -21,6 +21,7 @@ typedef struct {
     ptrdiff_t h, width, top, left, spread_h, spread_w;
     ptrdiff_t rows, y_step, out_width;
     ptrdiff_t w_row, w_tap;
+    ptrdiff_t x_ahead, y_ahead; /* how far ahead what will be read and written soon is fetched */
     ptrdiff_t taps, stride;
     int scatter, relu, accumulate;
 } fc_planes_args;
@@ -34,6 +35,7 @@ typedef struct {
     ptrdiff_t planes, x_plane, dy_plane, acc_plane;
     ptrdiff_t h, width, top, left, spread_h, spread_w;
     ptrdiff_t rows, dy_step, dy_width;
+    ptrdiff_t x_ahead, dy_ahead;
     ptrdiff_t taps, stride;
 } fc_planes_wgrad_args;
 

@@ -17,7 +17,8 @@
 typedef struct {
     vmask inside[8], behind[5]; /* behind: for the second of two planes */
     vindex first, second;
-    ptrdiff_t from[2]; /* the columns of x that taps 0 and 1 of a scatter see */
+    ptrdiff_t from[2];         /* the columns of x that taps 0 and 1 of a scatter see */
+    ptrdiff_t begin, end;      /* of the rows that the taps of a gather see, counted from the first: those inside */
 } NAME(planes_lanes);
 
 FC_INLINE ptrdiff_t NAME(planes_clamp)(const ptrdiff_t i, const ptrdiff_t low, const ptrdiff_t high) { return i < low ? low : i > high ? high : i; }
@@ -31,8 +32,8 @@ static vmask NAME(planes_inside)(const ptrdiff_t column, const ptrdiff_t width, 
 /* For the taps of n outputs, the first of which sees x from `column` on. */
 static void NAME(planes_mask)(const ptrdiff_t taps, const ptrdiff_t shift, ptrdiff_t column, const ptrdiff_t spread, const ptrdiff_t width,
                               const ptrdiff_t n, NAME(planes_lanes) *const lanes) {
-    FC_ROLLED
     for (ptrdiff_t t = 0; t < taps; t += shift, column += shift * spread) {
+        FC_OPAQUE(column); /* one mask after the other: walks wait for them */
         lanes->inside[t] = NAME(planes_inside)(column, width, shift * n, 0);
         if (shift == 2) lanes->inside[t + 1] = NAME(planes_inside)(column + VL, width, 2 * n - VL, 0);
         else if (2 * n <= VL) lanes->behind[t] = NAME(planes_inside)(column, width, n, VL / 2);
@@ -43,6 +44,11 @@ static void NAME(planes_mask_scatter)(const ptrdiff_t taps, const ptrdiff_t colu
     lanes->from[0] = (column + 1) / 2, lanes->from[1] = column / 2;
     FC_ROLLED
     for (ptrdiff_t t = 0; t < taps; t++) lanes->inside[t] = NAME(planes_inside)(lanes->from[t % 2] - t / 2, width, VL, 0);
+}
+
+static void NAME(planes_rows)(const ptrdiff_t top, const ptrdiff_t spread, const ptrdiff_t h, NAME(planes_lanes) *const lanes) {
+    lanes->begin = top < 0 ? (spread - 1 - top) / spread : 0;
+    lanes->end = top < h ? (h - 1 - top) / spread + 1 : 0;
 }
 
 /* SHIFT 2: even and odd lanes of two vectors; 1: the halves of one exchanged. Scatters: lanes of two vectors in turn, those of the second
@@ -83,14 +89,6 @@ FC_INLINE void NAME(planes_load)(const int TAPS, const int SHIFT, const int PAIR
     }
 }
 
-/* Which of the rows base, base + spread, ... are inside. */
-typedef struct {
-    ptrdiff_t first, end;
-} NAME(planes_rows);
-static NAME(planes_rows) NAME(planes_rows_inside)(const ptrdiff_t base, const ptrdiff_t spread, const ptrdiff_t h) {
-    return (NAME(planes_rows)){base < 0 ? (spread - 1 - base) / spread : 0, base < h ? (h - 1 - base) / spread + 1 : 0};
-}
-
 /* FINISH: whether something is left to be done to the sums. */
 FC_INLINE void NAME(planes_put)(const fc_planes_args *const a, int finish, real *const y, vec v, const ptrdiff_t n) {
     FC_OPAQUE(finish); /* one loop, with a branch */
@@ -124,8 +122,9 @@ FC_INLINE void NAME(planes_gather)(const int TAPS, const int SHIFT, const int PA
                                    const NAME(planes_lanes) *const given, const ptrdiff_t n) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     const NAME(planes_lanes) copy = NAME(planes_copy)(TAPS, SHIFT, PAIR, given), *const lanes = &copy;
-    const NAME(planes_rows) inside = NAME(planes_rows_inside)(a->top, a->spread_h, a->h);
+    const ptrdiff_t begin = given->begin, end = given->end;
     const ptrdiff_t steps = a->rows + LIVE - 1, x_step = a->spread_h * a->width, spread = a->spread_w, y_step = a->y_step;
+    const ptrdiff_t x_ahead = a->x_ahead, y_ahead = a->y_ahead;
     const int finish = a->relu || a->accumulate;
     for (ptrdiff_t p = 0; p < a->planes; p += 1 + PAIR) {
         const real *const x = (const real *)a->x + p * a->x_plane;
@@ -142,8 +141,9 @@ FC_INLINE void NAME(planes_gather)(const int TAPS, const int SHIFT, const int PA
             sum[0] = bias;
             FC_UNROLL(2)
             for (int u = 0; u < SHIFT; u++, q++) {
-                if (q < inside.first || q >= inside.end) continue;
+                if (q < begin || q >= end) continue;
                 const real *const row = x + q * x_step;
+                __builtin_prefetch(row + x_ahead, 0, 3);
                 FC_UNROLL(5)
                 for (int t = 0; t < TAPS; t += SHIFT) {
                     vec value[2];
@@ -158,6 +158,7 @@ FC_INLINE void NAME(planes_gather)(const int TAPS, const int SHIFT, const int PA
                 }
             }
             if (i < LIVE - 1) continue;
+            __builtin_prefetch(y + y_ahead, 1, 3);
             NAME(planes_put)(a, finish, y, sum[LIVE - 1], n);
             if (PAIR) NAME(planes_put)(a, finish, y + a->y_plane, v_permute(sum[LIVE - 1], lanes->first), n);
             y += y_step;
@@ -179,6 +180,7 @@ FC_INLINE void NAME(planes_scatter)(const int TAPS, const fc_planes_args *const 
         FC_ROLLED
         for (ptrdiff_t k = reach > 0 ? (reach + 1) / 2 : 0; k <= most; k++) {
             if (k < a->h) {
+                __builtin_prefetch(from[0] + k * width + a->x_ahead, 0, 3);
                 FC_UNROLL(5)
                 for (int t = 0; t < TAPS; t++) {
                     vec value = v_load_lanes(from[t % 2] + k * width - t / 2, lanes->inside[t]);
@@ -192,6 +194,8 @@ FC_INLINE void NAME(planes_scatter)(const int TAPS, const fc_planes_args *const 
                 const ptrdiff_t i = 2 * k + e - a->top;
                 if (i < 0 || i >= a->rows) continue;
                 real *const to = y + i * a->y_step;
+                __builtin_prefetch(to + a->y_ahead, 1, 3);
+                __builtin_prefetch(to + a->y_ahead + VL, 1, 3);
                 NAME(planes_put)(a, a->accumulate, to, v_permute2(sum[e][0], sum[e][1], lanes->first), n_low);
                 if (n > VL) NAME(planes_put)(a, a->accumulate, to + VL, v_permute2(sum[e][0], sum[e][1], lanes->second), n - VL);
             }
@@ -245,6 +249,7 @@ static void NAME(planes_convolve)(const fc_planes_args *const args) {
     const int pairs = !a->scatter && NAME(planes_pairs)(a->taps, a->stride, a->out_width);
     NAME(planes_lanes) lanes;
     NAME(planes_order)(a->scatter, a->stride, a->left, &lanes);
+    NAME(planes_rows)(a->top, a->spread_h, a->h, &lanes);
     for (ptrdiff_t p = 0, batch; p < a->planes; p += batch) {
         batch = NAME(planes_batch)(pairs, a->planes - p, a->out_width <= vectors);
         for (ptrdiff_t c = 0; c < a->out_width; c += vectors) {
@@ -277,7 +282,7 @@ FC_INLINE void NAME(planes_wgrad_columns)(const int TAPS, const int COUNT, const
                                           const NAME(planes_lanes) *const given, const ptrdiff_t n) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     const NAME(planes_lanes) copy = NAME(planes_copy)(COUNT, SHIFT, PAIR, given), *const lanes = &copy;
-    const NAME(planes_rows) inside = NAME(planes_rows_inside)(a->top, a->spread_h, a->h);
+    const ptrdiff_t begin = given->begin, end = given->end;
     const ptrdiff_t steps = a->rows + LIVE - 1, x_step = a->spread_h * a->width, spread = a->spread_w;
     const ptrdiff_t acc_plane = a->acc_plane * (TAPS * TAPS + 1) * VL;
     const vmask second = v_lanes(VL / 2, VL / 2 + (PAIR ? n : 0));
@@ -298,12 +303,14 @@ FC_INLINE void NAME(planes_wgrad_columns)(const int TAPS, const int COUNT, const
             grad[0] = v_zero();
             if (i < a->rows) {
                 grad[0] = v_load_n(dy, n);
+                __builtin_prefetch(dy + a->dy_ahead, 0, 3);
                 if (PAIR) grad[0] = v_load_more(grad[0], dy + a->dy_plane - VL / 2, second);
             }
             FC_UNROLL(2)
             for (int u = 0; u < SHIFT; u++, q++) {
-                if (q < inside.first || q >= inside.end) continue;
+                if (q < begin || q >= end) continue;
                 const real *const row = x + q * x_step;
+                __builtin_prefetch(row + a->x_ahead, 0, 3);
                 FC_UNROLL(5)
                 for (int t = 0; t < COUNT; t += SHIFT) {
                     vec value[2];
@@ -364,6 +371,7 @@ static void NAME(planes_wgrad)(const fc_planes_wgrad_args *const args) {
     const int pairs = NAME(planes_pairs)(taps, a->stride, a->dy_width);
     NAME(planes_lanes) lanes;
     NAME(planes_order)(0, a->stride, 0, &lanes);
+    NAME(planes_rows)(a->top, a->spread_h, a->h, &lanes);
     for (ptrdiff_t p = 0, batch; p < a->planes; p += batch) {
         batch = NAME(planes_batch)(pairs, a->planes - p, a->dy_width <= VL);
         for (ptrdiff_t c = 0; c < a->dy_width; c += VL)
