@@ -34,7 +34,8 @@ static ptrdiff_t ahead(ptrdiff_t plane, ptrdiff_t band, ptrdiff_t bands) { retur
 /* Rows first .. first + count - 1 of some groups of an image. */
 static void run_rows(const planes_map *job, ptrdiff_t image, ptrdiff_t group, ptrdiff_t groups, ptrdiff_t first, ptrdiff_t count) {
     const fc_conv2d *const c = job->conv;
-    const ptrdiff_t times = job->in_planes * job->out_planes, in_plane = job->args.h * job->args.width, out_plane = job->out_rows * job->args.out_width;
+    const ptrdiff_t times = job->in_planes * job->out_planes, in_plane = job->args.h * job->args.width,
+                    out_plane = job->out_rows * job->args.out_width;
     const ptrdiff_t in = (image * c->groups + group) * job->in_planes, out = (image * c->groups + group) * job->out_planes;
     for (ptrdiff_t j = 0; j < times; j++)
         for (ptrdiff_t row = first; row < first + fc_min(count, job->step); row++) {
@@ -94,7 +95,7 @@ int fc_planes_apply(const fc_conv2d *conv) {
     const int walks = conv->kh == conv->kw && (conv->kh == 3 || conv->kh == 5) && conv->stride_h == conv->stride_w &&
                       (conv->stride_h == 1 || (conv->stride_h == 2 && conv->dilation_h == 1 && conv->dilation_w == 1));
     return walks && conv->layout == FC_NCHW && conv->groups > 1 && conv->groups == conv->c && conv->algorithm != FC_WINOGRAD &&
-           fc_kernels(conv->dtype)->planes.convolve;
+           conv->kh <= fc_kernels(conv->dtype)->planes.taps;
 }
 
 fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
@@ -208,8 +209,7 @@ static fc_status wgrad_task(const void *context, ptrdiff_t task) {
                     add_rows(g, image, group + i, 1, first, end - first, acc + i * g->times * g->rows * g->lanes * g->esize);
                 }
     char *const sums = g->sums + (part * g->rows * c->k + group * g->times) * g->esize;
-    for (ptrdiff_t i = 0; i < channels; i++)
-        g->kernels->lane_sums(acc + i * g->rows * g->lanes * g->esize, g->rows, sums + i * g->esize, c->k);
+    for (ptrdiff_t i = 0; i < channels; i++) g->kernels->lane_sums(acc + i * g->rows * g->lanes * g->esize, g->rows, sums + i * g->esize, c->k);
     return FC_OK;
 }
 

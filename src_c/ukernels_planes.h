@@ -1,5 +1,5 @@
 /* Depthwise convolution of planes that lie one behind the other (channels first): vectors run along the columns. Kernels are square, of 3
- * or 5 taps, strides are 1 or 2. The kernels are NULL where loads of some lanes are slow. Distances are in elements. */
+ * or 5 taps, strides are 1 or 2. There are none where loads of some lanes are slow. Distances are in elements. */
 #ifndef FC_UKERNELS_PLANES_H
 #define FC_UKERNELS_PLANES_H
 
@@ -40,6 +40,7 @@ typedef struct {
 } fc_planes_wgrad_args;
 
 typedef struct {
+    int taps; /* the largest kernels, 0 where there are none */
     void (*convolve)(const fc_planes_args *args);
     void (*wgrad)(const fc_planes_wgrad_args *args);
     /* out[i * ld] = the sum of the lanes of the i-th vector, i < n */

@@ -12,10 +12,20 @@
 #define planes_wgrad_pair planes_wgrad_3_1
 #endif
 
+/* The largest kernels. float64 is for checks, and the library is to be small. */
+#if defined(FC_F32)
+#define FC_PLANES_TAPS 5
+#else
+#define FC_PLANES_TAPS 3
+#endif
+
+/* What runs once for a walk, or less often, is compiled for size. */
+#define FC_PLANES_SMALL static __attribute__((noinline, cold))
+
 /* What the walks of one width share. inside: the lanes of x's loads that are, for SHIFT 1 and scatters by taps, for SHIFT 2 two vectors for
  * every two taps. first, second: how two vectors are taken apart, or put together. */
 typedef struct {
-    vmask inside[8], behind[5]; /* behind: for the second of two planes */
+    vmask inside[6], behind[6]; /* behind: for the second of two planes */
     vindex first, second;
     ptrdiff_t from[2];         /* the columns of x that taps 0 and 1 of a scatter see */
     ptrdiff_t begin, end;      /* of the rows that the taps of a gather see, counted from the first: those inside */
@@ -24,36 +34,34 @@ typedef struct {
 FC_INLINE ptrdiff_t NAME(planes_clamp)(const ptrdiff_t i, const ptrdiff_t low, const ptrdiff_t high) { return i < low ? low : i > high ? high : i; }
 
 /* Of a vector that begins at `column`, its first `limit` lanes; `on` lanes further on. */
-static vmask NAME(planes_inside)(const ptrdiff_t column, const ptrdiff_t width, const ptrdiff_t limit, const ptrdiff_t on) {
+FC_PLANES_SMALL vmask NAME(planes_inside)(const ptrdiff_t column, const ptrdiff_t width, const ptrdiff_t limit, const ptrdiff_t on) {
     const ptrdiff_t end = NAME(planes_clamp)(width - column < limit ? width - column : limit, 0, VL);
     return v_lanes(NAME(planes_clamp)(-column, 0, end) + on, end + on);
 }
 
-/* For the taps of n outputs, the first of which sees x from `column` on. */
-static void NAME(planes_mask)(const ptrdiff_t taps, const ptrdiff_t shift, ptrdiff_t column, const ptrdiff_t spread, const ptrdiff_t width,
-                              const ptrdiff_t n, NAME(planes_lanes) *const lanes) {
-    for (ptrdiff_t t = 0; t < taps; t += shift, column += shift * spread) {
-        FC_OPAQUE(column); /* one mask after the other: walks wait for them */
-        lanes->inside[t] = NAME(planes_inside)(column, width, shift * n, 0);
-        if (shift == 2) lanes->inside[t + 1] = NAME(planes_inside)(column + VL, width, 2 * n - VL, 0);
-        else if (2 * n <= VL) lanes->behind[t] = NAME(planes_inside)(column, width, n, VL / 2);
+/* For the taps of n outputs, the first of which sees x from `column` on, or for scatters adds what is in column `column` + tap. */
+FC_PLANES_SMALL void NAME(planes_mask)(const int scatter, const ptrdiff_t taps, const ptrdiff_t shift, const ptrdiff_t column, const ptrdiff_t spread,
+                                       const ptrdiff_t width, const ptrdiff_t n, NAME(planes_lanes) *const lanes) {
+    lanes->from[0] = (column + 1) / 2, lanes->from[1] = column / 2;
+    const ptrdiff_t loads = shift == 2 ? taps + taps % 2 : taps;
+    for (ptrdiff_t t = 0; t < loads; t++) {
+        const ptrdiff_t second = t % 2;
+        ptrdiff_t at = column + t * spread, limit = n;
+        if (scatter) at = lanes->from[second] - t / 2, limit = VL;
+        else if (shift == 2) at = column + t - second + second * VL, limit = 2 * n - second * VL;
+        lanes->inside[t] = NAME(planes_inside)(at, width, limit, 0);
+        if (FC_PLANES_PAIRS && 2 * n <= VL) lanes->behind[t] = NAME(planes_inside)(at, width, n, VL / 2);
     }
 }
 
-static void NAME(planes_mask_scatter)(const ptrdiff_t taps, const ptrdiff_t column, const ptrdiff_t width, NAME(planes_lanes) *const lanes) {
-    lanes->from[0] = (column + 1) / 2, lanes->from[1] = column / 2;
-    FC_ROLLED
-    for (ptrdiff_t t = 0; t < taps; t++) lanes->inside[t] = NAME(planes_inside)(lanes->from[t % 2] - t / 2, width, VL, 0);
-}
-
-static void NAME(planes_rows)(const ptrdiff_t top, const ptrdiff_t spread, const ptrdiff_t h, NAME(planes_lanes) *const lanes) {
+FC_PLANES_SMALL void NAME(planes_rows)(const ptrdiff_t top, const ptrdiff_t spread, const ptrdiff_t h, NAME(planes_lanes) *const lanes) {
     lanes->begin = top < 0 ? (spread - 1 - top) / spread : 0;
     lanes->end = top < h ? (h - 1 - top) / spread + 1 : 0;
 }
 
 /* SHIFT 2: even and odd lanes of two vectors; 1: the halves of one exchanged. Scatters: lanes of two vectors in turn, those of the second
  * first where `left` is odd. */
-static void NAME(planes_order)(const int scatter, const ptrdiff_t shift, const ptrdiff_t left, NAME(planes_lanes) *const lanes) {
+FC_PLANES_SMALL void NAME(planes_order)(const int scatter, const ptrdiff_t shift, const ptrdiff_t left, NAME(planes_lanes) *const lanes) {
     int32_t first[VL], second[VL];
     FC_ROLLED
     for (int l = 0; l < VL; l++) {
@@ -101,7 +109,7 @@ FC_INLINE void NAME(planes_put)(const fc_planes_args *const a, int finish, real 
 }
 
 /* The walks of n columns of some planes; x of the arguments is what the first tap of the first row and column sees, y the latter. */
-typedef void (*NAME(planes_walk))(const fc_planes_args *a, const NAME(planes_lanes) *lanes, ptrdiff_t n);
+typedef void (*NAME(planes_walk))(const fc_planes_args *a, const NAME(planes_lanes) * lanes, ptrdiff_t n);
 
 /* Element `at` of the weights or biases of a plane; PAIR: and of the next plane. */
 FC_INLINE vec NAME(planes_weight)(const int PAIR, const real *const w, const ptrdiff_t at, const ptrdiff_t plane) {
@@ -157,7 +165,9 @@ FC_INLINE void NAME(planes_gather)(const int TAPS, const int SHIFT, const int PA
                     }
                 }
             }
-            if (i < LIVE - 1) continue;
+            ptrdiff_t complete = i - (LIVE - 1);
+            FC_OPAQUE(complete); /* one loop */
+            if (complete < 0) continue;
             __builtin_prefetch(y + y_ahead, 1, 3);
             NAME(planes_put)(a, finish, y, sum[LIVE - 1], n);
             if (PAIR) NAME(planes_put)(a, finish, y + a->y_plane, v_permute(sum[LIVE - 1], lanes->first), n);
@@ -208,20 +218,22 @@ FC_INLINE void NAME(planes_scatter)(const int TAPS, const fc_planes_args *const 
     }
 }
 
-#define FC_PLANES_GATHER(name, taps, shift, pair)                                                                       \
-    static void NAME(planes_##name)(const fc_planes_args *a, const NAME(planes_lanes) *lanes, ptrdiff_t n) {             \
-        NAME(planes_gather)(taps, shift, pair, a, lanes, n);                                                            \
+#define FC_PLANES_GATHER(name, taps, shift, pair)                                                                                       \
+    static __attribute__((noinline)) void NAME(planes_##name)(const fc_planes_args *a, const NAME(planes_lanes) * lanes, ptrdiff_t n) { \
+        NAME(planes_gather)(taps, shift, pair, a, lanes, n);                                                                            \
     }
-#define FC_PLANES_SCATTER(taps)                                                                                         \
-    static void NAME(planes_scatter_##taps)(const fc_planes_args *a, const NAME(planes_lanes) *lanes, ptrdiff_t n) {     \
-        NAME(planes_scatter)(taps, a, lanes, n);                                                                        \
+#define FC_PLANES_SCATTER(taps)                                                                                       \
+    static void NAME(planes_scatter_##taps)(const fc_planes_args *a, const NAME(planes_lanes) * lanes, ptrdiff_t n) { \
+        NAME(planes_scatter)(taps, a, lanes, n);                                                                      \
     }
 FC_PLANES_GATHER(3_1, 3, 1, 0)
-FC_PLANES_GATHER(5_1, 5, 1, 0)
 FC_PLANES_GATHER(3_2, 3, 2, 0)
-FC_PLANES_GATHER(5_2, 5, 2, 0)
 FC_PLANES_SCATTER(3)
+#if FC_PLANES_TAPS == 5
+FC_PLANES_GATHER(5_1, 5, 1, 0)
+FC_PLANES_GATHER(5_2, 5, 2, 0)
 FC_PLANES_SCATTER(5)
+#endif
 #if FC_PLANES_PAIRS
 FC_PLANES_GATHER(pair, 3, 1, 1)
 #endif
@@ -238,31 +250,34 @@ FC_INLINE ptrdiff_t NAME(planes_batch)(const int pairs, const ptrdiff_t planes, 
     return !single ? 1 : pairs && planes > 1 ? planes / 2 * 2 : planes;
 }
 
-static void NAME(planes_convolve)(const fc_planes_args *const args) {
+FC_PLANES_SMALL void NAME(planes_convolve)(const fc_planes_args *const args) {
     const fc_planes_args *const a = args;
     assert(a->planes >= 0 && a->rows > 0 && a->out_width > 0 && a->h > 0 && a->width > 0 && a->spread_h > 0);
     assert((a->stride == 1 || a->spread_w == 1) && (!a->scatter || (a->top >= 0 && a->left >= 0)));
-    static const NAME(planes_walk) walks[2][3] = {{NAME(planes_3_1), NAME(planes_3_2), NAME(planes_scatter_3)},
-                                                  {NAME(planes_5_1), NAME(planes_5_2), NAME(planes_scatter_5)}};
+    static const NAME(planes_walk) walks[][3] = {
+        {NAME(planes_3_1), NAME(planes_3_2), NAME(planes_scatter_3)},
+#if FC_PLANES_TAPS == 5
+        {NAME(planes_5_1), NAME(planes_5_2), NAME(planes_scatter_5)},
+#endif
+    };
     const NAME(planes_walk) walk = walks[a->taps == 5][a->scatter ? 2 : a->stride - 1];
     const ptrdiff_t vectors = a->scatter ? 2 * VL : VL;
     const int pairs = !a->scatter && NAME(planes_pairs)(a->taps, a->stride, a->out_width);
     NAME(planes_lanes) lanes;
     NAME(planes_order)(a->scatter, a->stride, a->left, &lanes);
     NAME(planes_rows)(a->top, a->spread_h, a->h, &lanes);
+    fc_planes_args of = *args;
     for (ptrdiff_t p = 0, batch; p < a->planes; p += batch) {
         batch = NAME(planes_batch)(pairs, a->planes - p, a->out_width <= vectors);
         for (ptrdiff_t c = 0; c < a->out_width; c += vectors) {
             const ptrdiff_t n = a->out_width - c < vectors ? a->out_width - c : vectors;
             const ptrdiff_t column = a->scatter ? 0 : a->top * a->width + a->left + c * a->stride;
-            fc_planes_args of = *args;
             of.planes = batch;
             of.x = (const real *)a->x + p * a->x_plane + column;
             of.y = (real *)a->y + p * a->y_plane + c;
             of.w = (const real *)a->w + p * a->w_plane;
             if (a->bias) of.bias = (const real *)a->bias + p * a->w_plane;
-            if (a->scatter) NAME(planes_mask_scatter)(a->taps, c + a->left, a->width, &lanes);
-            else NAME(planes_mask)(a->taps, a->stride, a->left + c * a->stride, a->spread_w, a->width, n, &lanes);
+            NAME(planes_mask)(a->scatter, a->taps, a->stride, a->left + c * a->stride, a->spread_w, a->width, n, &lanes);
             if (pairs && batch > 1) NAME(planes_pair)(&of, &lanes, n);
             else walk(&of, &lanes, n);
         }
@@ -270,7 +285,7 @@ static void NAME(planes_convolve)(const fc_planes_args *const args) {
 }
 
 /* COUNT kernel columns of the weight gradient, n columns of dy. x, dy and acc are those of the first one, x as above. */
-typedef void (*NAME(planes_wgrad_walk))(const fc_planes_wgrad_args *a, const NAME(planes_lanes) *lanes, ptrdiff_t n);
+typedef void (*NAME(planes_wgrad_walk))(const fc_planes_wgrad_args *a, const NAME(planes_lanes) * lanes, ptrdiff_t n);
 
 /* Adds to what is in `out` v, or of PAIR its first half, and the second half to what is `other` elements behind. */
 FC_INLINE void NAME(planes_add)(const int PAIR, real *const out, const vec v, const ptrdiff_t other) {
@@ -301,7 +316,9 @@ FC_INLINE void NAME(planes_wgrad_columns)(const int TAPS, const int COUNT, const
             FC_UNROLL(5)
             for (int d = LIVE - 1; d > 0; d--) grad[d] = grad[d - 1];
             grad[0] = v_zero();
-            if (i < a->rows) {
+            ptrdiff_t left = a->rows - i;
+            FC_OPAQUE(left);
+            if (left > 0) {
                 grad[0] = v_load_n(dy, n);
                 __builtin_prefetch(dy + a->dy_ahead, 0, 3);
                 if (PAIR) grad[0] = v_load_more(grad[0], dy + a->dy_plane - VL / 2, second);
@@ -348,41 +365,47 @@ static void NAME(planes_sum)(const fc_planes_wgrad_args *const a, const real *co
 }
 
 #define FC_PLANES_COLUMNS (FC_REGISTERS >= 32 ? 5 : 1) /* of 5 */
-#define FC_PLANES_WGRAD(name, taps, count, shift, pair)                                                                       \
-    static void NAME(planes_wgrad_##name)(const fc_planes_wgrad_args *a, const NAME(planes_lanes) *lanes, ptrdiff_t n) {       \
-        NAME(planes_wgrad_columns)(taps, count, shift, pair, a, lanes, n);                                                     \
+#define FC_PLANES_WGRAD(name, taps, count, shift, pair)                                                                                             \
+    static __attribute__((noinline)) void NAME(planes_wgrad_##name)(const fc_planes_wgrad_args *a, const NAME(planes_lanes) * lanes, ptrdiff_t n) { \
+        NAME(planes_wgrad_columns)(taps, count, shift, pair, a, lanes, n);                                                                          \
     }
 FC_PLANES_WGRAD(3_1, 3, 3, 1, 0)
-FC_PLANES_WGRAD(5_1, 5, FC_PLANES_COLUMNS, 1, 0)
 FC_PLANES_WGRAD(3_2, 3, 3, 2, 0)
+#if FC_PLANES_TAPS == 5
+FC_PLANES_WGRAD(5_1, 5, FC_PLANES_COLUMNS, 1, 0)
 FC_PLANES_WGRAD(5_2, 5, FC_PLANES_COLUMNS, 2, 0)
+#endif
 #if FC_PLANES_PAIRS
 FC_PLANES_WGRAD(pair, 3, 3, 1, 1)
 #endif
 #undef FC_PLANES_WGRAD
 
-static void NAME(planes_wgrad)(const fc_planes_wgrad_args *const args) {
+FC_PLANES_SMALL void NAME(planes_wgrad)(const fc_planes_wgrad_args *const args) {
     const fc_planes_wgrad_args *const a = args;
     assert(a->planes >= 0 && a->rows > 0 && a->dy_width > 0 && a->h > 0 && a->width > 0 && a->spread_h > 0 && (a->stride == 1 || a->spread_w == 1));
-    static const NAME(planes_wgrad_walk) walks[2][2] = {{NAME(planes_wgrad_3_1), NAME(planes_wgrad_3_2)},
-                                                        {NAME(planes_wgrad_5_1), NAME(planes_wgrad_5_2)}};
+    static const NAME(planes_wgrad_walk) walks[][2] = {
+        {NAME(planes_wgrad_3_1), NAME(planes_wgrad_3_2)},
+#if FC_PLANES_TAPS == 5
+        {NAME(planes_wgrad_5_1), NAME(planes_wgrad_5_2)},
+#endif
+    };
     const NAME(planes_wgrad_walk) walk = walks[a->taps == 5][a->stride - 1];
     const ptrdiff_t taps = a->taps, count = taps == 5 ? FC_PLANES_COLUMNS : taps, acc_plane = a->acc_plane * (taps * taps + 1) * VL;
     const int pairs = NAME(planes_pairs)(taps, a->stride, a->dy_width);
     NAME(planes_lanes) lanes;
     NAME(planes_order)(0, a->stride, 0, &lanes);
     NAME(planes_rows)(a->top, a->spread_h, a->h, &lanes);
+    fc_planes_wgrad_args of = *args;
     for (ptrdiff_t p = 0, batch; p < a->planes; p += batch) {
         batch = NAME(planes_batch)(pairs, a->planes - p, a->dy_width <= VL);
         for (ptrdiff_t c = 0; c < a->dy_width; c += VL)
             for (ptrdiff_t t = 0; t < taps; t += count) {
                 const ptrdiff_t n = a->dy_width - c < VL ? a->dy_width - c : VL, column = a->left + c * a->stride + t * a->spread_w;
-                fc_planes_wgrad_args of = *args;
                 of.planes = batch;
                 of.x = (const real *)a->x + p * a->x_plane + a->top * a->width + column;
                 of.dy = (const real *)a->dy + p * a->dy_plane + c;
                 of.acc = (real *)a->acc + p * acc_plane + t * VL;
-                NAME(planes_mask)(count, a->stride, column, a->spread_w, a->width, n, &lanes);
+                NAME(planes_mask)(0, count, a->stride, column, a->spread_w, a->width, n, &lanes);
                 if (pairs && batch > 1) NAME(planes_wgrad_pair)(&of, &lanes, n);
                 else walk(&of, &lanes, n);
             }
@@ -391,16 +414,18 @@ static void NAME(planes_wgrad)(const fc_planes_wgrad_args *const args) {
         NAME(planes_sum)(a, (const real *)a->dy + p * a->dy_plane, (real *)a->acc + p * acc_plane + taps * taps * VL);
 }
 
-static void NAME(planes_lane_sums)(const void *vectors, ptrdiff_t n, void *out, ptrdiff_t ld) {
+FC_PLANES_SMALL void NAME(planes_lane_sums)(const void *vectors, ptrdiff_t n, void *out, ptrdiff_t ld) {
     for (ptrdiff_t i = 0; i < n; i++) ((real *)out)[i * ld] = v_sum(v_load((const real *)vectors + i * VL));
 }
 
-#define FC_PLANES_KERNELS {.convolve = NAME(planes_convolve), .wgrad = NAME(planes_wgrad), .lane_sums = NAME(planes_lane_sums)}
+#define FC_PLANES_KERNELS                                                                                                         \
+    {.taps = FC_PLANES_TAPS, .convolve = NAME(planes_convolve), .wgrad = NAME(planes_wgrad), .lane_sums = NAME(planes_lane_sums)}
 
 #undef FC_PLANES_PAIRS
+#undef FC_PLANES_SMALL
 #undef FC_PLANES_COLUMNS
 #undef planes_pair
 #undef planes_wgrad_pair
 #else
-#define FC_PLANES_KERNELS {NULL, NULL, NULL}
+#define FC_PLANES_KERNELS {0}
 #endif
