@@ -74,6 +74,7 @@ FC_INLINE void fc_avx2_store_n_f64(double *p, __m256d v, ptrdiff_t n) {
     }
     if (n & 1) _mm_store_sd(p, rest);
 }
+FC_INLINE __m256 fc_avx2_pairs_f32(__m256 v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); }
 FC_INLINE float fc_avx2_sum_f32(__m256 v) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -144,6 +145,8 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 }
 #endif
 #define v_load_n(p, n) _mm256_maskload_ps(p, fc_avx2_mask32(n))
+#define v_even(a, b, i) fc_avx2_pairs_f32(_mm256_shuffle_ps(a, b, 0x88))
+#define v_odd(a, b, i) fc_avx2_pairs_f32(_mm256_shuffle_ps(a, b, 0xdd))
 #define v_load_lanes(p, m) _mm256_maskload_ps(p, _mm256_castps_si256(m))
 #define v_store_n(p, v, n) fc_avx2_store_n_f32(p, v, n)
 #define v_sum(v) fc_avx2_sum_f32(v)
@@ -163,6 +166,8 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define vmask __m256d
 #define FC_MM(op) FC_MM_F64(op)
 #define v_load_n(p, n) _mm256_maskload_pd(p, fc_avx2_mask64(n))
+#define v_even(a, b, i) _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8)
+#define v_odd(a, b, i) _mm256_permute4x64_pd(_mm256_unpackhi_pd(a, b), 0xd8)
 #define v_load_lanes(p, m) _mm256_maskload_pd(p, _mm256_castpd_si256(m))
 #define v_store_n(p, v, n) fc_avx2_store_n_f64(p, v, n)
 #define v_sum(v) fc_avx2_sum_f64(v)

@@ -20,6 +20,8 @@
 #define v_first(n) FC_LANES(n)
 #define v_lanes(i, end) ((vmask)(FC_LANES(end) & ~FC_LANES(i)))
 #define v_load_lanes(p, m) FC_MM512(maskz_loadu)(m, p)
+#define v_even(a, b, i) v_permute2(a, b, i)
+#define v_odd(a, b, i) v_permute2(a, b, i)
 #define v_load_more(v, p, m) FC_MM512(mask_loadu)(v, m, p)
 #define v_abs(a) FC_MM512(andnot)(v_set1((real)-0.0), a)
 #define v_copysign(a, b) FC_MM512(or)(v_abs(a), FC_MM512(and)(v_set1((real)-0.0), b))

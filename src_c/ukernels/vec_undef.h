@@ -32,6 +32,8 @@
 #undef v_lanes
 #undef v_load_lanes
 #undef v_load_more
+#undef v_even
+#undef v_odd
 #undef FC_LANES_FREE
 #undef v_abs
 #undef v_copysign
