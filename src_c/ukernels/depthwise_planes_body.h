@@ -156,7 +156,8 @@ FC_INLINE void NAME(planes_gather)(const int TAPS, const int SHIFT, const int PA
                     vec value[2];
                     NAME(planes_load)(TAPS, SHIFT, PAIR, t, row, spread, a->x_plane, lanes, value);
                     FC_UNROLL(2)
-                    for (int s = 0; s < SHIFT && t + s < TAPS; s++) {
+                    for (int s = 0; s < SHIFT; s++) {
+                        if (t + s >= TAPS) continue;
                         v_keep(value[s]);
                         FC_UNROLL(5)
                         for (int d = 0; d < LIVE; d++)

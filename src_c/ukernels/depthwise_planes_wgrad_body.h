@@ -50,7 +50,8 @@ FC_INLINE void NAME(planes_wgrad_columns)(const int TAPS, const int COUNT, const
                     vec value[2];
                     NAME(planes_load)(COUNT, SHIFT, PAIR, t, row, spread, a->x_plane, lanes, value);
                     FC_UNROLL(2)
-                    for (int s = 0; s < SHIFT && t + s < COUNT; s++) {
+                    for (int s = 0; s < SHIFT; s++) {
+                        if (t + s >= COUNT) continue;
                         v_keep(value[s]);
                         FC_UNROLL(5)
                         for (int d = 0; d < LIVE; d++)
