@@ -96,6 +96,10 @@ FC_INLINE void NAME(planes_load)(const int TAPS, const int SHIFT, const int PAIR
     }
 }
 
+#if !FC_PARTIAL_FREE
+FC_PLANES_SMALL void NAME(planes_put_part)(real *const y, const vec v, const ptrdiff_t n) { v_store_n(y, v, n); }
+#endif
+
 /* FINISH: whether something is left to be done to the sums. */
 FC_INLINE void NAME(planes_put)(const fc_planes_args *const a, int finish, real *const y, vec v, const ptrdiff_t n) {
     FC_OPAQUE(finish); /* one loop, with a branch */
@@ -103,8 +107,12 @@ FC_INLINE void NAME(planes_put)(const fc_planes_args *const a, int finish, real 
         if (a->accumulate) v = v_add(v, v_load_n(y, n));
         if (a->relu) v = v_max(v_zero(), v);
     }
-    if (FC_PARTIAL_FREE) v_store_n(y, v, n);
-    else NAME(store_channels)(y, v, n);
+#if FC_PARTIAL_FREE
+    v_store_n(y, v, n);
+#else
+    if (__builtin_expect(n == VL, 1)) v_store(y, v);
+    else NAME(planes_put_part)(y, v, n);
+#endif
 }
 
 /* The walks of n columns of some planes; x of the arguments is what the first tap of the first row and column sees, y the latter. */
