@@ -8,7 +8,7 @@
 
 enum {
     TASK_BYTES = 64 << 10, /* of planes, read and written: they stay in the second-level cache for all m maps */
-    BAND_BYTES = 32 << 10, /* of the rows of large planes: they stay in the first-level cache while walks go down them, */
+    BAND_BYTES = 16 << 10, /* of the rows of large planes: they stay in the first-level cache while walks go down them, */
     BAND_ROWS = 16,        /* which begin with rows that the walks above ended with */
     SUMS_BYTES = 32 << 10, /* of the weight gradient's sums in one task */
     AHEAD = 1024,          /* elements */
