@@ -47,7 +47,7 @@ static void run_rows(const planes_map *job, ptrdiff_t image, ptrdiff_t group, pt
             args.bias = job->bias ? fc_at(job->bias, group * times + j, job->esize) : NULL;
             args.top += row * job->stride;
             args.rows = (first + count - 1 - row) / job->step + 1;
-            args.x_ahead = ahead(args.x_plane, count * job->stride * args.width, job->bands);
+            args.x_ahead = ahead(args.x_plane, (args.scatter ? count / 2 : count * job->stride) * args.width, job->bands);
             args.y_ahead = ahead(args.y_plane, count * args.out_width, job->bands);
             args.accumulate = j > 0 && job->in_planes > 1;
             job->kernels->planes.convolve(&args);
