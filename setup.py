@@ -19,6 +19,7 @@ SOURCES = [
     "fastconv/_kernels.pyx",
     "src_c/conv2d.c",
     "src_c/conv2d_nchw.c",
+    "src_c/conv2d_depthwise_planes.c",
     "src_c/conv2d_igemm.c",
     "src_c/conv2d_igemm_exchanged.c",
     "src_c/conv2d_igemm_gradient.c",

@@ -1,4 +1,4 @@
-/* Convolution: which algorithm, and NCHW by transposing around NHWC. */
+/* Convolution: which algorithm, and NCHW by transposing around NHWC where nothing else is for it. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
@@ -180,7 +180,7 @@ static fc_status forward_packed_map(const fc_conv2d *conv, const void *context, 
 }
 
 /* By rounds of images; weights that more than a few would have to transform are transformed once. */
-static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+static fc_status forward_rounds(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     enum { FEW_ROUNDS = 2 };
     const fc_conv2d of = packed_conv(conv, 0);
     if (fc_nchw_rounds(conv) <= FEW_ROUNDS || packing_of(&of) != &winograd_packing)
@@ -192,15 +192,19 @@ static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *
     return status == FC_OK ? fc_nchw_forward(conv, forward_packed_map, &(weights){packed, bias}, 0, x, y) : status;
 }
 
+static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_forward(conv, x, w, bias, y);
+    if (winograd_turns(conv, 0) && use_winograd(conv, 0, 0)) return fc_winograd_forward(conv, x, w, bias, y);
+    if (planes_pay(conv, 0)) return fc_planes_forward(conv, x, w, bias, y);
+    return forward_rounds(conv, x, w, bias, y);
+}
+
 fc_status fc_conv2d_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     check_conv(conv);
     const unsigned saved = fc_fp_enter();
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_forward(conv, x, w, bias, y);
-    else if (conv->layout == FC_NHWC) status = forward_nhwc(conv, x, w, bias, y);
-    else if (winograd_turns(conv, 0) && use_winograd(conv, 0, 0)) status = fc_winograd_forward(conv, x, w, bias, y);
-    else if (planes_pay(conv, 0)) status = fc_planes_forward(conv, x, w, bias, y);
-    else status = forward_nchw(conv, x, w, bias, y);
+    else status = (conv->layout == FC_NHWC ? forward_nhwc : forward_nchw)(conv, x, w, bias, y);
     fc_fp_leave(saved);
     return status;
 }
@@ -240,21 +244,29 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
     return status;
 }
 
+static fc_status backward_input_nchw(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_backward_input(conv, dy, w, dx);
+    if (winograd_turns(conv, 1) && use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
+    if (fc_planes_scattered_pays(conv)) return fc_planes_scattered_backward_input(conv, dy, w, dx);
+    if (planes_pay(conv, 1)) return fc_planes_backward_input(conv, dy, w, dx);
+    return fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
+}
+
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     check_conv(conv);
     const unsigned saved = fc_fp_enter();
     fc_status status;
     if (fc_images_pay_backward_input(conv)) status = fc_images_backward_input(conv, dy, w, dx);
-    else if (conv->layout == FC_NHWC) status = backward_input_nhwc(conv, dy, w, dx);
-    else if (winograd_turns(conv, 1) && use_winograd(conv, 1, 0)) status = fc_winograd_backward_input(conv, dy, w, dx);
-    else if (fc_planes_scattered_pays(conv)) status = fc_planes_scattered_backward_input(conv, dy, w, dx);
-    else if (planes_pay(conv, 1)) status = fc_planes_backward_input(conv, dy, w, dx);
-    else status = fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
+    else status = (conv->layout == FC_NHWC ? backward_input_nhwc : backward_input_nchw)(conv, dy, w, dx);
     fc_fp_leave(saved);
     return status;
 }
 
-static fc_status wgrad_planes(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+static fc_status backward_weights_nchw(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_backward_weights(conv, x, dy, dw, db);
+    const int winograd = winograd_pays_weights(conv);
+    if (winograd && winograd_turns(conv, 0)) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    if (winograd || !fc_planes_backward_weights_pays(conv)) return fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw, db);
     if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
     if (!fc_wgrad_exchange_pays(conv)) return fc_wgrad(conv, x, dy, dw, db);
     return dw ? fc_wgrad_exchanged(conv, x, dy, dw, db) : fc_planes_sum(conv, dy, db);
@@ -266,10 +278,7 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     const unsigned saved = fc_fp_enter();
     fc_status status;
     if (fc_images_pay(conv)) status = fc_images_backward_weights(conv, x, dy, dw_hwio, db);
-    else if (conv->layout == FC_NHWC) status = backward_weights_nhwc(conv, x, dy, dw_hwio, db);
-    else if (winograd_turns(conv, 0) && winograd_pays_weights(conv)) status = fc_winograd_backward_weights(conv, x, dy, dw_hwio, db);
-    else if (!winograd_pays_weights(conv) && fc_planes_backward_weights_pays(conv)) status = wgrad_planes(conv, x, dy, dw_hwio, db);
-    else status = fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw_hwio, db);
+    else status = (conv->layout == FC_NHWC ? backward_weights_nhwc : backward_weights_nchw)(conv, x, dy, dw_hwio, db);
     fc_fp_leave(saved);
     return status;
 }

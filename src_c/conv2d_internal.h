@@ -135,6 +135,12 @@ fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w
 fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
+/* Depthwise convolution of NCHW without transposing it, and whether that is the way. */
+int fc_depthwise_planes_apply(const fc_conv2d *conv);
+fc_status fc_depthwise_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+fc_status fc_depthwise_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
+fc_status fc_depthwise_planes_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+
 /* Strided convolution of few channels by Winograd, its blocks of pixels folded into channels, and whether that is the faster way, in
  * all passes. dw is not NULL. */
 int fc_folded_pays(const fc_conv2d *conv, int packed);

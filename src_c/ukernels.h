@@ -195,6 +195,7 @@ typedef struct {
 #include "ukernels_elementwise.h"
 #include "ukernels_winograd.h"
 #include "ukernels_images.h"
+#include "ukernels_planes.h"
 #include "ukernels_matrix.h"
 
 typedef struct {
@@ -206,6 +207,7 @@ typedef struct {
     fc_elementwise_kernels elementwise;
     fc_winograd_kernels winograd;
     fc_images_kernels images;
+    fc_depthwise_planes_kernels planes;
     const fc_matrix_kernels *matrix; /* or NULL; float32 only */
 } fc_ukernels;
 

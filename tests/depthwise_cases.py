@@ -73,5 +73,15 @@ DEPTHWISE = (
         Depthwise("image1x1", 2, 1, 1, 9, 3),
         Depthwise("large", 2, 28, 28, 48),
         Depthwise("large-multiplied", 2, 20, 20, 24, 2, (5, 5)),
+        Depthwise("narrow", 3, 7, 7, 35),
+        Depthwise("narrow-multiplied", 2, 8, 8, 11, 3),
+        Depthwise("narrow-padding", 1, 3, 7, 6, padding=((3, 1), (4, 3))),
+        Depthwise("stride2-multiplied", 2, 20, 35, 5, 3, (5, 5), (2, 2)),
+        Depthwise("stride2-valid", 2, 17, 70, 4, 1, (3, 3), (2, 2), "valid"),
+        Depthwise("stride2-padding-uneven", 1, 11, 37, 4, 1, (3, 3), (2, 2), ((3, 0), (1, 4))),
+        Depthwise("planes-in-bands", 2, 150, 131, 3),
+        Depthwise("planes-in-bands-multiplied", 1, 150, 131, 2, 2, (5, 5)),
+        Depthwise("planes-in-bands-stride2", 1, 181, 131, 3, strides=(2, 2)),
+        Depthwise("planes-in-bands-dilated", 1, 150, 131, 3, dilation=(3, 2)),
     ]
 )

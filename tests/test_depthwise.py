@@ -101,8 +101,16 @@ def test_activation(name: str, activation: str, isa: str) -> None:
         )
         scale = magnitude(reference.depthwise_conv2d, *operands, **case.arguments)
         bound = sum_bound(scale, case.reduction, dtype) + function_bound(exact, dtype)
-        y = fastconv.depthwise_conv2d(*operands, **case.arguments, activation=activation)
-        assert_within(y, exact, bound)
+        for data_format in DATA_FORMATS:
+            y = fastconv.depthwise_conv2d(
+                to_format(operands[0], data_format),
+                *operands[1:],
+                **case.arguments,
+                activation=activation,
+                data_format=data_format,
+            )
+            there = (to_format(exact, data_format), to_format(bound, data_format))
+            assert_within(y, *there, data_format)
 
 
 @pytest.mark.parametrize("name", ["c9", "c5m17", "dilation2-stride2"])
@@ -144,8 +152,12 @@ def test_special_values_stay_in_their_channel(name: str, value: float, isa: str)
     x[0, 2, 2, case.c // 2] = value
     with np.errstate(invalid="ignore"):
         exact = truth(reference.depthwise_conv2d, x, kernel, bias, **case.arguments)
-    y = fastconv.depthwise_conv2d(x, kernel, bias, **case.arguments)
-    special = ~np.isfinite(exact)
-    assert special.any()
-    assert np.isfinite(y[~special]).all()
-    np.testing.assert_array_equal(y[special], exact[special].astype("float32"))
+    for data_format in DATA_FORMATS:
+        y = fastconv.depthwise_conv2d(
+            to_format(x, data_format), kernel, bias, **case.arguments, data_format=data_format
+        )
+        expected = to_format(exact, data_format)
+        special = ~np.isfinite(expected)
+        assert special.any()
+        assert np.isfinite(y[~special]).all()
+        np.testing.assert_array_equal(y[special], expected[special].astype("float32"))

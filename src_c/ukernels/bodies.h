@@ -15,6 +15,7 @@
 #include "elementwise_body.h"
 #include "winograd_body.h"
 #include "images_body.h"
+#include "depthwise_planes_body.h"
 
 FC_DOTS(FC_DOT_FNS)
 
@@ -36,6 +37,7 @@ FC_DOTS(FC_DOT_FNS)
         .elementwise = FC_ELEMENTWISE_KERNELS,                                  \
         .winograd = FC_WINOGRAD_KERNELS,                                        \
         .images = FC_IMAGES_KERNELS,                                            \
+        .planes = FC_PLANES_KERNELS,                                            \
         .matrix = matrix_,                                                      \
     }
 FC_TABLE(FC_ISA, NULL);
@@ -51,5 +53,7 @@ FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
 #undef FC_ELEMENTWISE_KERNELS
 #undef FC_WINOGRAD_KERNELS
 #undef FC_IMAGES_KERNELS
+#undef FC_PLANES_KERNELS
+#undef FC_PLANES_TAPS
 #undef FC_NARROW_PANEL
 #undef FC_MATRIX_KERNELS

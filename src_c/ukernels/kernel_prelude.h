@@ -29,6 +29,11 @@
  *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors
  *   FC_TRANSPOSE_SQUARES    defined where v_permute2 is one instruction: matrices are transposed VL x VL at a time
  *   FC_REGISTERS            how many vectors stay in registers
+ *   FC_LANES_FREE           defined where loads of some lanes take little longer than those of whole vectors; only there:
+ *   v_lanes(i, end)         a vmask of lanes i .. end - 1, 0 <= i <= end <= VL
+ *   v_load_lanes(p, m)      the lanes of m; the others are zero and not touched in memory
+ *   v_load_more(v, p, m)    the same, the others are those of v
+ *   v_even(a, b, i) v_odd(a, b, i)      the even and odd lanes of a and b, i being their numbers as for v_permute2
  *   FC_PARTIAL_FREE         whether v_load_n and v_store_n take no longer than whole vectors, and the element type is worth the code
  */
 #include <assert.h>

@@ -22,6 +22,8 @@
 #define v_accumulate(acc, a, b) __asm__(FC_FMADD231 " %1, %2, %0" : "+x"(acc) : "x"(a), "x"(b))
 #define v_beats(a, b) FC_MM(and)(FC_MM(cmp)(a, b, _CMP_NLE_UQ), FC_MM(cmp)(b, b, _CMP_ORD_Q))
 #define v_select(m, a, b) FC_MM(blendv)(b, a, m)
+#define v_load_more(v, p, m) v_select(m, v_load_lanes(p, m), v)
+#define v_lanes(i, end) FC_MM(andnot)(v_first(i), v_first(end))
 #define v_abs(a) FC_MM(andnot)(v_set1((real)-0.0), a)
 #define v_copysign(a, b) FC_MM(or)(v_abs(a), FC_MM(and)(v_set1((real)-0.0), b))
 
@@ -72,6 +74,7 @@ FC_INLINE void fc_avx2_store_n_f64(double *p, __m256d v, ptrdiff_t n) {
     }
     if (n & 1) _mm_store_sd(p, rest);
 }
+FC_INLINE __m256 fc_avx2_pairs_f32(__m256 v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); }
 FC_INLINE float fc_avx2_sum_f32(__m256 v) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -142,6 +145,9 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 }
 #endif
 #define v_load_n(p, n) _mm256_maskload_ps(p, fc_avx2_mask32(n))
+#define v_even(a, b, i) fc_avx2_pairs_f32(_mm256_shuffle_ps(a, b, 0x88))
+#define v_odd(a, b, i) fc_avx2_pairs_f32(_mm256_shuffle_ps(a, b, 0xdd))
+#define v_load_lanes(p, m) _mm256_maskload_ps(p, _mm256_castps_si256(m))
 #define v_store_n(p, v, n) fc_avx2_store_n_f32(p, v, n)
 #define v_sum(v) fc_avx2_sum_f32(v)
 #define v_first(n) _mm256_castsi256_ps(fc_avx2_mask32(n))
@@ -160,6 +166,9 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define vmask __m256d
 #define FC_MM(op) FC_MM_F64(op)
 #define v_load_n(p, n) _mm256_maskload_pd(p, fc_avx2_mask64(n))
+#define v_even(a, b, i) _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8)
+#define v_odd(a, b, i) _mm256_permute4x64_pd(_mm256_unpackhi_pd(a, b), 0xd8)
+#define v_load_lanes(p, m) _mm256_maskload_pd(p, _mm256_castpd_si256(m))
 #define v_store_n(p, v, n) fc_avx2_store_n_f64(p, v, n)
 #define v_sum(v) fc_avx2_sum_f64(v)
 #define v_first(n) _mm256_castsi256_pd(fc_avx2_mask64(n))
@@ -175,5 +184,6 @@ FC_INLINE __m256d fc_avx2_permute2_f64(__m256d a, __m256d b, __m256i i) {
 #define FC_PANELS(X) X(4, 3, 24) X(6, 2, 16) X(10, 1, 9)
 #define FC_MAIN_PANEL 1
 #define FC_WINOGRAD_MR 6
+#define FC_LANES_FREE
 #define FC_REGISTERS 16
 #define FC_PARTIAL_FREE 0

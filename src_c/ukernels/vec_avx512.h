@@ -18,6 +18,11 @@
 #define v_min(a, b) FC_MM512(min)(a, b)
 #define v_select(m, a, b) FC_MM512(mask_mov)(b, m, a)
 #define v_first(n) FC_LANES(n)
+#define v_lanes(i, end) ((vmask)(FC_LANES(end) & ~FC_LANES(i)))
+#define v_load_lanes(p, m) FC_MM512(maskz_loadu)(m, p)
+#define v_even(a, b, i) v_permute2(a, b, i)
+#define v_odd(a, b, i) v_permute2(a, b, i)
+#define v_load_more(v, p, m) FC_MM512(mask_loadu)(v, m, p)
 #define v_abs(a) FC_MM512(andnot)(v_set1((real)-0.0), a)
 #define v_copysign(a, b) FC_MM512(or)(v_abs(a), FC_MM512(and)(v_set1((real)-0.0), b))
 #define v_scale2(a, n) FC_MM512(scalef)(a, n)
@@ -72,5 +77,6 @@
 #define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 8
 #define FC_TRANSPOSE_SQUARES
+#define FC_LANES_FREE
 #define FC_REGISTERS 32
 #define FC_PARTIAL_FREE (VL == 16)

@@ -29,6 +29,12 @@
 #undef v_beats
 #undef v_select
 #undef v_first
+#undef v_lanes
+#undef v_load_lanes
+#undef v_load_more
+#undef v_even
+#undef v_odd
+#undef FC_LANES_FREE
 #undef v_abs
 #undef v_copysign
 #undef v_scale2
