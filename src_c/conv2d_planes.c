@@ -37,7 +37,8 @@ static fc_planes of_conv(const fc_conv2d *conv) {
 
 static fc_planes forward_of(const fc_conv2d *conv) {
     fc_planes p = of_conv(conv);
-    p.h = conv->h, p.w = conv->w, p.c = conv->c, p.oh = conv->oh, p.ow = conv->ow, p.k = conv->k;
+    p.h = conv->h, p.w = conv->w, p.c = conv->c / conv->groups, p.in_planes = conv->c;
+    p.oh = conv->oh, p.ow = conv->ow, p.k = conv->k / conv->groups, p.out_planes = conv->k;
     p.stride_h = conv->stride_h, p.stride_w = conv->stride_w;
     p.first_y = -conv->pad_top, p.first_x = -conv->pad_left, p.step_y = conv->dilation_h, p.step_x = conv->dilation_w;
     return p;
@@ -45,7 +46,8 @@ static fc_planes forward_of(const fc_conv2d *conv) {
 
 static fc_planes gradient_of(const fc_conv2d *conv) {
     fc_planes p = of_conv(conv);
-    p.h = conv->oh, p.w = conv->ow, p.c = conv->k, p.oh = conv->h, p.ow = conv->w, p.k = conv->c;
+    p.h = conv->oh, p.w = conv->ow, p.c = conv->k / conv->groups, p.in_planes = conv->k;
+    p.oh = conv->h, p.ow = conv->w, p.k = conv->c / conv->groups, p.out_planes = conv->c;
     p.stride_h = 1, p.stride_w = 1;
     p.first_y = conv->pad_top, p.first_x = conv->pad_left, p.step_y = -conv->dilation_h, p.step_x = -conv->dilation_w;
     return p;
@@ -200,7 +202,7 @@ fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrd
     const ptrdiff_t top = begin / p->ow, rows = (begin + pixels - 1) / p->ow - top + 1, esize = p->esize;
     const ptrdiff_t lead = terms_of(p) - p->kh * p->kw * p->c; /* rows of ones for the bias */
     const int in_place = !p->copy && p->kh * p->kw == 1 && together(p), as_it_lies = p->matrix && in_place;
-    const void *const image = fc_at(p->in, n * p->c * p->h * p->w, esize), *source = fc_at(image, top * p->stride_h * p->w, esize);
+    const void *const image = fc_at(p->in, n * p->in_planes * p->h * p->w, esize), *source = fc_at(image, top * p->stride_h * p->w, esize);
     space s;
     if (!make_space(p, p->kernels->gemm.panel[0].nr, &s)) return FC_NO_MEMORY;
     for (ptrdiff_t k = 0; k < p->k; k++) s.out[k] = fc_at_mut(out, k * out_ld, esize);
@@ -229,7 +231,7 @@ static fc_status planes_task(const void *context, ptrdiff_t task) {
     const fc_planes *const p = context;
     const ptrdiff_t n = task / p->blocks, begin = task % p->blocks * p->block, pixels = fc_min(p->block, pixels_of(p) - begin);
     const fc_panels *const panels = begin + p->block < pixels_of(p) ? &p->panels : &p->last;
-    return fc_planes_block(p, n, begin, pixels, panels, fc_at_mut(p->out, n * p->k * pixels_of(p) + begin, p->esize), pixels_of(p));
+    return fc_planes_block(p, n, begin, pixels, panels, fc_at_mut(p->out, n * p->out_planes * pixels_of(p) + begin, p->esize), pixels_of(p));
 }
 
 /* The parts of a group of output channels' weights. */
@@ -258,12 +260,12 @@ double fc_planes_matrix_share(const fc_planes *p, ptrdiff_t terms) {
 
 /* Of multiply-adds, about: whether this takes less than transposing before and after what takes `share` of the time of vectors. */
 static int pays(const fc_conv2d *conv, const fc_planes *p) {
-    if (conv->layout != FC_NCHW || conv->n == 0 || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
+    if (conv->layout != FC_NCHW || conv->n == 0 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
     const fc_gemm_kernels *const gemm = &p->kernels->gemm;
     const fc_panels pixels = fc_panels_plan(gemm, pixels_of(p)), channels = fc_panels_plan(gemm, p->k);
     const ptrdiff_t taps = p->kh * p->kw;
     const double terms = (double)(taps * p->c), k = (double)p->k, size = (double)pixels_of(p);
-    const double share = fc_igemm_matrix_share(conv->dtype, p->n * pixels_of(p), taps, p->c, p->k, 1, 0);
+    const double share = fc_igemm_matrix_share(conv->dtype, p->n * pixels_of(p), taps, p->c, p->k, conv->groups, 0);
     const double read = (double)p->c * (double)(p->h * p->w) / size, matrix = fc_planes_matrix_share(p, taps * p->c);
     const double prepared = terms * k / ((double)p->n * size) * (matrix < 1 ? PARTS : WEIGHT);
     const double copied = taps > 1 || p->stride_h > 1 ? terms * COPY + read * (p->stride_w > 2   ? COPY_SINGLY
@@ -286,13 +288,14 @@ int fc_planes_backward_input_pays(const fc_conv2d *conv) {
 }
 
 int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
-    if (conv->layout != FC_NCHW || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || conv->k < FEW) return 0;
-    const fc_panels channels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, conv->k);
-    const double pixel = (double)(conv->kh * conv->kw * conv->c) * (double)fc_panels_cost(&channels);
+    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups;
+    if (conv->layout != FC_NCHW || conv->algorithm == FC_WINOGRAD || k < FEW) return 0;
+    const fc_panels channels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, k);
+    const double pixel = (double)(conv->kh * conv->kw * c) * (double)fc_panels_cost(&channels);
     fc_conv2d nhwc = *conv;
     nhwc.layout = FC_NHWC;
     return fc_wgrad_share(conv) < 1 ||
-           (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * (double)conv->c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
+           (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * (double)c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
 }
 
 char *fc_planes_tables(fc_planes *p, ptrdiff_t rows, ptrdiff_t more) {
@@ -325,37 +328,55 @@ static void put_ones(fc_dtype dtype, void *to, ptrdiff_t n) {
         else ((double *)to)[i] = 1;
 }
 
-fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+/* One group, whose first channels of x and y these arrays begin with. */
+static fc_status forward_group(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     fc_planes p = forward_of(conv);
-    const ptrdiff_t terms = conv->kh * conv->kw * conv->c, nr = p.kernels->gemm.panel[0].nr;
+    const ptrdiff_t terms = conv->kh * conv->kw * p.c, nr = p.kernels->gemm.panel[0].nr;
     p.in = x, p.out = y, p.activation = conv->activation;
     p.matrix = fc_planes_matrix_share(&p, terms) < 1;
     /* Vectors begin with the bias times 1. */
     const ptrdiff_t lead = bias && !p.matrix;
     if (p.matrix) p.bias = bias;
     p.taps = 1, p.depth = lead + terms;
-    char *const ones = fc_planes_tables(&p, conv->k, (nr + conv->k * p.depth) * p.esize);
+    char *const ones = fc_planes_tables(&p, p.k, (nr + p.k * p.depth) * p.esize);
     if (!ones) return FC_NO_MEMORY;
     char *const rows = fc_at_mut(ones, nr, p.esize);
     put_ones(conv->dtype, ones, nr);
     p.ones = ones;
-    for (ptrdiff_t k = 0; k < conv->k; k++) {
+    for (ptrdiff_t k = 0; k < p.k; k++) {
         void *const row = fc_at_mut(rows, k * p.depth, p.esize);
         if (lead) memcpy(row, fc_at(bias, k, p.esize), (size_t)p.esize);
         p.row[k] = row;
     }
-    p.kernels->frame.transpose(w, conv->k, fc_at_mut(rows, lead, p.esize), p.depth, terms, conv->k);
+    p.kernels->frame.transpose(w, conv->k, fc_at_mut(rows, lead, p.esize), p.depth, terms, p.k);
     return run(&p);
 }
 
-fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+static fc_status backward_input_group(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     fc_planes p = gradient_of(conv);
     p.in = dy, p.out = dx;
-    p.taps = conv->kh * conv->kw, p.depth = conv->k;
+    p.taps = conv->kh * conv->kw, p.depth = p.c;
     p.matrix = fc_planes_matrix_share(&p, terms_of(&p)) < 1;
-    if (!fc_planes_tables(&p, p.taps * conv->c, 0)) return FC_NO_MEMORY;
-    for (ptrdiff_t i = 0; i < p.taps * conv->c; i++) p.row[i] = fc_at(w, i * conv->k, p.esize);
+    if (!fc_planes_tables(&p, p.taps * p.k, 0)) return FC_NO_MEMORY;
+    for (ptrdiff_t i = 0; i < p.taps * p.k; i++) p.row[i] = fc_at(w, i * conv->k, p.esize);
     return run(&p);
+}
+
+fc_status fc_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    const ptrdiff_t esize = fc_esize(conv->dtype), c = conv->c / conv->groups * conv->h * conv->w, k = conv->k / conv->groups;
+    fc_status status = FC_OK;
+    for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++)
+        status = forward_group(conv, fc_at(x, g * c, esize), fc_at(w, g * k, esize), bias ? fc_at(bias, g * k, esize) : NULL,
+                               fc_at_mut(y, g * k * conv->oh * conv->ow, esize));
+    return status;
+}
+
+fc_status fc_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    const ptrdiff_t esize = fc_esize(conv->dtype), c = conv->c / conv->groups * conv->h * conv->w, k = conv->k / conv->groups;
+    fc_status status = FC_OK;
+    for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++)
+        status = backward_input_group(conv, fc_at(dy, g * k * conv->oh * conv->ow, esize), fc_at(w, g * k, esize), fc_at_mut(dx, g * c, esize));
+    return status;
 }
 
 typedef struct {

@@ -9,9 +9,9 @@ typedef struct {
     const fc_ukernels *kernels;
     ptrdiff_t esize, n;
     const void *in;
-    ptrdiff_t h, w, c; /* of planes that are read */
+    ptrdiff_t h, w, c, in_planes; /* of planes that are read: c of an image's in_planes */
     void *out;
-    ptrdiff_t oh, ow, k; /* of planes that are written */
+    ptrdiff_t oh, ow, k, out_planes; /* of planes that are written */
     ptrdiff_t kh, kw, stride_h, stride_w;
     ptrdiff_t first_y, first_x, step_y, step_x; /* tap (i, j) of output pixel (0, 0) reads (first_y + i * step_y, first_x + j * step_x) */
     ptrdiff_t min_y, min_x, extent_h, extent_w; /* what the taps of a pixel cover */

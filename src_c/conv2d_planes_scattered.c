@@ -137,6 +137,7 @@ fc_status fc_planes_scattered_backward_input(const fc_conv2d *conv, const void *
                      .h = conv->oh,
                      .w = conv->ow,
                      .c = conv->k,
+                     .in_planes = conv->k,
                      .oh = conv->oh,
                      .ow = conv->ow,
                      .k = conv->kh * conv->kw * conv->c,
