@@ -261,13 +261,22 @@ static fc_status multiply(const fc_winograd_call *call, const fc_winograd_panels
     return FC_OK;
 }
 
+/* A group of panels. Without tiles that are transformed already the task transforms all of them for itself. */
 static fc_status panels_task(const void *context, ptrdiff_t task) {
-    const fc_winograd_call *const call = context;
+    const fc_winograd_call *call = context;
     const fc_winograd_plan *const p = &call->plan;
     const fc_winograd_panels group = fc_winograd_panels_at(call, task);
     const ptrdiff_t m_step = m_position(p, call->count, group.width), m_group = group.width * p->kernels->mr;
-    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * m_step) * sizeof(float));
+    const ptrdiff_t v_step = call->v ? 0 : v_position(p, call->count);
+    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * (m_step + v_step)) * sizeof(float));
     if (!m) return FC_NO_MEMORY;
+    fc_winograd_call own;
+    if (!call->v) {
+        own = *call;
+        own.v = m + p->positions * m_step;
+        input_tiles(call, call->first, call->count, &call->groups, call->order, v_step, 1, own.v);
+        call = &own;
+    }
     if (call->packed) {
         multiply_packed(call, &group, m, m_step, m_group);
     } else {
@@ -328,19 +337,22 @@ static fc_status by_panels(fc_winograd_call *call) {
         const fc_status status = fc_winograd_transform_call(call);
         if (status != FC_OK) return status;
     }
-    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(p->positions * v_position(p, call->count)) * sizeof(float));
-    if (!call->v) return FC_NO_MEMORY;
+    /* Where each thread has one group, it transforms the tiles itself: that takes no longer than to get them from another core. */
+    const int apart = fc_winograd_panels_count(call) <= threads;
+    call->v = apart ? NULL : fc_scratch(FC_SLOT_CALL2, (size_t)(p->positions * v_position(p, call->count)) * sizeof(float));
+    if (!apart && !call->v) return FC_NO_MEMORY;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(most, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
         call->groups = groups_of(p, call->count);
         call->block = fc_ceil_div(call->count, threads * fc_ceil_div(call->count, threads * p->kernels->mr));
         const double per_tile = p->positions * (double)p->depth;
-        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile * TRANSFORM_NS, input_task, call);
+        const double transforms = (double)call->count * per_tile * TRANSFORM_NS;
+        fc_status status = apart ? FC_OK : fc_parallel_for(fc_ceil_div(call->count, call->block), transforms, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
-        status = fc_parallel_for(fc_winograd_panels_count(call), fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width),
-                                 panels_task, call);
+        const double work = fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width) + (apart ? transforms : 0);
+        status = fc_parallel_for(fc_winograd_panels_count(call), work, panels_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
