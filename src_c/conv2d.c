@@ -91,6 +91,7 @@ typedef struct {
 } packing;
 
 static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_transform_weights, fc_winograd_forward_packed};
+static const packing few_packing = {fc_winograd_few_weights_bytes, fc_winograd_few_transform_weights, fc_winograd_few_forward_packed};
 static const packing folded_packing = {fc_folded_weights_bytes, fc_folded_pack_weights, fc_folded_forward_packed};
 static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed};
 
@@ -107,7 +108,8 @@ static_assert(sizeof(header) <= FC_PACKED_HEADER && FC_PACKED_HEADER % FC_ALIGN 
 static const packing *packing_of(const fc_conv2d *conv) {
     fc_conv2d of = *conv;
     of.n = fc_packed_images(conv);
-    if (use_grouped(&of, fc_grouped_forward_applies(&of)) || use_few(&of)) return NULL;
+    if (use_grouped(&of, fc_grouped_forward_applies(&of))) return NULL;
+    if (use_few(&of)) return &few_packing;
     if (fc_folded_pays(&of, 1)) return &folded_packing;
     return use_winograd(&of, 0, 1) ? &winograd_packing : &direct_packing;
 }
@@ -204,7 +206,7 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
     fc_status status = FC_UNSUPPORTED;
     if (packed) {
         const packing *const way = packing_of(&of);
-        if (way != &folded_packing) status = way->forward(&of, x, (const char *)w + FC_PACKED_HEADER, bias, y);
+        if (way == &winograd_packing || way == &direct_packing) status = way->forward(&of, x, (const char *)w + FC_PACKED_HEADER, bias, y);
     } else if (!use_few(&of) && !fc_folded_pays(&of, 0)) {
         status = use_winograd(&of, 0, 0) ? fc_winograd_forward(&of, x, w, bias, y) : fc_igemm_forward(&of, x, w, bias, y);
     }

@@ -149,5 +149,8 @@ fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const
 /* The forward pass of 2 to 4 channels, and whether that is the way. */
 int fc_winograd_few_applies(const fc_conv2d *conv);
 fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+ptrdiff_t fc_winograd_few_weights_bytes(const fc_conv2d *conv);
+fc_status fc_winograd_few_transform_weights(const fc_conv2d *conv, const void *w, void *packed);
+fc_status fc_winograd_few_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 
 #endif
