@@ -61,6 +61,10 @@ static inline ptrdiff_t fc_images_per_round(ptrdiff_t n, ptrdiff_t image_bytes) 
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
 static inline double fc_macs_ns(double macs) { return macs / (fc_kernels(FC_F32)->gemm.lanes > 8 ? 80.0 : 24.0); }
 
+/* The work of a call by pixels. Where weights are packed for an image or two, a network's next call is likely to take the pixels in the same
+ * shares: what is made here by its thread need not come from another core then, so that less work is worth sharing. */
+static inline double fc_pixels_work(int few, double work_ns) { return few ? 3 * work_ns : work_ns; }
+
 /* Pixels first .. first + pixels - 1 of an image row, `depth` elements each, to `to`, where they are `ld` elements apart. The row has
  * `width` pixels, `ldx` elements apart; pixels outside of it are zero, all of them if row is NULL. */
 void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to,

@@ -141,8 +141,8 @@ fc_status fc_winograd_few_forward_packed(const fc_conv2d *conv, const void *x, c
                            .panels = fc_ceil_div(conv->k, kernels->lanes),
                            .rows = fc_ceil_div(conv->oh, 4),
                            .tiles = fc_round_up(fc_ceil_div(conv->ow, 4), kernels->few_tiles)};
-    const double outputs = (double)(conv->n * conv->oh * conv->ow) * (double)conv->k;
-    return fc_parallel_for(conv->n * fc_ceil_div(call.rows, ROWS), fc_macs_ns(outputs * (double)(3 * conv->c + 8)), few_task, &call);
+    const double outputs = (double)(conv->n * conv->oh * conv->ow) * (double)conv->k, work = fc_macs_ns(outputs * (double)(3 * conv->c + 8));
+    return fc_parallel_for(conv->n * fc_ceil_div(call.rows, ROWS), fc_pixels_work(conv->few, work), few_task, &call);
 }
 
 fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
