@@ -210,9 +210,9 @@ static ptrdiff_t panel_chunk(const fc_winograd_plan *p) {
 
 /* Panels of one group, with packed weights. What is more is fetched for the next position: its tiles with the first panel and the
  * weights of the group with the last one, or the weights alone, panel by panel. */
-static void multiply_packed(const fc_winograd_call *call, const fc_winograd_panels *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+static void multiply_packed(const fc_winograd_call *call, const fc_winograd_panels *group, ptrdiff_t v_step, float *m, ptrdiff_t m_step,
+                            ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t v_step = v_position(p, call->count);
     const int fetch_tiles = call->count > group->width;
     for (int q = 0; q < p->positions; q++) {
         fc_winograd_columns panel = fc_winograd_panel_at(p, group->begin);
@@ -261,24 +261,27 @@ static fc_status multiply(const fc_winograd_call *call, const fc_winograd_panels
     return FC_OK;
 }
 
-/* A group of panels. Without tiles that are transformed already the task transforms all of them for itself. */
+/* A group of panels. Without tiles that are transformed already the task transforms all of them for itself; products with packed weights then
+ * take the place of the tiles of the position before, as by tiles. */
 static fc_status panels_task(const void *context, ptrdiff_t task) {
     const fc_winograd_call *call = context;
     const fc_winograd_plan *const p = &call->plan;
     const fc_winograd_panels group = fc_winograd_panels_at(call, task);
-    const ptrdiff_t m_step = m_position(p, call->count, group.width), m_group = group.width * p->kernels->mr;
-    const ptrdiff_t v_step = call->v ? 0 : v_position(p, call->count);
-    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * (m_step + v_step)) * sizeof(float));
+    const ptrdiff_t v_own = v_position(p, call->count), m_own = m_position(p, call->count, group.width), m_group = group.width * p->kernels->mr;
+    const int in_place = !call->v && call->packed;
+    const ptrdiff_t v_step = in_place ? fc_max(v_own, m_own) : v_own, m_step = in_place ? v_step : m_own;
+    const ptrdiff_t elements = in_place ? (p->positions + 1) * v_step : p->positions * (m_step + (call->v ? 0 : v_step));
+    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)elements * sizeof(float));
     if (!m) return FC_NO_MEMORY;
     fc_winograd_call own;
     if (!call->v) {
         own = *call;
-        own.v = m + p->positions * m_step;
+        own.v = m + (in_place ? 1 : p->positions) * m_step;
         input_tiles(call, call->first, call->count, &call->groups, call->order, v_step, 1, own.v);
         call = &own;
     }
     if (call->packed) {
-        multiply_packed(call, &group, m, m_step, m_group);
+        multiply_packed(call, &group, v_step, m, m_step, m_group);
     } else {
         const fc_status status = multiply(call, &group, m, m_step, m_group);
         if (status != FC_OK) return status;
