@@ -272,17 +272,26 @@ static void finish_plan(fc_winograd_plan *p) {
     p->width = p->shares * p->share_width;
 }
 
-fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
+/* In one number. */
+enum { PIECES_BASE = FC_WINOGRAD_R_MAX + 1 };
+
+int fc_winograd_pieces(const fc_conv2d *conv) {
     const piece_choice choice = choose_pieces(conv, 0);
     assert(choice.found);
+    return (int)(choice.r.rows * PIECES_BASE + choice.r.cols);
+}
+
+fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
+    const int pieces = conv->pieces ? conv->pieces : fc_winograd_pieces(conv);
+    const piece_taps r = {pieces / PIECES_BASE, pieces % PIECES_BASE};
     fc_winograd_plan p = {.n = conv->n,
                           .c = conv->c / conv->groups,
                           .k = conv->k / conv->groups,
                           .ldx = conv->c,
                           .ldy = conv->k,
                           .ldw = conv->k,
-                          .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
-                          .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
+                          .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r.rows),
+                          .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, r.cols)};
     finish_plan(&p);
     return p;
 }
