@@ -308,15 +308,6 @@ static ptrdiff_t chunk_tiles(const fc_winograd_plan *p) {
     return weights_bytes(p) > cache / 2 && tiles >= 2 * block_tiles(p) ? tiles : 0;
 }
 
-fc_status fc_winograd_transform_call(fc_winograd_call *call) {
-    const fc_winograd_plan *const p = &call->plan;
-    if (call->packed) return FC_OK;
-    float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(p->positions * fc_winograd_u_position(p)) * sizeof(float));
-    if (!u) return FC_NO_MEMORY;
-    call->packed = u;
-    return fc_winograd_transform_all(p, call->w, u);
-}
-
 static fc_status by_tiles(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const fc_status status = fc_winograd_transform_call(call);
