@@ -331,8 +331,8 @@ static fc_status by_panels(fc_winograd_call *call) {
         const fc_status status = fc_winograd_transform_call(call);
         if (status != FC_OK) return status;
     }
-    /* Where each thread has one group, it transforms the tiles itself: that takes no longer than to get them from another core. */
-    const int apart = fc_winograd_panels_count(call) <= threads;
+    /* Where each thread has one group and tiles are few, it transforms them itself: that takes no longer than to get them from another core. */
+    const int apart = p->tiles <= most && fc_winograd_panels_count(call) <= threads;
     call->v = apart ? NULL : fc_scratch(FC_SLOT_CALL2, (size_t)(p->positions * v_position(p, call->count)) * sizeof(float));
     if (!apart && !call->v) return FC_NO_MEMORY;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
