@@ -107,42 +107,61 @@ typedef struct {
     fc_status (*forward)(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 } packing;
 
-static const packing winograd_packing = {fc_winograd_weights_bytes, fc_winograd_transform_weights, fc_winograd_forward_packed};
-static const packing folded_packing = {fc_folded_weights_bytes, fc_folded_pack_weights, fc_folded_forward_packed};
-static const packing direct_packing = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed};
+/* Values lie in packed weights. */
+enum { BY_WINOGRAD, BY_GEMM, BY_FOLDING, BY_FEW_CHANNELS, PACKINGS, NO_PACKING };
+static const packing packings[PACKINGS] = {
+    [BY_WINOGRAD] = {fc_winograd_weights_bytes, fc_winograd_transform_weights, fc_winograd_forward_packed},
+    [BY_GEMM] = {fc_igemm_weights_bytes, fc_igemm_pack_weights, fc_igemm_forward_packed},
+    [BY_FOLDING] = {fc_folded_weights_bytes, fc_folded_pack_weights, fc_folded_forward_packed},
+    [BY_FEW_CHANNELS] = {fc_winograd_few_weights_bytes, fc_winograd_few_transform_weights, fc_winograd_few_forward_packed},
+};
 
 /* So few that packed weights are laid out for them. */
 enum { FEW_IMAGES = 2 };
 
-/* What packed weights begin with. */
+/* What packed weights begin with: all that was decided for them, which takes as long as a small convolution. */
 typedef struct {
-    int64_t few;
+    int64_t few, way, pieces;
 } header;
 static_assert(sizeof(header) <= FC_PACKED_HEADER && FC_PACKED_HEADER % FC_ALIGN == 0, "the weights behind it are aligned");
 
-/* Whatever the number of images, for a convolution with merged windows; NULL: packing has no use. */
-static const packing *packing_of(const fc_conv2d *conv) {
+/* Whatever the number of images, for a convolution with merged windows. */
+static int way_of(const fc_conv2d *conv) {
     fc_conv2d of = *conv;
     of.n = fc_packed_images(conv);
-    if (use_grouped(&of, fc_grouped_forward_applies(&of)) || use_few(&of)) return NULL;
-    if (fc_folded_pays(&of, 1)) return &folded_packing;
-    return use_winograd(&of, 0, 1) ? &winograd_packing : &direct_packing;
+    if (use_grouped(&of, fc_grouped_forward_applies(&of))) return NO_PACKING;
+    if (use_few(&of)) return BY_FEW_CHANNELS;
+    if (fc_folded_pays(&of, 1)) return BY_FOLDING;
+    return use_winograd(&of, 0, 1) ? BY_WINOGRAD : BY_GEMM;
 }
 
-static fc_conv2d packed_conv(const fc_conv2d *conv, int few) {
+static fc_conv2d packed_conv(const fc_conv2d *conv, const header *head) {
     fc_conv2d merged = merge_windows(conv);
-    merged.few = few;
+    merged.few = (int)head->few, merged.pieces = (int)head->pieces;
     return merged;
 }
 
-static ptrdiff_t packed_bytes(const fc_conv2d *conv, int few) {
+static header header_of(const fc_conv2d *conv, int few) {
+    header head = {.few = few};
+    const fc_conv2d of = packed_conv(conv, &head);
+    head.way = way_of(&of);
+    if (head.way == BY_WINOGRAD) head.pieces = fc_winograd_pieces(&of);
+    return head;
+}
+
+static header header_in(const void *packed) {
+    header head;
+    memcpy(&head, packed, sizeof head);
+    return head;
+}
+
+static ptrdiff_t packed_bytes(const fc_conv2d *conv, const header *head) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
     check_conv(conv);
     if (fc_images_pay(&many)) return 0;
-    const fc_conv2d of = packed_conv(conv, few);
-    const packing *const way = packing_of(&of);
-    const ptrdiff_t bytes = way ? way->bytes(&of) : 0;
+    const fc_conv2d of = packed_conv(conv, head);
+    const ptrdiff_t bytes = head->way < PACKINGS ? packings[head->way].bytes(&of) : 0;
     return bytes > 0 ? FC_PACKED_HEADER + bytes : 0;
 }
 
@@ -150,45 +169,47 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, int few) {
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
-    return conv->layout == FC_NCHW && planes_pay(&many, 0) ? 0 : packed_bytes(conv, conv->n <= FEW_IMAGES);
+    if (conv->layout == FC_NCHW && planes_pay(&many, 0)) return 0;
+    const header head = header_of(conv, conv->n <= FEW_IMAGES);
+    return packed_bytes(conv, &head);
 }
 
 ptrdiff_t fc_conv2d_packed_as(const fc_conv2d *conv, const void *packed) {
-    header head;
-    memcpy(&head, packed, sizeof head);
-    return head.few == 0 || head.few == 1 ? packed_bytes(conv, (int)head.few) : 0;
+    const header head = header_in(packed);
+    if (head.few != 0 && head.few != 1) return 0;
+    const header own = header_of(conv, (int)head.few);
+    return head.way == own.way && head.pieces == own.pieces ? packed_bytes(conv, &own) : 0;
 }
 
 fc_status fc_conv2d_pack(const fc_conv2d *conv, const void *w, void *packed) {
     assert(fc_conv2d_packed_bytes(conv) > 0);
     const unsigned saved = fc_fp_enter();
-    const header head = {conv->n <= FEW_IMAGES};
+    const header head = header_of(conv, conv->n <= FEW_IMAGES);
     memset(packed, 0, FC_PACKED_HEADER);
     memcpy(packed, &head, sizeof head);
-    const fc_conv2d of = packed_conv(conv, (int)head.few);
-    const fc_status status = packing_of(&of)->pack(&of, w, (char *)packed + FC_PACKED_HEADER);
+    const fc_conv2d of = packed_conv(conv, &head);
+    const fc_status status = packings[head.way].pack(&of, w, (char *)packed + FC_PACKED_HEADER);
     fc_fp_leave(saved);
     return status;
 }
 
 static fc_status forward_packed_map(const fc_conv2d *conv, const void *context, const void *x, void *y) {
     const weights *const given = context;
-    header head;
-    memcpy(&head, given->w, sizeof head);
-    const fc_conv2d of = packed_conv(conv, (int)head.few);
-    return packing_of(&of)->forward(&of, x, (const char *)given->w + FC_PACKED_HEADER, given->bias, y);
+    const header head = header_in(given->w);
+    const fc_conv2d of = packed_conv(conv, &head);
+    return packings[head.way].forward(&of, x, (const char *)given->w + FC_PACKED_HEADER, given->bias, y);
 }
 
 /* By rounds of images; weights that more than a few would have to transform are transformed once. */
 static fc_status forward_rounds(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     enum { FEW_ROUNDS = 2 };
-    const fc_conv2d of = packed_conv(conv, 0);
-    if (fc_nchw_rounds(conv) <= FEW_ROUNDS || packing_of(&of) != &winograd_packing)
-        return fc_nchw_forward(conv, forward_map, &(weights){w, bias}, 1, x, y);
-    char *const packed = fc_scratch(FC_SLOT_ROUND, FC_PACKED_HEADER + (size_t)winograd_packing.bytes(&of));
+    const header head = header_of(conv, 0);
+    if (fc_nchw_rounds(conv) <= FEW_ROUNDS || head.way != BY_WINOGRAD) return fc_nchw_forward(conv, forward_map, &(weights){w, bias}, 1, x, y);
+    const fc_conv2d of = packed_conv(conv, &head);
+    char *const packed = fc_scratch(FC_SLOT_ROUND, FC_PACKED_HEADER + (size_t)fc_winograd_weights_bytes(&of));
     if (!packed) return FC_NO_MEMORY;
-    *(header *)packed = (header){0};
-    const fc_status status = winograd_packing.pack(&of, w, packed + FC_PACKED_HEADER);
+    *(header *)packed = head;
+    const fc_status status = fc_winograd_transform_weights(&of, w, packed + FC_PACKED_HEADER);
     return status == FC_OK ? fc_nchw_forward(conv, forward_packed_map, &(weights){packed, bias}, 0, x, y) : status;
 }
 
@@ -213,10 +234,7 @@ fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const v
     assert(fc_conv2d_packed_as(conv, packed) > 0);
     const unsigned saved = fc_fp_enter();
     const weights of = {packed, bias};
-    header head;
-    memcpy(&head, packed, sizeof head);
-    const fc_conv2d merged = packed_conv(conv, (int)head.few);
-    const int whole = conv->layout == FC_NHWC || (winograd_turns(conv, 0) && packing_of(&merged) == &winograd_packing);
+    const int whole = conv->layout == FC_NHWC || (winograd_turns(conv, 0) && header_in(packed).way == BY_WINOGRAD);
     /* What is packed is for whole images. */
     const fc_status status = whole ? forward_packed_map(conv, &of, x, y) : fc_nchw_forward(conv, forward_packed_map, &of, 0, x, y);
     fc_fp_leave(saved);
@@ -228,15 +246,14 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
     const int plain =
         conv->dtype == FC_F32 && conv->layout == FC_NHWC && conv->groups == 1 && (conv->activation == FC_LINEAR || conv->activation == FC_RELU);
     if (!plain || conv->oh % 2 || conv->ow % 2 || (!packed && fc_images_pay(conv))) return FC_UNSUPPORTED;
-    header head = {0};
-    if (packed) memcpy(&head, w, sizeof head);
-    fc_conv2d of = packed_conv(conv, (int)head.few);
+    const header head = packed ? header_in(w) : (header){0};
+    fc_conv2d of = packed_conv(conv, &head);
     of.pooled = 1, of.indices = indices;
     const unsigned saved = fc_fp_enter();
     fc_status status = FC_UNSUPPORTED;
     if (packed) {
-        const packing *const way = packing_of(&of);
-        if (way != &folded_packing) status = way->forward(&of, x, (const char *)w + FC_PACKED_HEADER, bias, y);
+        const int pools = head.way == BY_WINOGRAD || head.way == BY_GEMM;
+        if (pools) status = packings[head.way].forward(&of, x, (const char *)w + FC_PACKED_HEADER, bias, y);
     } else if (!use_few(&of) && !fc_folded_pays(&of, 0)) {
         status = use_winograd(&of, 0, 0) ? fc_winograd_forward(&of, x, w, bias, y) : fc_igemm_forward(&of, x, w, bias, y);
     }

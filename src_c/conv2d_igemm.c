@@ -303,13 +303,14 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const double work = fmax(fc_macs_ns((double)pixels * weights), moved);
     if (g->by_offset) plan_offsets(g);
     if (g->matrix) return fc_igemm_matrix_run(g, space + offset_bytes + packed_bytes, work);
-    if (g->by_offset) return fc_parallel_for(g->groups * g->n * g->blocks, work, offset_task, g);
+    if (g->by_offset) return fc_parallel_for(g->groups * g->n * g->blocks, fc_pixels_work(g->few, work), offset_task, g);
     plan_blocks(g);
     return fc_parallel_for(g->groups * g->blocks * g->splits, work, pointer_task, g);
 }
 
 fc_igemm fc_igemm_of(const fc_conv2d *conv) {
     return (fc_igemm){
+        .few = conv->few,
         .all_pixels = fc_whole_pixels(conv),
         .kernels = fc_kernels(conv->dtype),
         .esize = fc_esize(conv->dtype),

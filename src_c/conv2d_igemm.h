@@ -26,6 +26,7 @@ typedef struct {
     fc_activation activation;
     int pooled; /* y has only the maxima of windows of 2 x 2 outputs, `indices` which of them they are, unless it is NULL */
     uint8_t *indices;
+    int few;              /* as in fc_conv2d */
     ptrdiff_t all_pixels; /* of what this is a part of: they decide how it is computed */
 
     ptrdiff_t taps;

@@ -64,6 +64,10 @@ static inline ptrdiff_t fc_images_per_round(ptrdiff_t n, ptrdiff_t image_bytes) 
 /* Nanoseconds of one thread for that many multiply-adds, roughly: for the work argument of fc_parallel_for. */
 static inline double fc_macs_ns(double macs) { return macs / (fc_kernels(FC_F32)->gemm.lanes > 8 ? 80.0 : 24.0); }
 
+/* The work of a call by pixels. Where weights are packed for an image or two, a network's next call is likely to take the pixels in the same
+ * shares: what is made here by its thread need not come from another core then, so that less work is worth sharing. */
+static inline double fc_pixels_work(int few, double work_ns) { return few ? 3 * work_ns : work_ns; }
+
 /* Pixels first .. first + pixels - 1 of an image row, `depth` elements each, to `to`, where they are `ld` elements apart. The row has
  * `width` pixels, `ldx` elements apart; pixels outside of it are zero, all of them if row is NULL. */
 void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to,
@@ -163,6 +167,8 @@ int fc_winograd_pays_weights(const fc_conv2d *conv);
 /* The same, where the direct way takes the time of so many multiply-adds; and how many that is for a convolution itself. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct);
 double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed);
+/* The pieces of a forward pass, for fc_conv2d. */
+int fc_winograd_pieces(const fc_conv2d *conv);
 /* Weights transformed once for many forward passes, in a layout of the instruction set in use. */
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv);
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed);
@@ -171,5 +177,8 @@ fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const
 /* The forward pass of 2 to 4 channels, and whether that is the way. */
 int fc_winograd_few_applies(const fc_conv2d *conv);
 fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
+ptrdiff_t fc_winograd_few_weights_bytes(const fc_conv2d *conv);
+fc_status fc_winograd_few_transform_weights(const fc_conv2d *conv, const void *w, void *packed);
+fc_status fc_winograd_few_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
 
 #endif

@@ -209,9 +209,9 @@ static ptrdiff_t panel_chunk(const fc_winograd_plan *p) {
 
 /* Panels of one group, with packed weights. What is more is fetched for the next position: its tiles with the first panel and the
  * weights of the group with the last one, or the weights alone, panel by panel. */
-static void multiply_packed(const fc_winograd_call *call, const fc_winograd_panels *group, float *m, ptrdiff_t m_step, ptrdiff_t m_group) {
+static void multiply_packed(const fc_winograd_call *call, const fc_winograd_panels *group, ptrdiff_t v_step, float *m, ptrdiff_t m_step,
+                            ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t v_step = v_position(p, call->count);
     const int fetch_tiles = call->count > group->width;
     for (int q = 0; q < p->positions; q++) {
         fc_winograd_columns panel = fc_winograd_panel_at(p, group->begin);
@@ -260,15 +260,28 @@ static fc_status multiply(const fc_winograd_call *call, const fc_winograd_panels
     return FC_OK;
 }
 
+/* A group of panels. Without tiles that are transformed already the task transforms all of them for itself; products with packed weights then
+ * take the place of the tiles of the position before, as by tiles. */
 static fc_status panels_task(const void *context, ptrdiff_t task) {
-    const fc_winograd_call *const call = context;
+    const fc_winograd_call *call = context;
     const fc_winograd_plan *const p = &call->plan;
     const fc_winograd_panels group = fc_winograd_panels_at(call, task);
-    const ptrdiff_t m_step = m_position(p, call->count, group.width), m_group = group.width * p->kernels->mr;
-    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)(p->positions * m_step) * sizeof(float));
+    const ptrdiff_t v_own = v_position(p, call->count), m_own = m_position(p, call->count, group.width), m_group = group.width * p->kernels->mr;
+    const int in_place = !call->v && call->packed;
+    const ptrdiff_t v_step = in_place ? fc_max(v_own, m_own) : v_own, m_step = in_place ? v_step : m_own;
+    const ptrdiff_t elements = in_place ? (p->positions + 1) * v_step : p->positions * (m_step + (call->v ? 0 : v_step));
+    float *const m = fc_scratch(FC_SLOT_TASK, (size_t)elements * sizeof(float));
     if (!m) return FC_NO_MEMORY;
+    fc_winograd_call own;
+    if (!call->v) {
+        own = *call;
+        own.v = m + (in_place ? 1 : p->positions) * m_step;
+        const fc_status status = input_tiles(call, call->first, call->count, &call->groups, call->order, v_step, 1, own.v);
+        if (status != FC_OK) return status;
+        call = &own;
+    }
     if (call->packed) {
-        multiply_packed(call, &group, m, m_step, m_group);
+        multiply_packed(call, &group, v_step, m, m_step, m_group);
     } else {
         const fc_status status = multiply(call, &group, m, m_step, m_group);
         if (status != FC_OK) return status;
@@ -294,15 +307,6 @@ static ptrdiff_t chunk_tiles(const fc_winograd_plan *p) {
     return weights_bytes(p) > cache / 2 && tiles >= 2 * block_tiles(p) ? tiles : 0;
 }
 
-fc_status fc_winograd_transform_call(fc_winograd_call *call) {
-    const fc_winograd_plan *const p = &call->plan;
-    if (call->packed) return FC_OK;
-    float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(p->positions * fc_winograd_u_position(p)) * sizeof(float));
-    if (!u) return FC_NO_MEMORY;
-    call->packed = u;
-    return fc_winograd_transform_all(p, call->w, u);
-}
-
 static fc_status by_tiles(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const fc_status status = fc_winograd_transform_call(call);
@@ -326,19 +330,22 @@ static fc_status by_panels(fc_winograd_call *call) {
         const fc_status status = fc_winograd_transform_call(call);
         if (status != FC_OK) return status;
     }
-    call->v = fc_scratch(FC_SLOT_CALL2, (size_t)(p->positions * v_position(p, call->count)) * sizeof(float));
-    if (!call->v) return FC_NO_MEMORY;
+    /* Where each thread has one group and tiles are few, it transforms them itself: that takes no longer than to get them from another core. */
+    const int apart = p->tiles <= most && fc_winograd_panels_count(call) <= threads;
+    call->v = apart ? NULL : fc_scratch(FC_SLOT_CALL2, (size_t)(p->positions * v_position(p, call->count)) * sizeof(float));
+    if (!apart && !call->v) return FC_NO_MEMORY;
     for (call->first = 0; call->first < p->tiles; call->first += call->count) {
         call->count = fc_min(most, p->tiles - call->first);
         call->order = fc_winograd_order_of(p, call->first, call->count);
         call->groups = groups_of(p, call->count);
         call->block = fc_ceil_div(call->count, threads * fc_ceil_div(call->count, threads * p->kernels->mr));
         const double per_tile = p->positions * (double)p->depth;
-        fc_status status = fc_parallel_for(fc_ceil_div(call->count, call->block), (double)call->count * per_tile * TRANSFORM_NS, input_task, call);
+        const double transforms = (double)call->count * per_tile * TRANSFORM_NS;
+        fc_status status = apart ? FC_OK : fc_parallel_for(fc_ceil_div(call->count, call->block), transforms, input_task, call);
         if (status != FC_OK) return status;
         const double macs = (double)call->count * per_tile * (double)p->width;
-        status = fc_parallel_for(fc_winograd_panels_count(call), fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width),
-                                 panels_task, call);
+        const double work = fc_macs_ns(macs) + (call->packed ? 0 : 2) * (double)(p->depth * p->width) + (apart ? transforms : 0);
+        status = fc_parallel_for(fc_winograd_panels_count(call), work, panels_task, call);
         if (status != FC_OK) return status;
     }
     return FC_OK;

@@ -119,22 +119,35 @@ static fc_status few_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+ptrdiff_t fc_winograd_few_weights_bytes(const fc_conv2d *conv) {
+    const ptrdiff_t columns = fc_round_up(conv->k, fc_kernels(FC_F32)->winograd.lanes);
+    return FC_WINOGRAD_POSITIONS * conv->c * columns * (ptrdiff_t)sizeof(float);
+}
+
+fc_status fc_winograd_few_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {
+    transform_weights(conv, w, packed);
+    return FC_OK;
+}
+
+fc_status fc_winograd_few_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     assert(fc_winograd_few_applies(conv));
     const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
-    const ptrdiff_t panels = fc_ceil_div(conv->k, kernels->lanes);
-    float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(FC_WINOGRAD_POSITIONS * conv->c * panels * kernels->lanes) * sizeof(float));
-    if (!u) return FC_NO_MEMORY;
-    transform_weights(conv, w, u);
     const few_call call = {.conv = conv,
                            .kernels = kernels,
                            .x = x,
-                           .u = u,
+                           .u = packed,
                            .bias = bias,
                            .y = y,
-                           .panels = panels,
+                           .panels = fc_ceil_div(conv->k, kernels->lanes),
                            .rows = fc_ceil_div(conv->oh, 4),
                            .tiles = fc_round_up(fc_ceil_div(conv->ow, 4), kernels->few_tiles)};
-    const double outputs = (double)(conv->n * conv->oh * conv->ow) * (double)conv->k;
-    return fc_parallel_for(conv->n * fc_ceil_div(call.rows, ROWS), fc_macs_ns(outputs * (double)(3 * conv->c + 8)), few_task, &call);
+    const double outputs = (double)(conv->n * conv->oh * conv->ow) * (double)conv->k, work = fc_macs_ns(outputs * (double)(3 * conv->c + 8));
+    return fc_parallel_for(conv->n * fc_ceil_div(call.rows, ROWS), fc_pixels_work(conv->few, work), few_task, &call);
+}
+
+fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
+    float *const u = fc_scratch(FC_SLOT_CALL, (size_t)fc_winograd_few_weights_bytes(conv));
+    if (!u) return FC_NO_MEMORY;
+    transform_weights(conv, w, u);
+    return fc_winograd_few_forward_packed(conv, x, u, bias, y);
 }

@@ -2,6 +2,7 @@
 #include "conv2d_winograd.h"
 
 #include <assert.h>
+#include <math.h>
 
 /* Positions and outputs of a tile along one axis for pieces of r taps. */
 static ptrdiff_t tile_positions(ptrdiff_t r) { return r == 1 ? 1 : FC_WINOGRAD_TILE; }
@@ -79,10 +80,11 @@ static pass_sizes sizes_of(const fc_conv2d *conv, int transposed) {
                       : (pass_sizes){c, k, conv->oh, conv->ow};
 }
 
-/* The time in which so many weights arrive, from memory or from the second-level cache, in multiply-adds. */
+/* The time in which so many weights of an image or two arrive, from behind the second-level cache or from it, in multiply-adds. Winograd's
+ * products fetch them ahead: they take as long as the longer of both. The direct way waits for about half of its weights. */
 static double reading(double elements) {
     const int far = elements * sizeof(float) > (double)fc_l2_bytes() / 4, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
-    return elements * (far && wide ? 16 : 4);
+    return elements * (!far ? 4 : wide ? 15 : 8);
 }
 
 static winograd_cost cost_of(const fc_conv2d *conv, const pass_sizes *s, const axis_cost *rows, const axis_cost *cols, int transposed) {
@@ -97,8 +99,8 @@ static winograd_cost cost_of(const fc_conv2d *conv, const pass_sizes *s, const a
     const double sums = tile * shares * (s->c % lanes ? pieces : 1);
     const double products = (rows->positions * cols->positions * depth + sums * sum) * k;
     const double elements = tile * pieces * shares * depth * k;
-    return (winograd_cost){work * products + tiles * (pieces * c * input + shares * k * output) + (conv->few ? reading(elements) : 0),
-                           pieces * shares * depth * k * weight};
+    const double image = work * products + tiles * (pieces * c * input + shares * k * output);
+    return (winograd_cost){conv->few ? fmax(image, reading(elements)) : image, pieces * shares * depth * k * weight};
 }
 
 /* The pieces with which an image takes the least time; there may be none. Transformed weights do not depend on the number of
@@ -161,7 +163,7 @@ static int pays(const fc_conv2d *conv, int transposed, int packed, double direct
     const pass_sizes s = sizes_of(conv, transposed);
     if (s.c < 6 || s.k < 6 || s.c * s.k < 64 || conv->kh * conv->kw == 1 || !may_apply(conv)) return 0;
     const piece_choice choice = choose_pieces(conv, transposed);
-    if (conv->few) direct += reading((double)(conv->kh * conv->kw) * (double)(s.c * s.k));
+    if (conv->few) direct += reading((double)(conv->kh * conv->kw) * (double)(s.c * s.k)) / 2;
     return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * margin;
 }
 
@@ -270,9 +272,18 @@ static void finish_plan(fc_winograd_plan *p) {
     p->width = p->shares * p->share_width;
 }
 
-fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
+/* In one number. */
+enum { PIECES_BASE = FC_WINOGRAD_R_MAX + 1 };
+
+int fc_winograd_pieces(const fc_conv2d *conv) {
     const piece_choice choice = choose_pieces(conv, 0);
     assert(choice.found);
+    return (int)(choice.r.rows * PIECES_BASE + choice.r.cols);
+}
+
+fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
+    const int pieces = conv->pieces ? conv->pieces : fc_winograd_pieces(conv);
+    const piece_taps r = {pieces / PIECES_BASE, pieces % PIECES_BASE};
     fc_winograd_plan p = {.n = conv->n,
                           .c = conv->c / conv->groups,
                           .k = conv->k / conv->groups,
@@ -280,8 +291,8 @@ fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
                           .ldy = conv->k,
                           .ldw = conv->k,
                           .planar = conv->layout == FC_NCHW,
-                          .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, choice.r.rows),
-                          .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, choice.r.cols)};
+                          .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r.rows),
+                          .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, r.cols)};
     finish_plan(&p);
     return p;
 }

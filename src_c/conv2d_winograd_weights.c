@@ -75,6 +75,15 @@ fc_status fc_winograd_transform_all(const fc_winograd_plan *p, const float *w, f
     return fc_parallel_for(p->panels * p->pieces * fc_ceil_div(p->c, WEIGHTS_CHUNK), (double)(p->depth * p->width) * 4, weights_task, &call);
 }
 
+fc_status fc_winograd_transform_call(fc_winograd_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    if (call->packed) return FC_OK;
+    float *const u = fc_scratch(FC_SLOT_CALL, (size_t)(p->positions * fc_winograd_u_position(p)) * sizeof(float));
+    if (!u) return FC_NO_MEMORY;
+    call->packed = u;
+    return fc_winograd_transform_all(p, call->w, u);
+}
+
 int fc_winograd_packs_parts(const fc_conv2d *conv, const fc_winograd_plan *plan) {
     fc_winograd_plan many = *plan;
     many.tiles = fc_packed_images(conv) * many.rows.classes * many.rows.tiles * many.cols.classes * many.cols.tiles;

@@ -50,6 +50,7 @@ typedef struct {
     /* Set by the library, 0 elsewhere: weights are packed for an image or two, which take as long as weights are read; output pixels of
      * the convolution that this is a part of, which decide how it is computed. */
     int few;
+    int pieces; /* of the kernel that Winograd's packed weights are made of, as they were chosen; 0: to be chosen */
     ptrdiff_t whole;
     /* And of fc_conv2d_forward_pooled: only maxima of outputs are written. */
     int pooled;

@@ -118,6 +118,10 @@ FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const 
             for (int i = 0; i < 6; i++) FC_PREFETCH(x, (i - (FULL ? 0 : a->row0)) * row + a->m * pixel);
         }
         x += pixel;
+        if (VL * sizeof(real) == FC_ALIGN) { /* the lines that will be written: stores would wait for one after the other */
+            FC_UNROLL(6)
+            for (int i = 0; i < 6; i++) __builtin_prefetch(v + (6 * j + i) * position, 1);
+        }
         NAME(winograd_bt)(d, t);
         FC_UNROLL(6)
         for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
