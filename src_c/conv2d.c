@@ -282,7 +282,8 @@ fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const 
 static fc_status backward_weights_nchw(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_backward_weights(conv, x, dy, dw, db);
     const int winograd = winograd_pays_weights(conv);
-    if (winograd && winograd_turns(conv, 0)) return fc_winograd_backward_weights(conv, x, dy, dw, db);
+    /* With strides it would turn pixels anew for each piece of the kernel. */
+    if (winograd && winograd_turns(conv, 0) && conv->stride_h * conv->stride_w == 1) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     if (winograd || !fc_planes_backward_weights_pays(conv)) return fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw, db);
     if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
     if (!fc_wgrad_exchange_pays(conv)) return fc_wgrad(conv, x, dy, dw, db);

@@ -12,20 +12,22 @@
 #include <string.h>
 
 enum {
+    GROUP_BYTES = 256 << 10, /* of panels that are filled at once, from far away or from copies that are close */
+    CLOSE_BYTES = 16 << 10,
     MOST_PANELS = 8, /* of a task: runs of planes, long enough for the processor to fetch ahead */
     FEW = 8,        /* output channels: there are better ways for them */
     LEAST_ROWS = 4 /* of copied bands, whose border is copied twice */
 };
 
-/* In multiply-adds: to copy a number into a panel, to copy one with its padding, with a stride of 2 and of more, and to transpose one; to transpose a weight, and to
- * make its parts. */
-#define COPY 7.0
-#define COPY_BAND 12.0
-#define COPY_STRIDED 25.0
-#define COPY_SINGLY 80.0
-#define TURN 22.0
-#define WEIGHT 16.0
-#define PARTS 36.0
+/* In cycles: to copy a number into a panel, to copy one with its padding, with a stride of 2 and of more, and to transpose one; to transpose a weight,
+ * and to make its parts. */
+#define COPY 0.22
+#define COPY_BAND 0.38
+#define COPY_STRIDED 0.8
+#define COPY_SINGLY 2.5
+#define TURN 0.7
+#define WEIGHT 0.5
+#define PARTS 1.1
 
 static ptrdiff_t pixels_of(const fc_planes *p) { return p->oh * p->ow; }
 static ptrdiff_t terms_of(const fc_planes *p) { return p->taps * p->depth; }
@@ -115,8 +117,10 @@ static void copy_band(const fc_planes *p, const void *in, ptrdiff_t first, ptrdi
 /* Whether rows that are read, and those that are written, follow each other. */
 static int together(const fc_planes *p) { return p->row_ld * p->stride_h == p->ow; }
 
-/* The panel of pixels first .. first + columns - 1; of what they read, `in` has the first row of the band that begins with output row `top`. */
-static void fill_panel(const fc_planes *p, const void *in, ptrdiff_t top, ptrdiff_t first, ptrdiff_t columns, ptrdiff_t nr, void *panel) {
+/* Some panels of the same width, side by side, from pixel `first` on, `step` elements apart: plane by plane, so that long runs are read. Of what they
+ * read, `in` has the first row of the band that begins with output row `top`. */
+static void fill_panels(const fc_planes *p, const void *in, ptrdiff_t top, ptrdiff_t first, ptrdiff_t columns, ptrdiff_t nr, ptrdiff_t step,
+                        void *panels) {
     const ptrdiff_t lanes = p->kernels->gemm.lanes;
     ptrdiff_t from[FC_PIECES_MAX], to[FC_PIECES_MAX];
     fc_gather_args args = {.in = in,
@@ -126,30 +130,46 @@ static void fill_panel(const fc_planes *p, const void *in, ptrdiff_t top, ptrdif
                            .taps = p->kh * p->kw,
                            .from = from,
                            .to = to,
-                           .out = panel,
+                           .out = panels,
                            .nr = nr};
-    for (ptrdiff_t done = 0, run; done < columns; done += run) {
-        const ptrdiff_t i = (first + done) / p->ow, j = (first + done) % p->ow;
-        run = together(p) ? columns : fc_min(p->ow - j, columns - done);
+    /* Counted on, not divided: divisions take as long as a row of a panel. */
+    const int runs_on = together(p);
+    ptrdiff_t at = 0, panel = 0, j = first % p->ow, row = (first / p->ow - top) * p->stride_h * p->row_ld;
+    for (ptrdiff_t left = columns, run; left > 0; left -= run) {
+        run = fc_min(nr - at, left);
+        if (!runs_on) run = fc_min(run, p->ow - j);
         for (ptrdiff_t e = 0; e < run; e += lanes, args.pieces++) {
             assert(args.pieces < FC_PIECES_MAX);
-            from[args.pieces] = (i - top) * p->stride_h * p->row_ld + j + e, to[args.pieces] = done + e;
+            from[args.pieces] = row + j + e, to[args.pieces] = panel + at + e;
             args.rest = fc_min(lanes, run - e);
         }
+        at += run, j += run;
+        if (at == nr) at = 0, panel += step;
+        if (!runs_on && j == p->ow) j = 0, row += p->stride_h * p->row_ld;
     }
     p->kernels->frame.gather(&args);
 }
 
-/* The scratch memory of a task: where output channels begin, a panel, what is copied, and for the matrix unit parts and sums. */
+/* The scratch memory of a task: where output channels begin, panels, what is copied, and for the matrix unit parts and sums. */
 typedef struct {
     void **out;
     char *panel, *row, *band, *parts;
     float *sums;
 } space;
 
-static int make_space(const fc_planes *p, ptrdiff_t width, space *s) {
-    const ptrdiff_t out = fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN),
-                    panel = fc_round_up(width * terms_of(p) * p->esize, FC_ALIGN) + FC_ALIGN;
+/* Elements from a panel to the next: a vector more than it has. */
+static ptrdiff_t panel_step(const fc_planes *p, ptrdiff_t nr) { return fc_round_up(nr * terms_of(p), FC_ALIGN / p->esize) + FC_ALIGN / p->esize; }
+
+/* Panels that are filled at once, as many as stay in the second-level cache, or in the first where no long runs would be read; one on the matrix unit. */
+static ptrdiff_t panels_at_once(const fc_planes *p, ptrdiff_t nr) {
+    const ptrdiff_t bytes = together(p) ? GROUP_BYTES : CLOSE_BYTES,
+                    pieces = FC_PIECES_MAX / (2 * nr / p->kernels->gemm.lanes + (together(p) ? 0 : nr / p->ow + 1));
+    return p->matrix ? 1 : fc_max(1, fc_min(fc_min(MOST_PANELS, pieces), bytes / (panel_step(p, nr) * p->esize)));
+}
+
+static int make_space(const fc_planes *p, space *s) {
+    const ptrdiff_t width = p->kernels->gemm.panel[0].nr, step = panel_step(p, width), out = fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    const ptrdiff_t panel = fc_max(step * p->esize, p->matrix ? 0 : fc_min(MOST_PANELS * step * p->esize, GROUP_BYTES));
     const ptrdiff_t band = p->copy ? fc_round_up((p->c * p->plane_ld + p->row_ld) * p->esize, FC_ALIGN) : 0;
     const ptrdiff_t parts = p->matrix ? fc_matrix_bytes(width, terms_of(p)) : 0;
     const ptrdiff_t sums = p->matrix ? fc_matrix_groups(p->k) * FC_MATRIX_GROUP * FC_MATRIX_GROUP * (ptrdiff_t)sizeof(float) : 0;
@@ -160,24 +180,26 @@ static int make_space(const fc_planes *p, ptrdiff_t width, space *s) {
     return 1;
 }
 
-/* On vectors: the pixels that a panel has, all output channels. Meanwhile those of the next panel are fetched from `next` on, unless that is NULL:
- * down the planes, two lines of each with FC_STEPS steps, strip after strip. */
-static void run_panel(const fc_planes *p, const space *s, const fc_panel *panel, const char *next) {
-    const ptrdiff_t nr = panel->kernels->nr, plane = p->plane_ld * p->esize, strip = 2 * FC_ALIGN, steps = terms_of(p) / FC_STEPS;
-    const ptrdiff_t each = next && steps > 0 ? fc_ceil_div(p->c, steps) * panel->kernels->mr : p->k; /* output channels beside a strip */
+/* On vectors: the pixels that a panel has, all output channels. Meanwhile `next_bytes` of every plane are fetched from `next` on: down the planes, two
+ * lines of each with FC_STEPS steps, strip after strip. */
+static void run_panel(const fc_planes *p, const space *s, const fc_panel *panel, const void *w, const char *next, ptrdiff_t next_bytes) {
+    const ptrdiff_t plane = p->plane_ld * p->esize, strip = 2 * FC_ALIGN, steps = terms_of(p) / FC_STEPS;
+    const ptrdiff_t each = next_bytes > 0 && steps > 0 ? fc_ceil_div(p->c, steps) * panel->kernels->mr : p->k; /* output channels beside a strip */
     fc_gemm_args args = {.row_stride = p->k,
                          .taps = p->taps,
                          .depth = p->depth,
-                         .w = s->panel,
-                         .ldw = nr,
+                         .w = w,
+                         .ldw = panel->kernels->nr,
                          .next_bytes = plane / FC_STEPS,
                          .column = panel->first,
                          .columns = (int)panel->columns,
                          .relu = p->activation == FC_RELU,
                          .fetch = 1};
-    for (ptrdiff_t k = 0; k < p->k; k += each, next = next ? next + strip : NULL) {
-        args.next = next, args.next_end = next ? next + p->c * plane : NULL;
-        fc_panel_tiles(panel->kernels->gemm, panel->kernels->mr, &args, p->row + k, s->out + k, fc_min(each, p->k - k));
+    for (ptrdiff_t k = 0, count; k < p->k; k += count, next_bytes -= strip) {
+        args.next = next_bytes > 0 ? next : NULL, args.next_end = next_bytes > 0 ? next + p->c * plane : NULL;
+        count = next_bytes > 0 ? fc_min(each, p->k - k) : p->k - k;
+        fc_panel_tiles(panel->kernels->gemm, panel->kernels->mr, &args, p->row + k, s->out + k, count);
+        next += strip;
     }
 }
 
@@ -198,28 +220,48 @@ static void run_matrix(const fc_planes *p, const space *s, const float *from, pt
     fc_matrix_multiply(kernels, &job, NULL);
 }
 
+/* Panels index, index + 1, ... of the same width: how many are filled at once. */
+static ptrdiff_t alike(const fc_planes *p, const fc_panels *panels, ptrdiff_t index) {
+    const ptrdiff_t nr = fc_panels_get(panels, index).kernels->nr, end = fc_min(fc_panels_count(panels), index + panels_at_once(p, nr));
+    ptrdiff_t i = index + 1;
+    while (i < end && fc_panels_get(panels, i).kernels->nr == nr) i++;
+    return i - index;
+}
+
 fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrdiff_t pixels, const fc_panels *panels, void *out, ptrdiff_t out_ld) {
     const ptrdiff_t top = begin / p->ow, rows = (begin + pixels - 1) / p->ow - top + 1, esize = p->esize;
     const ptrdiff_t lead = terms_of(p) - p->kh * p->kw * p->c; /* rows of ones for the bias */
     const int in_place = !p->copy && p->kh * p->kw == 1 && together(p), as_it_lies = p->matrix && in_place;
     const void *const image = fc_at(p->in, n * p->in_planes * p->h * p->w, esize), *source = fc_at(image, top * p->stride_h * p->w, esize);
     space s;
-    if (!make_space(p, p->kernels->gemm.panel[0].nr, &s)) return FC_NO_MEMORY;
+    if (!make_space(p, &s)) return FC_NO_MEMORY;
     for (ptrdiff_t k = 0; k < p->k; k++) s.out[k] = fc_at_mut(out, k * out_ld, esize);
     if (p->copy) {
         copy_band(p, image, top, rows, s.row, s.band);
         source = s.band;
     }
     if (p->matrix) p->kernels->matrix->begin();
-    for (ptrdiff_t i = 0; i < fc_panels_count(panels); i++) {
-        const fc_panel panel = fc_panels_get(panels, i);
-        const ptrdiff_t nr = panel.kernels->nr;
-        if (lead) memcpy(s.panel, p->ones, (size_t)(nr * esize));
-        if (!as_it_lies) fill_panel(p, source, top, begin + panel.first, panel.columns, nr, fc_at_mut(s.panel, lead * nr, esize));
-        const char *const next = in_place && panel.first + nr < pixels ? fc_at(image, p->offset[0] + begin + panel.first + nr, esize) : NULL;
-        if (!p->matrix) run_panel(p, &s, &panel, next);
-        else if (as_it_lies) run_matrix(p, &s, (const float *)image + p->offset[0] + begin + panel.first, p->plane_ld, panel.first, panel.columns);
-        else run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
+    for (ptrdiff_t i = 0, count; i < fc_panels_count(panels); i += count) {
+        const fc_panel first = fc_panels_get(panels, i);
+        const ptrdiff_t nr = first.kernels->nr, step = panel_step(p, nr), bytes = nr * esize;
+        count = alike(p, panels, i);
+        const ptrdiff_t columns = fc_min(count * nr, pixels - first.first);
+        for (ptrdiff_t j = 0; j < count && lead; j++) memcpy(fc_at_mut(s.panel, j * step, esize), p->ones, (size_t)bytes);
+        if (!as_it_lies) fill_panels(p, source, top, begin + first.first, columns, nr, step, fc_at_mut(s.panel, lead * nr, esize));
+        for (ptrdiff_t j = 0; j < count; j++) {
+            const fc_panel panel = fc_panels_get(panels, i + j);
+            const float *const pixel = (const float *)image + p->offset[0] + begin + panel.first;
+            if (as_it_lies) run_matrix(p, &s, pixel, p->plane_ld, panel.first, panel.columns);
+            else if (p->matrix) run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
+            else {
+                /* What will be in this panel's place, in whole strips. */
+                const ptrdiff_t ahead = p->offset[0] + begin + panel.first + count * nr, share = bytes >= 2 * FC_ALIGN ? bytes
+                                                                                                 : j % 2               ? 0
+                                                                                                                       : 2 * FC_ALIGN;
+                const int more = in_place && ahead < p->offset[0] + pixels_of(p);
+                run_panel(p, &s, &panel, fc_at(s.panel, j * step, esize), fc_at(image, ahead, esize), more ? share : 0);
+            }
+        }
     }
     if (p->matrix) p->kernels->matrix->end();
     for (ptrdiff_t k = 0; k < p->k && p->activation != FC_LINEAR && p->activation != FC_RELU; k++)
@@ -273,8 +315,8 @@ static int pays(const fc_conv2d *conv, const fc_planes *p) {
                                                                                                  : COPY_BAND)
                           : matrix < 1                ? 0
                                                       : terms * COPY;
-    const double along = terms * matrix * (double)fc_panels_cost(&pixels) / size * k + copied + prepared;
-    return along < share * terms * (double)fc_panels_cost(&channels) + TURN * (read + k);
+    const double cycle = 2 * (double)gemm->lanes, along = terms * matrix * (double)fc_panels_cost(&pixels) / size * k + (copied + prepared) * cycle;
+    return along < share * terms * (double)fc_panels_cost(&channels) + TURN * (read + k) * cycle;
 }
 
 int fc_planes_forward_pays(const fc_conv2d *conv) {
@@ -294,8 +336,9 @@ int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
     const double pixel = (double)(conv->kh * conv->kw * c) * (double)fc_panels_cost(&channels);
     fc_conv2d nhwc = *conv;
     nhwc.layout = FC_NHWC;
+    const double cycle = 2 * (double)fc_kernels(conv->dtype)->gemm.lanes;
     return fc_wgrad_share(conv) < 1 ||
-           (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * (double)c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
+           (1 - fc_wgrad_share(&nhwc)) * pixel < TURN * cycle * (double)c * (double)(conv->h * conv->w) / (double)(conv->oh * conv->ow);
 }
 
 char *fc_planes_tables(fc_planes *p, ptrdiff_t rows, ptrdiff_t more) {

@@ -157,7 +157,7 @@ typedef struct {
  *   out[(t * planes + c) * nr + to[p] + e] = in[c * plane_ld + offset[t] + from[p] + e], e < a vector,
  * t < taps, c < planes, in the order of t, c, p: what a piece writes beyond its part is overwritten by those after it, but for a vector behind all.
  * Of the last piece `rest` elements are read. */
-#define FC_PIECES_MAX 64
+#define FC_PIECES_MAX 128
 typedef struct {
     const void *in;
     ptrdiff_t plane_ld, planes;
