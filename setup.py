@@ -28,6 +28,7 @@ SOURCES = [
     "src_c/conv2d_igemm_rows.c",
     "src_c/conv2d_panels.c",
     "src_c/conv2d_planes.c",
+    "src_c/conv2d_planes_block.c",
     "src_c/conv2d_planes_scattered.c",
     "src_c/matrix.c",
     "src_c/conv2d_rows.c",

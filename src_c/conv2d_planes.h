@@ -33,6 +33,12 @@ typedef struct {
     const float *bias;
 } fc_planes;
 
+/* Most panels of a block: runs of planes, long enough for the processor to fetch ahead. */
+enum { FC_PLANES_PANELS = 8 };
+
+static inline ptrdiff_t fc_planes_pixels(const fc_planes *p) { return p->oh * p->ow; }
+static inline ptrdiff_t fc_planes_terms(const fc_planes *p) { return p->taps * p->depth; }
+
 /* What follows from the sizes, of convolutions that read single pixels as they lie as well; and the tables of a call: of `rows` pointers to weights, and
  * `more` bytes that are returned, NULL if there is no memory. On the matrix unit all weights are made parts of. */
 void fc_planes_plan(fc_planes *p);
