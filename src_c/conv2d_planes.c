@@ -7,7 +7,6 @@
  * by band, with their padding and the columns of each remainder of the stride together. */
 #include "conv2d_planes.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
