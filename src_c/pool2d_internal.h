@@ -52,6 +52,32 @@ fc_status fc_pool_separable(const fc_pool2d *pool, const void *x, void *y, void 
 int fc_pool_scatter_pays(const fc_pool2d *pool);
 fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
 
+/* Planes, one or several small ones at a time, in strips of rows of windows (forward) or of dx (backward). */
+typedef struct {
+    fc_pool2d p; /* as NHWC */
+    const fc_pool_kernels *kernels;
+    pool_kind kind;
+    ptrdiff_t esize, rows, strip, strips; /* rows of a plane and of a strip, strips of a plane */
+    ptrdiff_t together;                   /* planes that make a unit; if one does, its strips are units */
+    ptrdiff_t units, task_units;
+    const void *in, *counts; /* elements in the columns of windows, or 1 by that, of the mean */
+    void *out;
+    uint8_t *index_out;
+    const uint8_t *index_in;
+} fc_planes;
+typedef struct {
+    ptrdiff_t first, planes, row, end; /* rows row .. end - 1 of the planes */
+} fc_planes_unit;
+fc_planes fc_planes_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows, ptrdiff_t strip_rows);
+fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit);
+fc_status fc_planes_run(const fc_planes *job, fc_task_fn task);
+/* Elements inside of the image of every window of `taps` elements; or, if `inverse`, 1 by that. */
+void fc_planes_counts(fc_dtype dtype, ptrdiff_t windows, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t taps, ptrdiff_t size, int inverse, void *out);
+/* Whether that is the way for planes; if so, forward and backward. Indices are bytes; forward they may be NULL. */
+int fc_pool_by_planes(const fc_pool2d *pool);
+fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices);
+fc_status fc_pool_planes_backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx);
+
 /* Space of one task. */
 typedef struct {
     const void **pointer; /* of the taps of a window, or of the gradients of windows */

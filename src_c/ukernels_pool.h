@@ -11,6 +11,10 @@ typedef struct {
     const void *const *tap;
     const uint8_t *position; /* of each tap in the window: what index receives */
     ptrdiff_t taps;          /* at least 1 */
+    /* Where taps are results themselves: index receives position[t] + within[t][i * step + c], of which VL - 1 more may be read; and
+     * the mean is one of elements[c] elements for every tap, of which the tap is the sum. */
+    const uint8_t *const *within;
+    const void *elements;
     ptrdiff_t windows, step, out_step, channels;
     void *y;
     uint8_t *index;
@@ -83,11 +87,27 @@ typedef struct {
     ptrdiff_t from_row, from_step, to_row, to_step;
 } fc_columns;
 
+/* Rows of w elements, dense in x, go to rows that have a border: element s of row r to
+ * to[(s + left) % stride * phase + r * row + (s + left) / stride]. The other of the first `columns` elements of every row of every phase,
+ * which are at least as many as the row reaches, receive the row's first or last element, the nearer one, or zero. Up to VL elements after
+ * them are overwritten, in ascending order. Element s of every row is multiplied by row_scale * scale[s] if scale is not NULL. */
+typedef struct {
+    const void *x, *scale;
+    double row_scale;
+    ptrdiff_t rows, w, left, stride, columns, row, phase;
+    int repeat; /* or zero */
+    void *to;
+} fc_border_args;
+
 typedef struct {
     /* The maximum: a NaN beats every number, the first of equals wins. `maximum` writes no index. */
     void (*maximum)(const fc_pool_args *args);
     void (*maximum_index)(const fc_pool_args *args);
+    void (*maximum_within)(const fc_pool_args *args);
     void (*mean)(const fc_pool_args *args);
+    void (*mean_elements)(const fc_pool_args *args);
+    void (*sum)(const fc_pool_args *args);
+    void (*border)(const fc_border_args *args);
     void (*maximum_backward)(const fc_unpool_args *args);
     void (*mean_backward)(const fc_unpool_args *args);
     /* Lanes are a multiple of pool_w * channels; to the former pool_w is 2, to the latter channels may be as many as lanes or more. */

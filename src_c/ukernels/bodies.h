@@ -11,6 +11,7 @@
 #include "depthwise_body.h"
 #include "pool_body.h"
 #include "pool_tiles_body.h"
+#include "pool_border_body.h"
 #include "pool_window_body.h"
 #include "elementwise_body.h"
 #include "winograd_body.h"

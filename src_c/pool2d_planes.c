@@ -1,0 +1,170 @@
+/* Pooling of single planes, those of NCHW, whose windows overlap. A strip of rows, or several small planes, is copied with a border, the
+ * columns of each phase of the stride for themselves; what a window's rows give follows from neighbouring vectors, for the whole strip as
+ * for one long line, and from those rows the window, as in pool2d_separable.c. All of a strip stays in the first-level cache.
+ *
+ * The border repeats the first and the last element of a row: they lie in every window that reaches beyond them, so the maximum is the
+ * same. Only a position left of the image may have to become that of the first element. To sums the border is zero. */
+#include "pool2d_internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Input elements of a task, and of a strip. */
+enum { TASK_ELEMENTS = 1 << 15, STRIP_ELEMENTS = 1 << 11 };
+/* Taps along a side, and elements of the rows of a window. */
+enum { MOST_TAPS = 64, MOST_ELEMENTS = 1 << 15, MOST_STRIDE = 8 };
+/* Nanoseconds per input element, roughly. */
+static const double ELEMENT_NS = 0.3;
+
+int fc_pool_by_planes(const fc_pool2d *p) {
+    if (p->layout != FC_NCHW && p->c > 1) return 0;
+    if (p->pool_h > MOST_TAPS || p->pool_w > MOST_TAPS || p->stride_h > MOST_STRIDE || p->stride_w > MOST_STRIDE) return 0;
+    if (p->w * fc_max(p->pool_h, p->stride_h) > MOST_ELEMENTS || p->ow > 2 * p->w || p->oh > 2 * p->h) return 0;
+    return p->pool_w > p->stride_w && p->pool_h > p->stride_h && fc_kernels(p->dtype)->pool.lanes > 1;
+}
+
+fc_planes fc_planes_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows, ptrdiff_t strip_rows) {
+    fc_planes job = {.p = fc_pool_as_nhwc(pool), .kind = kind, .in = in, .out = out, .rows = rows};
+    const fc_pool2d *const p = &job.p;
+    job.kernels = &fc_kernels(p->dtype)->pool;
+    job.esize = fc_esize(p->dtype);
+    job.together = fc_max(1, STRIP_ELEMENTS / (p->h * p->w));
+    job.strip = job.together > 1 ? rows : fc_min(rows, fc_max(1, strip_rows));
+    job.strips = fc_ceil_div(rows, job.strip);
+    job.units = fc_ceil_div(p->n, job.together) * job.strips;
+    job.task_units = fc_max(1, TASK_ELEMENTS / fc_max(1, job.together * p->h * p->w / job.strips));
+    return job;
+}
+
+fc_status fc_planes_run(const fc_planes *job, fc_task_fn task) {
+    const fc_pool2d *const p = &job->p;
+    return fc_parallel_for(fc_ceil_div(job->units, job->task_units), ELEMENT_NS * (double)p->n * (double)(p->h * p->w), task, job);
+}
+
+fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit) {
+    const ptrdiff_t first = unit / job->strips * job->together, row = unit % job->strips * job->strip;
+    return (fc_planes_unit){first, fc_min(job->together, job->p.n - first), row, fc_min(job->rows, row + job->strip)};
+}
+
+/* Elements inside of the image of every window of `taps` elements; or, if `inverse`, 1 by that. */
+void fc_planes_counts(fc_dtype dtype, ptrdiff_t windows, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t taps, ptrdiff_t size, int inverse, void *out) {
+    for (ptrdiff_t j = 0; j < windows; j++) {
+        const fc_span in = fc_clip(j * stride - pad, 1, taps, size);
+        const double count = (double)(in.end - in.first), value = inverse ? 1 / count : count;
+        if (dtype == FC_F64) ((double *)out)[j] = value;
+        else ((float *)out)[j] = (float)value;
+    }
+}
+
+/* What a task works with. */
+typedef struct {
+    char *x, *lines;   /* a strip of x, [phase][row][columns], and what its rows give, [row][columns] */
+    uint8_t *in_row;   /* the column of each maximum within its window */
+    ptrdiff_t columns, phase;
+} strip;
+
+/* Along rows: `rows` rows of x. */
+static void reduce_rows(const fc_planes *job, const strip *s, const void *x, ptrdiff_t rows) {
+    const fc_pool2d *const p = &job->p;
+    const fc_border_args border = {.x = x,
+                                   .rows = rows,
+                                   .w = p->w,
+                                   .left = p->pad_left,
+                                   .stride = p->stride_w,
+                                   .columns = s->columns,
+                                   .row = s->columns,
+                                   .phase = s->phase,
+                                   .repeat = job->kind == MAXIMUM,
+                                   .to = s->x};
+    job->kernels->border(&border);
+    const void *tap[MOST_TAPS];
+    uint8_t position[MOST_TAPS];
+    for (ptrdiff_t k = 0; k < p->pool_w; k++) {
+        tap[k] = fc_at(s->x, k % p->stride_w * s->phase + k / p->stride_w, job->esize);
+        position[k] = (uint8_t)k;
+    }
+    const fc_pool_args args = {.tap = tap,
+                               .position = position,
+                               .taps = p->pool_w,
+                               .windows = 1,
+                               .channels = (rows - 1) * s->columns + p->ow,
+                               .y = s->lines,
+                               .index = s->in_row};
+    (job->kind == MEAN ? job->kernels->sum : job->index_out ? job->kernels->maximum_index : job->kernels->maximum)(&args);
+    for (ptrdiff_t j = 0; s->in_row && j * p->stride_w < p->pad_left; j++) {
+        const uint8_t least = (uint8_t)(p->pad_left - j * p->stride_w);
+        for (ptrdiff_t at = j; at < rows * s->columns; at += s->columns)
+            if (s->in_row[at] < least) s->in_row[at] = least;
+    }
+}
+
+/* Along columns: rows of windows i .. i + rows - 1, alike in their taps kh, of a plane of which `line` is row 0 in the strip. */
+static void reduce_columns(const fc_planes *job, const strip *s, ptrdiff_t line, ptrdiff_t i, ptrdiff_t rows, fc_span kh, ptrdiff_t at) {
+    const fc_pool2d *const p = &job->p;
+    const void *tap[MOST_TAPS];
+    const uint8_t *within[MOST_TAPS];
+    uint8_t position[MOST_TAPS];
+    for (ptrdiff_t k = kh.first; k < kh.end; k++) {
+        const ptrdiff_t from = (line + i * p->stride_h - p->pad_top + k) * s->columns;
+        tap[k - kh.first] = fc_at(s->lines, from, job->esize);
+        position[k - kh.first] = (uint8_t)(k * p->pool_w);
+        within[k - kh.first] = s->in_row + from;
+    }
+    const fc_pool_args args = {.tap = tap,
+                               .position = position,
+                               .within = within,
+                               .elements = job->counts,
+                               .taps = kh.end - kh.first,
+                               .windows = rows,
+                               .step = p->stride_h * s->columns,
+                               .out_step = p->ow,
+                               .channels = p->ow,
+                               .y = fc_at_mut(job->out, at, job->esize),
+                               .index = job->index_out ? job->index_out + at : NULL};
+    (job->kind == MEAN ? job->kernels->mean_elements : job->index_out ? job->kernels->maximum_within : job->kernels->maximum)(&args);
+}
+
+static void forward_unit(const fc_planes *job, const strip *s, const fc_planes_unit *unit) {
+    const fc_pool2d *const p = &job->p;
+    const ptrdiff_t top = unit->planes > 1 ? 0 : fc_max(0, unit->row * p->stride_h - p->pad_top);
+    const ptrdiff_t bottom = unit->planes > 1 ? p->h : fc_min(p->h, (unit->end - 1) * p->stride_h - p->pad_top + p->pool_h), rows = bottom - top;
+    const fc_span inside = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
+    reduce_rows(job, s, fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize), unit->planes * rows);
+    for (ptrdiff_t plane = 0; plane < unit->planes; plane++)
+        for (ptrdiff_t i = unit->row, alike; i < unit->end; i += alike) {
+            alike = i >= inside.first && i < inside.end ? fc_min(inside.end, unit->end) - i : 1;
+            reduce_columns(job, s, plane * rows - top, i, alike, fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h),
+                           ((unit->first + plane) * p->oh + i) * p->ow);
+        }
+}
+
+static fc_status forward_task(const void *context, ptrdiff_t task) {
+    const fc_planes *const job = context;
+    const fc_pool2d *const p = &job->p;
+    const ptrdiff_t rows = job->together > 1 ? job->together * p->h : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
+    strip s = {.columns = fc_max(p->ow + (p->pool_w - 1) / p->stride_w, fc_ceil_div(p->w + p->pad_left, p->stride_w))};
+    s.phase = fc_round_up(rows * s.columns + job->kernels->lanes, FC_ALIGN / job->esize);
+    s.x = fc_scratch(FC_SLOT_TASK, (size_t)(s.phase * ((p->stride_w + 1) * job->esize + 1)));
+    if (!s.x) return FC_NO_MEMORY;
+    s.lines = s.x + p->stride_w * s.phase * job->esize;
+    s.in_row = job->index_out ? (uint8_t *)s.lines + s.phase * job->esize : NULL;
+    for (ptrdiff_t u = task * job->task_units; u < fc_min(job->units, (task + 1) * job->task_units); u++) {
+        const fc_planes_unit unit = fc_planes_get(job, u);
+        forward_unit(job, &s, &unit);
+    }
+    return FC_OK;
+}
+
+fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
+    assert(fc_pool_by_planes(pool) && (!indices || fc_pool_index_bytes(pool) == 1));
+    const ptrdiff_t strip_rows = (STRIP_ELEMENTS / pool->w - pool->pool_h) / pool->stride_h + 1;
+    fc_planes job = fc_planes_plan(pool, kind, x, y, pool->oh, fc_max(strip_rows, pool->pool_h));
+    job.index_out = indices;
+    if (kind == MEAN) {
+        void *const counts = fc_scratch(FC_SLOT_CALL, (size_t)(pool->ow * job.esize));
+        if (!counts) return FC_NO_MEMORY;
+        fc_planes_counts(pool->dtype, pool->ow, pool->stride_w, pool->pad_left, pool->pool_w, pool->w, 0, counts);
+        job.counts = counts;
+    }
+    return fc_planes_run(&job, forward_task);
+}
