@@ -73,6 +73,8 @@ fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit);
 fc_status fc_planes_run(const fc_planes *job, fc_task_fn task);
 /* Elements inside of the image of every window of `taps` elements; or, if `inverse`, 1 by that. */
 void fc_planes_counts(fc_dtype dtype, ptrdiff_t windows, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t taps, ptrdiff_t size, int inverse, void *out);
+/* Of so many windows that cover an element dx is gathered, at most. */
+enum { FC_PLANE_WINDOWS = 16 };
 /* Whether that is the way for planes; if so, forward and backward. Indices are bytes; forward they may be NULL. */
 int fc_pool_by_planes(const fc_pool2d *pool);
 fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices);
