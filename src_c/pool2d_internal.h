@@ -64,6 +64,7 @@ typedef struct {
     void *out;
     uint8_t *index_out;
     const uint8_t *index_in;
+    int stream;
 } fc_planes;
 typedef struct {
     ptrdiff_t first, planes, row, end; /* rows row .. end - 1 of the planes */
@@ -75,8 +76,9 @@ fc_status fc_planes_run(const fc_planes *job, fc_task_fn task);
 void fc_planes_counts(fc_dtype dtype, ptrdiff_t windows, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t taps, ptrdiff_t size, int inverse, void *out);
 /* Of so many windows that cover an element dx is gathered, at most. */
 enum { FC_PLANE_WINDOWS = 16 };
-/* Whether that is the way for planes; if so, forward and backward. Indices are bytes; forward they may be NULL. */
+/* Whether that is the way for planes; if so, forward; and backward. Indices are bytes; forward they may be NULL. */
 int fc_pool_by_planes(const fc_pool2d *pool);
+int fc_pool_planes_gather(const fc_pool2d *pool);
 fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices);
 fc_status fc_pool_planes_backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx);
 

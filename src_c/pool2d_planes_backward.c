@@ -1,133 +1,130 @@
 /* The gradient of pooling single planes, those of NCHW, whose windows overlap: see pool2d_planes.c. A strip of dy is copied with a border
- * of zeros on all sides, its indices beside it, so that the same windows cover all elements of a phase of the strides: each phase of dx is
- * gathered row by row, and the phases of its columns are brought together. */
+ * of zeros on all sides, so that the same windows cover all elements of a phase of the strides. Of indices beside the plane no more is
+ * asked than that they can be read: zeros are added wherever they send them. */
 #include "pool2d_internal.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { STRIP_ELEMENTS = 1 << 12 };
+/* Elements of a strip, and lists of windows at most: one for each phase. */
+enum { STRIP_ELEMENTS = 1 << 12, MOST_LISTS = 64 };
 
-/* A strip of dy: rows first - above .. of a plane at a time, columns -before .. */
+/* A strip of dy: rows first - above .. of a plane, columns -before .. */
 typedef struct {
-    char *dy, *phases;          /* and the phases of the columns of a row of dx */
-    uint8_t *index;
-    ptrdiff_t above, before;    /* rows and columns of zeros before the first window */
-    ptrdiff_t row;              /* elements of a row, of dy and of index */
-    ptrdiff_t phase;            /* elements of a phase of dx */
+    char *dy;
+    uint8_t *index;                  /* of the first of those columns and rows */
+    ptrdiff_t above, before;         /* rows and columns of zeros before the first window */
+    ptrdiff_t columns;               /* of dy; index has no border */
+    ptrdiff_t first[MOST_LISTS + 1]; /* of the phases, in the lists */
+    ptrdiff_t *offset, *index_offset;
+    uint8_t *position;
 } strip;
+
+int fc_pool_planes_gather(const fc_pool2d *p) {
+    return fc_pool_by_planes(p) && p->stride_h * p->stride_w <= MOST_LISTS &&
+           fc_ceil_div(p->pool_h, p->stride_h) * fc_ceil_div(p->pool_w, p->stride_w) <= FC_PLANE_WINDOWS;
+}
+
+/* Windows that cover elements of each phase, from the row of windows that begins last above the element. */
+static void list_windows(const fc_planes *job, strip *s) {
+    const fc_pool2d *const p = &job->p;
+    ptrdiff_t count = 0, list = 0;
+    for (ptrdiff_t ph = 0; ph < p->stride_h; ph++)
+        for (ptrdiff_t q = 0; q < p->stride_w; q++) {
+            s->first[list++] = count;
+            const ptrdiff_t f = (q + p->pad_left) % p->stride_w, column = (q + p->pad_left) / p->stride_w + s->before;
+            for (ptrdiff_t ki = ph; ki < p->pool_h; ki += p->stride_h)
+                for (ptrdiff_t kj = f; kj < p->pool_w; kj += p->stride_w, count++) {
+                    const ptrdiff_t row = s->above - ki / p->stride_h, at = column - kj / p->stride_w;
+                    s->offset[count] = row * s->columns + at;
+                    s->index_offset[count] = row * p->ow + at;
+                    s->position[count] = (uint8_t)(ki * p->pool_w + kj);
+                }
+        }
+    s->first[list] = count;
+}
 
 /* Rows first .. end - 1 of dy, to row 0 and on of the strip; those beside the plane are zero. */
 static void copy_dy(const fc_planes *job, const strip *s, ptrdiff_t plane, ptrdiff_t first, ptrdiff_t end) {
     const fc_pool2d *const p = &job->p;
     const fc_span inside = job->kind == MEAN ? fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh) : (fc_span){0, p->oh};
     for (ptrdiff_t i = first, alike; i < end; i += alike) {
-        void *const to = fc_at_mut(s->dy, (i - first) * s->row, job->esize);
+        void *const to = fc_at_mut(s->dy, (i - first) * s->columns, job->esize);
         if (i < 0 || i >= p->oh) {
             alike = i < 0 ? fc_min(end, 0) - i : end - i;
-            memset(to, 0, (size_t)(alike * s->row * job->esize));
+            memset(to, 0, (size_t)(alike * s->columns * job->esize));
             continue;
         }
         alike = i >= inside.first && i < inside.end ? fc_min(inside.end, end) - i : 1;
         const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
-        const ptrdiff_t at = (plane * p->oh + i) * p->ow;
-        const fc_border_args border = {.x = fc_at(job->in, at, job->esize),
+        const fc_border_args border = {.x = fc_at(job->in, (plane * p->oh + i) * p->ow, job->esize),
                                        .scale = job->counts,
                                        .row_scale = 1.0 / (double)(kh.end - kh.first),
                                        .rows = alike,
                                        .w = p->ow,
                                        .left = s->before,
                                        .stride = 1,
-                                       .columns = s->row,
-                                       .row = s->row,
+                                       .columns = s->columns,
+                                       .row = s->columns,
                                        .to = to};
         job->kernels->border(&border);
-        for (ptrdiff_t k = 0; job->index_in && k < alike; k++)
-            memcpy(s->index + (i - first + k) * s->row + s->before, job->index_in + at + k * p->ow, (size_t)p->ow);
     }
-}
-
-/* Rows r, r + stride_h, ... of dx, `rows` of them, which lie in phase `ph` of the rows; windows `m` and before cover the first. Row 0 of the
- * strip is window `first`. */
-static void gather_rows(const fc_planes *job, const strip *s, ptrdiff_t m, ptrdiff_t ph, ptrdiff_t rows, ptrdiff_t first, void *dx) {
-    const fc_pool2d *const p = &job->p;
-    const ptrdiff_t phases = fc_min(p->stride_w, p->w);
-    for (ptrdiff_t q = 0; q < phases; q++) {
-        const ptrdiff_t f = (q + p->pad_left) % p->stride_w, column = (q + p->pad_left) / p->stride_w;
-        const void *dy[FC_PLANE_WINDOWS];
-        const uint8_t *index[FC_PLANE_WINDOWS];
-        uint8_t position[FC_PLANE_WINDOWS];
-        double scale[FC_PLANE_WINDOWS];
-        ptrdiff_t count = 0;
-        for (ptrdiff_t ki = ph; ki < p->pool_h; ki += p->stride_h)
-            for (ptrdiff_t kj = f; kj < p->pool_w; kj += p->stride_w, count++) {
-                const ptrdiff_t at = (m - (ki - ph) / p->stride_h - first) * s->row + s->before + column - (kj - f) / p->stride_w;
-                dy[count] = fc_at(s->dy, at, job->esize);
-                index[count] = s->index + at;
-                position[count] = (uint8_t)(ki * p->pool_w + kj);
-                scale[count] = 1;
-            }
-        const fc_unpool_args args = {.dy = dy,
-                                     .index = index,
-                                     .position = position,
-                                     .scale = scale,
-                                     .windows = count,
-                                     .elements = rows,
-                                     .step = phases > 1 ? s->phase : p->stride_h * p->w,
-                                     .dy_step = s->row,
-                                     .channels = fc_ceil_div(p->w - q, p->stride_w),
-                                     .dx = phases > 1 ? fc_at_mut(s->phases, q * rows * s->phase, job->esize) : dx};
-        (job->kind == MEAN ? job->kernels->mean_backward : job->kernels->maximum_backward)(&args);
-    }
-    for (ptrdiff_t k = 0; phases > 1 && k < rows; k++) {
-        char *const to = fc_at_mut(dx, k * p->stride_h * p->w, job->esize);
-        const char *const even = fc_at(s->phases, k * s->phase, job->esize), *const odd = fc_at(even, rows * s->phase, job->esize);
-        if (p->stride_w == 2) {
-            job->kernels->interleave(even, odd, to, p->w / 2);
-            if (p->w % 2) memcpy(to + (p->w - 1) * job->esize, even + p->w / 2 * job->esize, (size_t)job->esize);
-            continue;
-        }
-        for (ptrdiff_t q = 0; q < phases; q++) {
-            const fc_columns columns = {
-                .rows = 1, .columns = fc_ceil_div(p->w - q, p->stride_w), .channels = 1, .from_step = 1, .to_step = p->stride_w};
-            job->kernels->copy_columns(&columns, fc_at(even, q * rows * s->phase, job->esize), to + q * job->esize);
-        }
-    }
+    const ptrdiff_t from = fc_max(first, 0), rows = fc_min(end, p->oh) - from;
+    if (job->index_in && rows > 0)
+        memcpy(s->index + (from - first) * p->ow + s->before, job->index_in + (plane * p->oh + from) * p->ow, (size_t)(rows * p->ow));
 }
 
 static void backward_rows(const fc_planes *job, const strip *s, ptrdiff_t plane, ptrdiff_t row, ptrdiff_t end) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t first = (row + p->pad_top) / p->stride_h - s->above;
     copy_dy(job, s, plane, first, (end - 1 + p->pad_top) / p->stride_h + 1);
-    for (ptrdiff_t r = row; r < fc_min(end, row + p->stride_h); r++)
-        gather_rows(job, s, (r + p->pad_top) / p->stride_h, (r + p->pad_top) % p->stride_h, fc_ceil_div(end - r, p->stride_h), first,
-                    fc_at_mut(job->out, (plane * p->h + r) * p->w, job->esize));
+    const fc_gather_rows_args args = {.dy = s->dy,
+                                      .index = s->index,
+                                      .offset = s->offset,
+                                      .index_offset = s->index_offset,
+                                      .first = s->first,
+                                      .position = s->position,
+                                      .rows = end - row,
+                                      .phase = (row + p->pad_top) % p->stride_h,
+                                      .w = p->w,
+                                      .stride_h = p->stride_h,
+                                      .stride_w = p->stride_w,
+                                      .dy_row = s->columns,
+                                      .index_row = p->ow,
+                                      .dx = fc_at_mut(job->out, (plane * p->h + row) * p->w, job->esize),
+                                      .stream = job->stream};
+    (job->kind == MEAN ? job->kernels->mean_gather : job->kernels->maximum_gather)(&args);
 }
 
 static fc_status backward_task(const void *context, ptrdiff_t task) {
     const fc_planes *const job = context;
     const fc_pool2d *const p = &job->p;
-    const ptrdiff_t line = FC_ALIGN / job->esize;
+    const ptrdiff_t line = FC_ALIGN / job->esize, beyond = 2 * job->kernels->lanes, taps = p->pool_h * p->pool_w;
     strip s = {.above = (p->pool_h - 1) / p->stride_h, .before = (p->pool_w - 1) / p->stride_w};
-    s.row = s.before + fc_max(p->ow, (p->w - 1 + p->pad_left) / p->stride_w + 1);
-    s.phase = fc_round_up(fc_ceil_div(p->w, p->stride_w), line);
-    const ptrdiff_t rows = s.above + (job->strip - 1) / p->stride_h + 2, dy = fc_round_up(rows * s.row + job->kernels->lanes, line);
-    const ptrdiff_t phases = fc_ceil_div(job->strip, p->stride_h) * s.phase * p->stride_w;
-    s.dy = fc_scratch(FC_SLOT_TASK, (size_t)((dy + phases) * job->esize + dy));
-    if (!s.dy) return FC_NO_MEMORY;
-    s.phases = s.dy + dy * job->esize;
-    s.index = (uint8_t *)s.phases + phases * job->esize;
+    s.columns = s.before + fc_max(p->ow, (p->w - 1 + p->pad_left) / p->stride_w + 1);
+    const ptrdiff_t rows = s.above + (job->strip - 1) / p->stride_h + 2, dy = fc_round_up(rows * s.columns + beyond, line);
+    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(dy * (job->esize + 1) + taps * (ptrdiff_t)(2 * sizeof(ptrdiff_t) + 1)));
+    if (!memory) return FC_NO_MEMORY;
+    s.dy = memory;
+    s.offset = (ptrdiff_t *)(void *)(memory + dy * job->esize);
+    s.index_offset = s.offset + taps;
+    s.position = (uint8_t *)(s.index_offset + taps);
+    s.index = s.position + taps;
+    if (job->index_in) memset(s.index, 0, (size_t)dy);
+    list_windows(job, &s);
     for (ptrdiff_t u = task * job->task_units; u < fc_min(job->units, (task + 1) * job->task_units); u++) {
         const fc_planes_unit unit = fc_planes_get(job, u);
         for (ptrdiff_t plane = 0; plane < unit.planes; plane++) backward_rows(job, &s, unit.first + plane, unit.row, unit.end);
     }
+    if (job->stream) fc_kernels(p->dtype)->frame.stream_end();
     return FC_OK;
 }
 
 fc_status fc_pool_planes_backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx) {
-    assert(fc_pool_by_planes(pool) && fc_ceil_div(pool->pool_h, pool->stride_h) * fc_ceil_div(pool->pool_w, pool->stride_w) <= FC_PLANE_WINDOWS);
+    assert(fc_pool_planes_gather(pool));
     fc_planes job = fc_planes_plan(pool, kind, dy, dx, pool->h, fc_max(STRIP_ELEMENTS / pool->w, pool->pool_h));
     job.index_in = indices;
+    job.stream = pool->stride_w <= 2 && fc_streams(dx, pool->w * job.esize, job.p.n * pool->h * pool->w * job.esize);
     if (kind == MEAN) {
         void *const counts = fc_scratch(FC_SLOT_CALL, (size_t)(pool->ow * job.esize));
         if (!counts) return FC_NO_MEMORY;

@@ -99,6 +99,20 @@ typedef struct {
     void *to;
 } fc_border_args;
 
+/* Rows of dx of a plane, w elements each, the first of which lies in phase `phase` of stride_h; a row in the last phase is followed by one
+ * that begins the next row of windows, dy_row and index_row elements on. Element l * stride_w + q of a row in phase p is the sum over
+ * first[p * stride_w + q] <= e < first[p * stride_w + q + 1] of dy[offset[e] + l]; of the maximum, of those with
+ * index[index_offset[e] + l] == position[e]. More of dy and of index may be read, as for elements up to 2 VL * stride_w on. */
+typedef struct {
+    const void *dy;
+    const uint8_t *index;
+    const ptrdiff_t *offset, *index_offset, *first;
+    const uint8_t *position;
+    ptrdiff_t rows, phase, w, stride_h, stride_w, dy_row, index_row;
+    void *dx;
+    int stream; /* rows go past the caches: they are aligned to FC_ALIGN and a multiple of that long; stride_w is 1 or 2 */
+} fc_gather_rows_args;
+
 typedef struct {
     /* The maximum: a NaN beats every number, the first of equals wins. `maximum` writes no index. */
     void (*maximum)(const fc_pool_args *args);
@@ -108,6 +122,8 @@ typedef struct {
     void (*mean_elements)(const fc_pool_args *args);
     void (*sum)(const fc_pool_args *args);
     void (*border)(const fc_border_args *args);
+    void (*maximum_gather)(const fc_gather_rows_args *args);
+    void (*mean_gather)(const fc_gather_rows_args *args);
     void (*maximum_backward)(const fc_unpool_args *args);
     void (*mean_backward)(const fc_unpool_args *args);
     /* Lanes are a multiple of pool_w * channels; to the former pool_w is 2, to the latter channels may be as many as lanes or more. */

@@ -337,6 +337,8 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
      .mean_elements = NAME(pool_mean_elements),          \
      .sum = NAME(pool_sum),                              \
      .border = NAME(pool_border),                        \
+     .maximum_gather = NAME(pool_maximum_gather),        \
+     .mean_gather = NAME(pool_mean_gather),              \
      .maximum_backward = NAME(pool_maximum_backward),    \
      .mean_backward = NAME(pool_mean_backward),          \
      .maximum_tiles = NAME(maximum_tiles),               \
