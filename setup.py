@@ -48,6 +48,7 @@ SOURCES = [
     "src_c/conv2d_grouped_wgrad.c",
     "src_c/pool2d.c",
     "src_c/pool2d_backward.c",
+    "src_c/pool2d_lines.c",
     "src_c/pool2d_planes.c",
     "src_c/pool2d_planes_backward.c",
     "src_c/pool2d_scatter.c",

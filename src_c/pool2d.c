@@ -220,7 +220,10 @@ static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, v
     pool_job job = fc_pool_plan(pool, kind, x, y, pool->oh, fc_min(pool->stride_h, pool->h) * pool->w * pool->c);
     job.index_out = indices;
     const int tiles = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;
-    if (!tiles && fc_pool_by_planes(pool)) return fc_pool_planes(pool, kind, x, y, indices);
+    if (!tiles && fc_pool_by_planes(pool)) {
+        const fc_status status = fc_pool_planes(pool, kind, x, y, indices);
+        if (status != FC_UNSUPPORTED) return status;
+    }
     if (kind == MAXIMUM && fc_pool_separable_pays(pool)) return fc_pool_separable(pool, x, y, indices);
     if (tiles) job.stream = fc_streams(y, job.p.ow * job.p.c * job.esize, job.rows * job.p.ow * job.p.c * (1 + 2 * job.p.pool_h) * job.esize);
     return fc_pool_run(&job, tiles ? tiles_task : forward_task);

@@ -52,6 +52,18 @@ fc_status fc_pool_separable(const fc_pool2d *pool, const void *x, void *y, void 
 int fc_pool_scatter_pays(const fc_pool2d *pool);
 fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
 
+/* Tables for pooling along lines: see fc_pool_lines_args. */
+typedef struct {
+    fc_line_entry *entry;
+    int32_t *lane;
+    void *position;
+    ptrdiff_t lanes, blocks, taps, in_elements, out_elements;
+    ptrdiff_t patterns, places; /* in use */
+} fc_lines;
+/* Tables for an image of one channel as a line, in FC_SLOT_CALL. Of out_elements, those beyond the windows become anything. FC_UNSUPPORTED
+ * where taps of windows side by side lie too far apart, or for too many. */
+fc_status fc_pool_lines(const fc_pool2d *pool, pool_kind kind, int index, ptrdiff_t out_elements, fc_lines *lines);
+
 /* Planes, one or several small ones at a time, in strips of rows of windows (forward) or of dx (backward). */
 typedef struct {
     fc_pool2d p; /* as NHWC */
@@ -64,7 +76,8 @@ typedef struct {
     void *out;
     uint8_t *index_out;
     const uint8_t *index_in;
-    int stream;
+    int stream, direct; /* direct: tables tell all taps of all windows of a plane, otherwise those of a row */
+    fc_lines lines;
 } fc_planes;
 typedef struct {
     ptrdiff_t first, planes, row, end; /* rows row .. end - 1 of the planes */
@@ -72,8 +85,6 @@ typedef struct {
 fc_planes fc_planes_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows, ptrdiff_t strip_rows);
 fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit);
 fc_status fc_planes_run(const fc_planes *job, fc_task_fn task);
-/* Elements inside of the image of every window of `taps` elements; or, if `inverse`, 1 by that. */
-void fc_planes_counts(fc_dtype dtype, ptrdiff_t windows, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t taps, ptrdiff_t size, int inverse, void *out);
 /* Of so many windows that cover an element dx is gathered, at most. */
 enum { FC_PLANE_WINDOWS = 16 };
 /* Whether that is the way for planes; if so, forward; and backward. Indices are bytes; forward they may be NULL. */

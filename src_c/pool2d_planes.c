@@ -13,6 +13,8 @@
 enum { TASK_ELEMENTS = 1 << 15, STRIP_ELEMENTS = 1 << 11 };
 /* Taps along a side, and elements of the rows of a window. */
 enum { MOST_TAPS = 64, MOST_ELEMENTS = 1 << 15, MOST_STRIDE = 8 };
+/* What all taps at once are for. */
+enum { DIRECT_COLUMNS = 1, DIRECT_ENTRIES = 256, DIRECT_PLANES = 64 };
 /* Nanoseconds per input element, roughly. */
 static const double ELEMENT_NS = 0.3;
 
@@ -46,56 +48,41 @@ fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit) {
     return (fc_planes_unit){first, fc_min(job->together, job->p.n - first), row, fc_min(job->rows, row + job->strip)};
 }
 
-/* Elements inside of the image of every window of `taps` elements; or, if `inverse`, 1 by that. */
-void fc_planes_counts(fc_dtype dtype, ptrdiff_t windows, ptrdiff_t stride, ptrdiff_t pad, ptrdiff_t taps, ptrdiff_t size, int inverse, void *out) {
-    for (ptrdiff_t j = 0; j < windows; j++) {
-        const fc_span in = fc_clip(j * stride - pad, 1, taps, size);
-        const double count = (double)(in.end - in.first), value = inverse ? 1 / count : count;
-        if (dtype == FC_F64) ((double *)out)[j] = value;
-        else ((float *)out)[j] = (float)value;
-    }
+/* Elements inside of the image in every column of windows, or in every window of a plane. */
+static void count_elements(const fc_pool2d *p, int windows, void *out) {
+    for (ptrdiff_t i = 0; i < (windows ? p->oh : 1); i++)
+        for (ptrdiff_t j = 0; j < p->ow; j++) {
+            const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
+            const fc_span kw = fc_clip(j * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
+            const double count = (double)((windows ? kh.end - kh.first : 1) * (kw.end - kw.first));
+            if (p->dtype == FC_F64) ((double *)out)[i * p->ow + j] = count;
+            else ((float *)out)[i * p->ow + j] = (float)count;
+        }
 }
 
-/* What a task works with. */
+/* What the rows of a strip of x give, [row][columns], and the column of each maximum within its window. */
 typedef struct {
-    char *x, *lines;   /* a strip of x, [phase][row][columns], and what its rows give, [row][columns] */
-    uint8_t *in_row;   /* the column of each maximum within its window */
-    ptrdiff_t columns, phase;
+    char *lines;
+    uint8_t *in_row;
+    ptrdiff_t columns;
 } strip;
 
-/* Along rows: `rows` rows of x. */
-static void reduce_rows(const fc_planes *job, const strip *s, const void *x, ptrdiff_t rows) {
-    const fc_pool2d *const p = &job->p;
-    const fc_border_args border = {.x = x,
-                                   .rows = rows,
-                                   .w = p->w,
-                                   .left = p->pad_left,
-                                   .stride = p->stride_w,
-                                   .columns = s->columns,
-                                   .row = s->columns,
-                                   .phase = s->phase,
-                                   .repeat = job->kind == MAXIMUM,
-                                   .to = s->x};
-    job->kernels->border(&border);
-    const void *tap[MOST_TAPS];
-    uint8_t position[MOST_TAPS];
-    for (ptrdiff_t k = 0; k < p->pool_w; k++) {
-        tap[k] = fc_at(s->x, k % p->stride_w * s->phase + k / p->stride_w, job->esize);
-        position[k] = (uint8_t)k;
-    }
-    const fc_pool_args args = {.tap = tap,
-                               .position = position,
-                               .taps = p->pool_w,
-                               .windows = 1,
-                               .channels = (rows - 1) * s->columns + p->ow,
-                               .y = s->lines,
-                               .index = s->in_row};
-    (job->kind == MEAN ? job->kernels->sum : job->index_out ? job->kernels->maximum_index : job->kernels->maximum)(&args);
-    for (ptrdiff_t j = 0; s->in_row && j * p->stride_w < p->pad_left; j++) {
-        const uint8_t least = (uint8_t)(p->pad_left - j * p->stride_w);
-        for (ptrdiff_t at = j; at < rows * s->columns; at += s->columns)
-            if (s->in_row[at] < least) s->in_row[at] = least;
-    }
+/* `count` lines: rows of windows, or whole planes. */
+static void reduce_lines(const fc_planes *job, const void *x, ptrdiff_t count, const void *elements, void *y, uint8_t *index) {
+    const fc_lines *const l = &job->lines;
+    const fc_pool_lines_args args = {.x = x,
+                                     .position = l->position,
+                                     .elements = elements,
+                                     .lane = l->lane,
+                                     .entry = l->entry,
+                                     .lines = count,
+                                     .blocks = l->blocks,
+                                     .taps = l->taps,
+                                     .in_elements = l->in_elements,
+                                     .out_elements = l->out_elements,
+                                     .y = y,
+                                     .index = index};
+    (job->kind == MEAN ? job->kernels->lines_sum : index ? job->kernels->lines_index : job->kernels->lines_maximum)(&args);
 }
 
 /* Along columns: rows of windows i .. i + rows - 1, alike in their taps kh, of a plane of which `line` is row 0 in the strip. */
@@ -129,7 +116,13 @@ static void forward_unit(const fc_planes *job, const strip *s, const fc_planes_u
     const ptrdiff_t top = unit->planes > 1 ? 0 : fc_max(0, unit->row * p->stride_h - p->pad_top);
     const ptrdiff_t bottom = unit->planes > 1 ? p->h : fc_min(p->h, (unit->end - 1) * p->stride_h - p->pad_top + p->pool_h), rows = bottom - top;
     const fc_span inside = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
-    reduce_rows(job, s, fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize), unit->planes * rows);
+    const void *const x = fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize);
+    if (job->direct) {
+        const ptrdiff_t at = unit->first * p->oh * p->ow;
+        reduce_lines(job, x, unit->planes, job->counts, fc_at_mut(job->out, at, job->esize), job->index_out ? job->index_out + at : NULL);
+        return;
+    }
+    reduce_lines(job, x, unit->planes * rows, NULL, s->lines, s->in_row);
     for (ptrdiff_t plane = 0; plane < unit->planes; plane++)
         for (ptrdiff_t i = unit->row, alike; i < unit->end; i += alike) {
             alike = i >= inside.first && i < inside.end ? fc_min(inside.end, unit->end) - i : 1;
@@ -142,12 +135,13 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     const fc_planes *const job = context;
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t rows = job->together > 1 ? job->together * p->h : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
-    strip s = {.columns = fc_max(p->ow + (p->pool_w - 1) / p->stride_w, fc_ceil_div(p->w + p->pad_left, p->stride_w))};
-    s.phase = fc_round_up(rows * s.columns + job->kernels->lanes, FC_ALIGN / job->esize);
-    s.x = fc_scratch(FC_SLOT_TASK, (size_t)(s.phase * ((p->stride_w + 1) * job->esize + 1)));
-    if (!s.x) return FC_NO_MEMORY;
-    s.lines = s.x + p->stride_w * s.phase * job->esize;
-    s.in_row = job->index_out ? (uint8_t *)s.lines + s.phase * job->esize : NULL;
+    const ptrdiff_t elements = fc_round_up(rows * job->lines.out_elements + job->kernels->lanes, FC_ALIGN / job->esize);
+    strip s = {.columns = job->lines.out_elements};
+    if (!job->direct) {
+        s.lines = fc_scratch(FC_SLOT_TASK, (size_t)(elements * (job->esize + 1)));
+        if (!s.lines) return FC_NO_MEMORY;
+        s.in_row = job->index_out ? (uint8_t *)s.lines + elements * job->esize : NULL;
+    }
     for (ptrdiff_t u = task * job->task_units; u < fc_min(job->units, (task + 1) * job->task_units); u++) {
         const fc_planes_unit unit = fc_planes_get(job, u);
         forward_unit(job, &s, &unit);
@@ -155,15 +149,34 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+/* Few windows of small planes: all taps at once leave no vector partly filled. */
+static fc_status plan_tables(fc_planes *job) {
+    const fc_pool2d *const p = &job->p;
+    const ptrdiff_t lanes = job->kernels->lanes, entries = fc_ceil_div(p->oh * p->ow, lanes) * p->pool_h * p->pool_w;
+    fc_pool2d row = *p;
+    if (p->stride_h == 1 && p->ow % lanes && p->ow < DIRECT_COLUMNS * lanes && entries <= DIRECT_ENTRIES && p->n >= DIRECT_PLANES &&
+        p->w * p->h < STRIP_ELEMENTS) {
+        job->direct = 1;
+        const fc_status status = fc_pool_lines(p, job->kind, job->index_out != NULL, p->oh * p->ow, &job->lines);
+        if (status != FC_UNSUPPORTED) return status;
+        job->direct = 0;
+    }
+    row.h = row.oh = row.pool_h = row.stride_h = 1, row.pad_top = 0;
+    return fc_pool_lines(&row, job->kind, job->index_out != NULL, fc_max(p->ow, lanes), &job->lines);
+}
+
 fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
     assert(fc_pool_by_planes(pool) && (!indices || fc_pool_index_bytes(pool) == 1));
     const ptrdiff_t strip_rows = (STRIP_ELEMENTS / pool->w - pool->pool_h) / pool->stride_h + 1;
     fc_planes job = fc_planes_plan(pool, kind, x, y, pool->oh, fc_max(strip_rows, pool->pool_h));
     job.index_out = indices;
+    const fc_status status = plan_tables(&job);
+    if (status != FC_OK) return status;
     if (kind == MEAN) {
-        void *const counts = fc_scratch(FC_SLOT_CALL, (size_t)(pool->ow * job.esize));
+        const fc_pool2d *const p = &job.p;
+        void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)(p->oh * p->ow * job.esize));
         if (!counts) return FC_NO_MEMORY;
-        fc_planes_counts(pool->dtype, pool->ow, pool->stride_w, pool->pad_left, pool->pool_w, pool->w, 0, counts);
+        count_elements(p, job.direct, counts);
         job.counts = counts;
     }
     return fc_planes_run(&job, forward_task);

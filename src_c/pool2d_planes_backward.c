@@ -128,7 +128,12 @@ fc_status fc_pool_planes_backward(const fc_pool2d *pool, pool_kind kind, const v
     if (kind == MEAN) {
         void *const counts = fc_scratch(FC_SLOT_CALL, (size_t)(pool->ow * job.esize));
         if (!counts) return FC_NO_MEMORY;
-        fc_planes_counts(pool->dtype, pool->ow, pool->stride_w, pool->pad_left, pool->pool_w, pool->w, 1, counts);
+        for (ptrdiff_t j = 0; j < pool->ow; j++) {
+            const fc_span kw = fc_clip(j * pool->stride_w - pool->pad_left, 1, pool->pool_w, pool->w);
+            const double share = 1.0 / (double)(kw.end - kw.first);
+            if (pool->dtype == FC_F64) ((double *)counts)[j] = share;
+            else ((float *)counts)[j] = (float)share;
+        }
         job.counts = counts;
     }
     return fc_planes_run(&job, backward_task);

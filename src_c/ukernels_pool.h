@@ -87,6 +87,25 @@ typedef struct {
     ptrdiff_t from_row, from_step, to_row, to_step;
 } fc_columns;
 
+/* Where a tap of a block of windows reads: lane[pattern * VL + l] picks the element for window l from the 2 VL that begin at element
+ * `from` of the line, or from all that the line has. */
+typedef struct {
+    ptrdiff_t from;
+    int32_t pattern, place;
+} fc_line_entry;
+
+/* Lines of in_elements and out_elements elements. Block b is VL windows from b * VL on, the last block those that end the line. Their tap t
+ * is entry[b * taps + t]. The index of a maximum becomes position[place * VL + l] of its tap. A sum leaves out the lanes whose
+ * position is 0, and is divided by elements[window] unless that is NULL. */
+typedef struct {
+    const void *x, *position, *elements;
+    const int32_t *lane;
+    const fc_line_entry *entry;
+    ptrdiff_t lines, blocks, taps, in_elements, out_elements;
+    void *y;
+    uint8_t *index;
+} fc_pool_lines_args;
+
 /* Rows of w elements, dense in x, go to rows that have a border: element s of row r to
  * to[(s + left) % stride * phase + r * row + (s + left) / stride]. The other of the first `columns` elements of every row of every phase,
  * which are at least as many as the row reaches, receive the row's first or last element, the nearer one, or zero. Up to VL elements after
@@ -121,6 +140,9 @@ typedef struct {
     void (*mean)(const fc_pool_args *args);
     void (*mean_elements)(const fc_pool_args *args);
     void (*sum)(const fc_pool_args *args);
+    void (*lines_maximum)(const fc_pool_lines_args *args);
+    void (*lines_index)(const fc_pool_lines_args *args);
+    void (*lines_sum)(const fc_pool_lines_args *args);
     void (*border)(const fc_border_args *args);
     void (*maximum_gather)(const fc_gather_rows_args *args);
     void (*mean_gather)(const fc_gather_rows_args *args);

@@ -12,6 +12,7 @@
 #include "pool_body.h"
 #include "pool_tiles_body.h"
 #include "pool_border_body.h"
+#include "pool_lines_body.h"
 #include "pool_gather_body.h"
 #include "pool_window_body.h"
 #include "elementwise_body.h"

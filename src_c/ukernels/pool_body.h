@@ -336,6 +336,9 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
      .mean = NAME(pool_mean),                            \
      .mean_elements = NAME(pool_mean_elements),          \
      .sum = NAME(pool_sum),                              \
+     .lines_maximum = NAME(pool_lines_maximum),          \
+     .lines_index = NAME(pool_lines_index),              \
+     .lines_sum = NAME(pool_lines_sum),                  \
      .border = NAME(pool_border),                        \
      .maximum_gather = NAME(pool_maximum_gather),        \
      .mean_gather = NAME(pool_mean_gather),              \
