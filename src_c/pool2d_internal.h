@@ -57,7 +57,7 @@ typedef struct {
     fc_line_entry *entry;
     int32_t *lane;
     void *position;
-    ptrdiff_t lanes, blocks, taps, in_elements, out_elements;
+    ptrdiff_t lanes, blocks, taps, group, in_elements, out_elements;
     ptrdiff_t patterns, places; /* in use */
 } fc_lines;
 /* Tables for an image of one channel as a line, in FC_SLOT_CALL. Of out_elements, those beyond the windows become anything. FC_UNSUPPORTED
@@ -76,7 +76,8 @@ typedef struct {
     void *out;
     uint8_t *index_out;
     const uint8_t *index_in;
-    int stream, direct; /* direct: tables tell all taps of all windows of a plane, otherwise those of a row */
+    int stream;
+    ptrdiff_t line_rows; /* rows that are a line: all of a plane, or 1 */
     fc_lines lines;
 } fc_planes;
 typedef struct {

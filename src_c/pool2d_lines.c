@@ -26,8 +26,10 @@ static int32_t add(void *all, ptrdiff_t *count, const void *one, size_t bytes) {
     return (int32_t)i;
 }
 
-/* What entry `t` of a block of `lanes` windows from `first` on reads. 0 if that is further apart than two vectors. */
-static int fill_entry(const fc_pool2d *p, pool_kind kind, int index, ptrdiff_t first, ptrdiff_t t, fc_lines *lines, fc_line_entry *entry) {
+/* What tap t of a block of `lanes` windows from `first` on reads: from where the tap before it does, if there is one. 0 if that is further
+ * apart than two vectors. */
+static int fill_entry(const fc_pool2d *p, pool_kind kind, int index, ptrdiff_t first, ptrdiff_t t, fc_lines *lines, const fc_line_entry *before,
+                      fc_line_entry *entry) {
     const ptrdiff_t lanes = lines->lanes, windows = p->oh * p->ow, esize = fc_esize(p->dtype);
     line_tap tap[MOST_LANES];
     int32_t lane[MOST_LANES];
@@ -39,6 +41,8 @@ static int fill_entry(const fc_pool2d *p, pool_kind kind, int index, ptrdiff_t f
         from = fc_min(from, tap[l].at), end = fc_max(end, tap[l].at + 1);
     }
     from = fc_min(from, fc_max(0, lines->in_elements - 2 * lanes));
+    if (before && before->from > from) return 0;
+    if (before) from = before->from;
     if (end - from > 2 * lanes) return 0;
     *entry = (fc_line_entry){.from = from};
     for (ptrdiff_t l = 0; l < lanes; l++) {
@@ -48,6 +52,19 @@ static int fill_entry(const fc_pool2d *p, pool_kind kind, int index, ptrdiff_t f
     entry->pattern = add(lines->lane, &lines->patterns, lane, (size_t)lanes * sizeof *lane);
     if (kind == MEAN || index)
         entry->place = add(lines->position, &lines->places, p->dtype == FC_F64 ? (const void *)place64 : place32, (size_t)(lanes * esize));
+    return 1;
+}
+
+static int fill(const fc_pool2d *p, pool_kind kind, int index, fc_lines *lines) {
+    const ptrdiff_t lanes = lines->lanes;
+    lines->patterns = lines->places = 0;
+    for (ptrdiff_t b = 0; b < lines->blocks; b++) {
+        const ptrdiff_t first = (b + 1) * lanes <= lines->out_elements ? b * lanes : fc_max(0, lines->out_elements - lanes);
+        for (ptrdiff_t t = 0; t < lines->taps; t++) {
+            fc_line_entry *const entry = &lines->entry[b * lines->taps + t];
+            if (!fill_entry(p, kind, index, first, t, lines, t % lines->group ? entry - 1 : NULL, entry)) return 0;
+        }
+    }
     return 1;
 }
 
@@ -64,10 +81,8 @@ fc_status fc_pool_lines(const fc_pool2d *p, pool_kind kind, int index, ptrdiff_t
     lines->entry = (fc_line_entry *)(void *)memory;
     lines->lane = (int32_t *)(void *)(memory + list);
     lines->position = memory + list + patterns;
-    for (ptrdiff_t b = 0; b < lines->blocks; b++) {
-        const ptrdiff_t first = (b + 1) * lanes <= out_elements ? b * lanes : fc_max(0, out_elements - lanes);
-        for (ptrdiff_t t = 0; t < lines->taps; t++)
-            if (!fill_entry(p, kind, index, first, t, lines, &lines->entry[b * lines->taps + t])) return FC_UNSUPPORTED;
-    }
-    return FC_OK;
+    /* As many taps as possible pick from the same vectors, of what there are kernels for. */
+    for (lines->group = 3; lines->group > 0; lines->group--)
+        if ((lines->group == 1 || lines->taps == 3) && fill(p, kind, index, lines)) return FC_OK;
+    return FC_UNSUPPORTED;
 }

@@ -13,8 +13,8 @@
 enum { TASK_ELEMENTS = 1 << 15, STRIP_ELEMENTS = 1 << 11 };
 /* Taps along a side, and elements of the rows of a window. */
 enum { MOST_TAPS = 64, MOST_ELEMENTS = 1 << 15, MOST_STRIDE = 8 };
-/* What all taps at once are for. */
-enum { DIRECT_COLUMNS = 1, DIRECT_ENTRIES = 256, DIRECT_PLANES = 64 };
+/* Of planes that are lines. */
+enum { PLANE_WASTE = 5, PLANE_ENTRIES = 256, FEW_PLANES = 32 };
 /* Nanoseconds per input element, roughly. */
 static const double ELEMENT_NS = 0.3;
 
@@ -48,16 +48,13 @@ fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit) {
     return (fc_planes_unit){first, fc_min(job->together, job->p.n - first), row, fc_min(job->rows, row + job->strip)};
 }
 
-/* Elements inside of the image in every column of windows, or in every window of a plane. */
-static void count_elements(const fc_pool2d *p, int windows, void *out) {
-    for (ptrdiff_t i = 0; i < (windows ? p->oh : 1); i++)
-        for (ptrdiff_t j = 0; j < p->ow; j++) {
-            const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
-            const fc_span kw = fc_clip(j * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
-            const double count = (double)((windows ? kh.end - kh.first : 1) * (kw.end - kw.first));
-            if (p->dtype == FC_F64) ((double *)out)[i * p->ow + j] = count;
-            else ((float *)out)[i * p->ow + j] = (float)count;
-        }
+/* Elements inside of the image in the row of every window of a plane. */
+static void count_elements(const fc_pool2d *p, void *out) {
+    for (ptrdiff_t e = 0; e < p->oh * p->ow; e++) {
+        const fc_span kw = fc_clip(e % p->ow * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
+        if (p->dtype == FC_F64) ((double *)out)[e] = (double)(kw.end - kw.first);
+        else ((float *)out)[e] = (float)(kw.end - kw.first);
+    }
 }
 
 /* What the rows of a strip of x give, [row][columns], and the column of each maximum within its window. */
@@ -67,22 +64,22 @@ typedef struct {
     ptrdiff_t columns;
 } strip;
 
-/* `count` lines: rows of windows, or whole planes. */
-static void reduce_lines(const fc_planes *job, const void *x, ptrdiff_t count, const void *elements, void *y, uint8_t *index) {
+/* `count` lines. */
+static void reduce_lines(const fc_planes *job, const strip *s, const void *x, ptrdiff_t count) {
     const fc_lines *const l = &job->lines;
     const fc_pool_lines_args args = {.x = x,
                                      .position = l->position,
-                                     .elements = elements,
                                      .lane = l->lane,
                                      .entry = l->entry,
                                      .lines = count,
                                      .blocks = l->blocks,
                                      .taps = l->taps,
+                                     .group = l->group,
                                      .in_elements = l->in_elements,
                                      .out_elements = l->out_elements,
-                                     .y = y,
-                                     .index = index};
-    (job->kind == MEAN ? job->kernels->lines_sum : index ? job->kernels->lines_index : job->kernels->lines_maximum)(&args);
+                                     .y = s->lines,
+                                     .index = s->in_row};
+    (job->kind == MEAN ? job->kernels->lines_sum : s->in_row ? job->kernels->lines_index : job->kernels->lines_maximum)(&args);
 }
 
 /* Along columns: rows of windows i .. i + rows - 1, alike in their taps kh, of a plane of which `line` is row 0 in the strip. */
@@ -97,15 +94,16 @@ static void reduce_columns(const fc_planes *job, const strip *s, ptrdiff_t line,
         position[k - kh.first] = (uint8_t)(k * p->pool_w);
         within[k - kh.first] = s->in_row + from;
     }
+    const int dense = p->stride_h * s->columns == p->ow;
     const fc_pool_args args = {.tap = tap,
                                .position = position,
                                .within = within,
                                .elements = job->counts,
                                .taps = kh.end - kh.first,
-                               .windows = rows,
+                               .windows = dense ? 1 : rows,
                                .step = p->stride_h * s->columns,
                                .out_step = p->ow,
-                               .channels = p->ow,
+                               .channels = dense ? rows * p->ow : p->ow,
                                .y = fc_at_mut(job->out, at, job->esize),
                                .index = job->index_out ? job->index_out + at : NULL};
     (job->kind == MEAN ? job->kernels->mean_elements : job->index_out ? job->kernels->maximum_within : job->kernels->maximum)(&args);
@@ -117,12 +115,7 @@ static void forward_unit(const fc_planes *job, const strip *s, const fc_planes_u
     const ptrdiff_t bottom = unit->planes > 1 ? p->h : fc_min(p->h, (unit->end - 1) * p->stride_h - p->pad_top + p->pool_h), rows = bottom - top;
     const fc_span inside = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
     const void *const x = fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize);
-    if (job->direct) {
-        const ptrdiff_t at = unit->first * p->oh * p->ow;
-        reduce_lines(job, x, unit->planes, job->counts, fc_at_mut(job->out, at, job->esize), job->index_out ? job->index_out + at : NULL);
-        return;
-    }
-    reduce_lines(job, x, unit->planes * rows, NULL, s->lines, s->in_row);
+    reduce_lines(job, s, x, unit->planes * rows / job->line_rows);
     for (ptrdiff_t plane = 0; plane < unit->planes; plane++)
         for (ptrdiff_t i = unit->row, alike; i < unit->end; i += alike) {
             alike = i >= inside.first && i < inside.end ? fc_min(inside.end, unit->end) - i : 1;
@@ -135,13 +128,11 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     const fc_planes *const job = context;
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t rows = job->together > 1 ? job->together * p->h : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
-    const ptrdiff_t elements = fc_round_up(rows * job->lines.out_elements + job->kernels->lanes, FC_ALIGN / job->esize);
-    strip s = {.columns = job->lines.out_elements};
-    if (!job->direct) {
-        s.lines = fc_scratch(FC_SLOT_TASK, (size_t)(elements * (job->esize + 1)));
-        if (!s.lines) return FC_NO_MEMORY;
-        s.in_row = job->index_out ? (uint8_t *)s.lines + elements * job->esize : NULL;
-    }
+    strip s = {.columns = job->lines.out_elements / job->line_rows};
+    const ptrdiff_t elements = fc_round_up(rows * s.columns + job->kernels->lanes, FC_ALIGN / job->esize);
+    s.lines = fc_scratch(FC_SLOT_TASK, (size_t)(elements * (job->esize + 1)));
+    if (!s.lines) return FC_NO_MEMORY;
+    s.in_row = job->index_out ? (uint8_t *)s.lines + elements * job->esize : NULL;
     for (ptrdiff_t u = task * job->task_units; u < fc_min(job->units, (task + 1) * job->task_units); u++) {
         const fc_planes_unit unit = fc_planes_get(job, u);
         forward_unit(job, &s, &unit);
@@ -149,20 +140,20 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-/* Few windows of small planes: all taps at once leave no vector partly filled. */
-static fc_status plan_tables(fc_planes *job) {
-    const fc_pool2d *const p = &job->p;
-    const ptrdiff_t lanes = job->kernels->lanes, entries = fc_ceil_div(p->oh * p->ow, lanes) * p->pool_h * p->pool_w;
-    fc_pool2d row = *p;
-    if (p->stride_h == 1 && p->ow % lanes && p->ow < DIRECT_COLUMNS * lanes && entries <= DIRECT_ENTRIES && p->n >= DIRECT_PLANES &&
-        p->w * p->h < STRIP_ELEMENTS) {
-        job->direct = 1;
-        const fc_status status = fc_pool_lines(p, job->kind, job->index_out != NULL, p->oh * p->ow, &job->lines);
+/* Rows of all of a plane are a line where single ones would leave vectors partly filled. */
+static fc_status plan_lines(fc_planes *job) {
+    const ptrdiff_t lanes = job->kernels->lanes;
+    fc_pool2d rows = job->p;
+    rows.pool_h = rows.stride_h = 1, rows.pad_top = 0, rows.oh = rows.h;
+    const ptrdiff_t windows = rows.h * rows.ow, waste = fc_round_up(rows.ow, lanes) - rows.ow;
+    if (PLANE_WASTE * waste > rows.ow && job->strips == 1 && rows.n >= FEW_PLANES && windows >= lanes &&
+        windows * rows.pool_w <= PLANE_ENTRIES * lanes) {
+        job->line_rows = rows.h;
+        const fc_status status = fc_pool_lines(&rows, job->kind, job->index_out != NULL, windows, &job->lines);
         if (status != FC_UNSUPPORTED) return status;
-        job->direct = 0;
     }
-    row.h = row.oh = row.pool_h = row.stride_h = 1, row.pad_top = 0;
-    return fc_pool_lines(&row, job->kind, job->index_out != NULL, fc_max(p->ow, lanes), &job->lines);
+    job->line_rows = rows.h = rows.oh = 1;
+    return fc_pool_lines(&rows, job->kind, job->index_out != NULL, fc_max(rows.ow, lanes), &job->lines);
 }
 
 fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
@@ -170,13 +161,13 @@ fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, v
     const ptrdiff_t strip_rows = (STRIP_ELEMENTS / pool->w - pool->pool_h) / pool->stride_h + 1;
     fc_planes job = fc_planes_plan(pool, kind, x, y, pool->oh, fc_max(strip_rows, pool->pool_h));
     job.index_out = indices;
-    const fc_status status = plan_tables(&job);
+    const fc_status status = plan_lines(&job);
     if (status != FC_OK) return status;
     if (kind == MEAN) {
         const fc_pool2d *const p = &job.p;
         void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)(p->oh * p->ow * job.esize));
         if (!counts) return FC_NO_MEMORY;
-        count_elements(p, job.direct, counts);
+        count_elements(p, counts);
         job.counts = counts;
     }
     return fc_planes_run(&job, forward_task);

@@ -102,6 +102,7 @@ typedef struct {
     const int32_t *lane;
     const fc_line_entry *entry;
     ptrdiff_t lines, blocks, taps, in_elements, out_elements;
+    ptrdiff_t group; /* taps 0 .. group - 1 of a block, and so on, have the same `from` */
     void *y;
     uint8_t *index;
 } fc_pool_lines_args;
