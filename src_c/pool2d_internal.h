@@ -60,7 +60,7 @@ typedef struct {
     ptrdiff_t lanes, blocks, taps, group, in_elements, out_elements;
     ptrdiff_t patterns, places; /* in use */
 } fc_lines;
-/* Tables for an image of one channel as a line, in FC_SLOT_CALL. Of out_elements, those beyond the windows become anything. FC_UNSUPPORTED
+/* Tables for an image of one channel as a line, in FC_SLOT_CALL; its windows are one row high, one for every row. Of out_elements, those beyond the windows become anything. FC_UNSUPPORTED
  * where taps of windows side by side lie too far apart, or for too many. */
 fc_status fc_pool_lines(const fc_pool2d *pool, pool_kind kind, int index, ptrdiff_t out_elements, fc_lines *lines);
 
