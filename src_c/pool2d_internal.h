@@ -87,7 +87,7 @@ fc_planes fc_planes_plan(const fc_pool2d *pool, pool_kind kind, const void *in, 
 fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit);
 fc_status fc_planes_run(const fc_planes *job, fc_task_fn task);
 /* Of so many windows that cover an element dx is gathered, at most. */
-enum { FC_PLANE_WINDOWS = 16 };
+enum { FC_PLANE_WINDOWS = 64 };
 /* Whether that is the way for planes; if so, forward; and backward. Indices are bytes; forward they may be NULL. */
 int fc_pool_by_planes(const fc_pool2d *pool);
 int fc_pool_planes_gather(const fc_pool2d *pool);

@@ -82,31 +82,44 @@ static void reduce_lines(const fc_planes *job, const strip *s, const void *x, pt
     (job->kind == MEAN ? job->kernels->lines_sum : s->in_row ? job->kernels->lines_index : job->kernels->lines_maximum)(&args);
 }
 
-/* Along columns: rows of windows i .. i + rows - 1, alike in their taps kh, of a plane of which `line` is row 0 in the strip. */
-static void reduce_columns(const fc_planes *job, const strip *s, ptrdiff_t line, ptrdiff_t i, ptrdiff_t rows, fc_span kh, ptrdiff_t at) {
+/* Along columns: rows of windows i .. i + rows - 1, alike in their taps kh, of a plane of which `line` is row 0 in the strip. `columns` of
+ * them, from `first` on: it is less than 0, or they end beyond the row, where neighbouring rows are computed later. */
+static void reduce_columns(const fc_planes *job, const strip *s, ptrdiff_t plane, ptrdiff_t line, ptrdiff_t i, ptrdiff_t rows, ptrdiff_t first,
+                           ptrdiff_t columns) {
     const fc_pool2d *const p = &job->p;
+    const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
     const void *tap[MOST_TAPS];
     const uint8_t *within[MOST_TAPS];
     uint8_t position[MOST_TAPS];
     for (ptrdiff_t k = kh.first; k < kh.end; k++) {
-        const ptrdiff_t from = (line + i * p->stride_h - p->pad_top + k) * s->columns;
+        const ptrdiff_t from = (line + i * p->stride_h - p->pad_top + k) * s->columns + first;
         tap[k - kh.first] = fc_at(s->lines, from, job->esize);
         position[k - kh.first] = (uint8_t)(k * p->pool_w);
-        within[k - kh.first] = s->in_row + from;
+        if (s->in_row) within[k - kh.first] = s->in_row + from;
     }
-    const int dense = p->stride_h * s->columns == p->ow;
+    const ptrdiff_t window = i * p->ow + first, at = plane * p->oh * p->ow + window;
     const fc_pool_args args = {.tap = tap,
                                .position = position,
                                .within = within,
-                               .elements = job->counts,
+                               .elements = job->counts ? fc_at(job->counts, window, job->esize) : NULL,
                                .taps = kh.end - kh.first,
-                               .windows = dense ? 1 : rows,
+                               .windows = rows,
                                .step = p->stride_h * s->columns,
                                .out_step = p->ow,
-                               .channels = dense ? rows * p->ow : p->ow,
+                               .channels = columns,
                                .y = fc_at_mut(job->out, at, job->esize),
                                .index = job->index_out ? job->index_out + at : NULL};
     (job->kind == MEAN ? job->kernels->mean_elements : job->index_out ? job->kernels->maximum_within : job->kernels->maximum)(&args);
+}
+
+/* A whole plane, of which `line` is row 0 in the strip, where rows are narrower than a vector and those that are alike, `inside`, are not
+ * when taken together: the others are written first, reaching into rows that follow them here. */
+static void reduce_dense(const fc_planes *job, const strip *s, ptrdiff_t plane, ptrdiff_t line, fc_span inside) {
+    const fc_pool2d *const p = &job->p;
+    const ptrdiff_t columns = fc_max(p->ow, job->kernels->lanes);
+    for (ptrdiff_t i = 0; i < inside.first; i++) reduce_columns(job, s, plane, line, i, 1, 0, columns);
+    for (ptrdiff_t i = p->oh - 1; i >= inside.end; i--) reduce_columns(job, s, plane, line, i, 1, p->ow - columns, columns);
+    reduce_columns(job, s, plane, line, inside.first, 1, 0, (inside.end - inside.first) * p->ow);
 }
 
 static void forward_unit(const fc_planes *job, const strip *s, const fc_planes_unit *unit) {
@@ -114,14 +127,18 @@ static void forward_unit(const fc_planes *job, const strip *s, const fc_planes_u
     const ptrdiff_t top = unit->planes > 1 ? 0 : fc_max(0, unit->row * p->stride_h - p->pad_top);
     const ptrdiff_t bottom = unit->planes > 1 ? p->h : fc_min(p->h, (unit->end - 1) * p->stride_h - p->pad_top + p->pool_h), rows = bottom - top;
     const fc_span inside = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
-    const void *const x = fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize);
-    reduce_lines(job, s, x, unit->planes * rows / job->line_rows);
-    for (ptrdiff_t plane = 0; plane < unit->planes; plane++)
+    const int dense = job->strips == 1 && p->stride_h == 1 && s->columns == p->ow && (inside.end - inside.first) * p->ow >= job->kernels->lanes;
+    reduce_lines(job, s, fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize), unit->planes * rows / job->line_rows);
+    for (ptrdiff_t k = 0; k < unit->planes; k++) {
+        if (dense) {
+            reduce_dense(job, s, unit->first + k, k * rows, inside);
+            continue;
+        }
         for (ptrdiff_t i = unit->row, alike; i < unit->end; i += alike) {
             alike = i >= inside.first && i < inside.end ? fc_min(inside.end, unit->end) - i : 1;
-            reduce_columns(job, s, plane * rows - top, i, alike, fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h),
-                           ((unit->first + plane) * p->oh + i) * p->ow);
+            reduce_columns(job, s, unit->first + k, k * rows - top, i, alike, 0, p->ow);
         }
+    }
 }
 
 static fc_status forward_task(const void *context, ptrdiff_t task) {
@@ -129,10 +146,12 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t rows = job->together > 1 ? job->together * p->h : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
     strip s = {.columns = job->lines.out_elements / job->line_rows};
-    const ptrdiff_t elements = fc_round_up(rows * s.columns + job->kernels->lanes, FC_ALIGN / job->esize);
-    s.lines = fc_scratch(FC_SLOT_TASK, (size_t)(elements * (job->esize + 1)));
-    if (!s.lines) return FC_NO_MEMORY;
-    s.in_row = job->index_out ? (uint8_t *)s.lines + elements * job->esize : NULL;
+    /* A vector before and behind may be read. */
+    const ptrdiff_t beside = FC_ALIGN / job->esize, elements = fc_round_up(rows * s.columns + 2 * beside, beside);
+    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(elements * (job->esize + 1)));
+    if (!memory) return FC_NO_MEMORY;
+    s.lines = memory + beside * job->esize;
+    s.in_row = job->index_out ? (uint8_t *)memory + elements * job->esize + beside : NULL;
     for (ptrdiff_t u = task * job->task_units; u < fc_min(job->units, (task + 1) * job->task_units); u++) {
         const fc_planes_unit unit = fc_planes_get(job, u);
         forward_unit(job, &s, &unit);

@@ -50,7 +50,7 @@ FC_INLINE void NAME(maximum_windows)(const int TAPS, const int INDEX, const fc_p
         position[t] = INDEX ? v_set1((real)a->position[t]) : v_zero();
     }
     const real *const *const tap = TAPS ? known : (const real *const *)a->tap;
-    const ptrdiff_t share = a->next_elements / a->windows / channels * VL; /* of what comes next, with every vector */
+    const ptrdiff_t share = a->next_elements ? a->next_elements / a->windows / channels * VL : 0; /* of what comes next, with every vector */
     const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
         const ptrdiff_t in = i * a->step, out = i * a->out_step;
@@ -105,7 +105,7 @@ FC_INLINE void NAME(mean_vector)(const int TAPS, const int DIVISOR, const fc_poo
 
 FC_INLINE void NAME(mean_windows)(const int TAPS, const int DIVISOR, const fc_pool_args *const args) {
     const fc_pool_args copy = *args, *const a = &copy;
-    const ptrdiff_t channels = a->channels, share = a->next_elements / a->windows / channels * VL;
+    const ptrdiff_t channels = a->channels, share = a->next_elements ? a->next_elements / a->windows / channels * VL : 0;
     const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
         const ptrdiff_t in = i * a->step, out = i * a->out_step;

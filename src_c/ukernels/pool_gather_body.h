@@ -1,19 +1,16 @@
 /* The gradient of pooling in planes, row by row: see fc_gather_rows_args in ukernels_pool.h. A vector of each phase of the columns is
  * gathered, and those are brought together. */
 
-/* Vectors of the same phase, whose windows are looked up together. */
-#define FC_GATHER_VECTORS 2
-
-/* FC_GATHER_VECTORS vectors of the elements whose windows the list from `e` to `end` tells. */
-FC_INLINE void NAME(gather_phase)(const int MAXIMUM, const fc_gather_rows_args *const a, const real *const dy, const uint8_t *const index,
-                                  ptrdiff_t e, const ptrdiff_t end, vec *const sum) {
+/* NV vectors of the elements whose windows the list from `e` to `end` tells. */
+FC_INLINE void NAME(gather_phase)(const int NV, const int MAXIMUM, const fc_gather_rows_args *const a, const real *const dy,
+                                  const uint8_t *const index, ptrdiff_t e, const ptrdiff_t end, vec *const sum) {
     FC_UNROLL(2)
-    for (int v = 0; v < FC_GATHER_VECTORS; v++) sum[v] = v_zero();
+    for (int v = 0; v < NV; v++) sum[v] = v_zero();
     for (; e < end; e++) {
         const real *const from = dy + a->offset[e];
         const uint8_t *const won = index + a->index_offset[e];
         FC_UNROLL(2)
-        for (int v = 0; v < FC_GATHER_VECTORS; v++) {
+        for (int v = 0; v < NV; v++) {
             const vec added = v_add(sum[v], v_load(from + v * VL));
             sum[v] = MAXIMUM ? v_select(v_match_u8(won + v * VL, a->position[e]), added, sum[v]) : added;
         }
@@ -26,17 +23,16 @@ FC_INLINE void NAME(gather_put)(const fc_gather_rows_args *const a, real *const 
     else v_store_n(p, v, n);
 }
 
-/* STRIDE of the columns is 1, 2 or anything: 0. */
-FC_INLINE void NAME(gather_row)(const int STRIDE, const int MAXIMUM, const fc_gather_rows_args *const a, const real *const dy,
+/* STRIDE of the columns is 1, 2 or anything: 0; NV, at most 2, are the vectors of a phase whose windows are looked up together. */
+FC_INLINE void NAME(gather_row)(const int NV, const int STRIDE, const int MAXIMUM, const fc_gather_rows_args *const a, const real *const dy,
                                 const uint8_t *const index, const ptrdiff_t *const first, real *const dx, const vindex *const lanes) {
-    enum { NV = FC_GATHER_VECTORS };
     const ptrdiff_t stride = STRIDE ? STRIDE : a->stride_w;
     for (ptrdiff_t m = 0, s = 0; s < a->w; m += NV * VL, s += NV * VL * stride) {
         const ptrdiff_t left = a->w - s;
-        vec sum[2][NV];
+        vec sum[2][2];
         if (STRIDE) {
             FC_UNROLL(2)
-            for (int q = 0; q < STRIDE; q++) NAME(gather_phase)(MAXIMUM, a, dy + m, index + m, first[q], first[q + 1], sum[q]);
+            for (int q = 0; q < STRIDE; q++) NAME(gather_phase)(NV, MAXIMUM, a, dy + m, index + m, first[q], first[q + 1], sum[q]);
             FC_UNROLL(2)
             for (int v = 0; v < NV; v++) {
                 const ptrdiff_t at = v * VL * STRIDE;
@@ -48,15 +44,15 @@ FC_INLINE void NAME(gather_row)(const int STRIDE, const int MAXIMUM, const fc_ga
             continue;
         }
         for (ptrdiff_t q = 0; q < stride; q++) {
-            real lane[NV * VL];
-            NAME(gather_phase)(MAXIMUM, a, dy + m, index + m, first[q], first[q + 1], sum[0]);
+            real lane[2 * VL];
+            NAME(gather_phase)(NV, MAXIMUM, a, dy + m, index + m, first[q], first[q + 1], sum[0]);
             for (int v = 0; v < NV; v++) v_store(lane + v * VL, sum[0][v]);
             for (ptrdiff_t l = 0; l < NV * VL && l * stride + q < left; l++) dx[s + l * stride + q] = lane[l];
         }
     }
 }
 
-FC_INLINE void NAME(gather_rows)(const int STRIDE, const int MAXIMUM, const fc_gather_rows_args *const args) {
+FC_INLINE void NAME(gather_rows)(const int NV, const int STRIDE, const int MAXIMUM, const fc_gather_rows_args *const args) {
     const fc_gather_rows_args copy = *args, *const a = &copy; /* known not to change when dx is written */
     vindex lanes[2];
     for (int k = 0; k < 2; k++) {
@@ -68,20 +64,18 @@ FC_INLINE void NAME(gather_rows)(const int STRIDE, const int MAXIMUM, const fc_g
     const uint8_t *index = a->index;
     ptrdiff_t phase = a->phase;
     for (ptrdiff_t r = 0; r < a->rows; r++) {
-        NAME(gather_row)(STRIDE, MAXIMUM, a, dy, index, a->first + phase * a->stride_w, (real *)a->dx + r * a->w, lanes);
+        NAME(gather_row)(NV, STRIDE, MAXIMUM, a, dy, index, a->first + phase * a->stride_w, (real *)a->dx + r * a->w, lanes);
         if (++phase == a->stride_h) phase = 0, dy += a->dy_row, index += a->index_row;
     }
 }
 
-static void NAME(pool_maximum_gather)(const fc_gather_rows_args *const a) {
-    if (a->stride_w == 1) NAME(gather_rows)(1, 1, a);
-    else if (a->stride_w == 2) NAME(gather_rows)(2, 1, a);
-    else NAME(gather_rows)(0, 1, a);
-}
-
-static void NAME(pool_mean_gather)(const fc_gather_rows_args *const a) {
-    if (a->stride_w == 1) NAME(gather_rows)(1, 0, a);
-    else if (a->stride_w == 2) NAME(gather_rows)(2, 0, a);
-    else NAME(gather_rows)(0, 0, a);
-}
-#undef FC_GATHER_VECTORS
+#define FC_POOL_GATHER(name, MAXIMUM)                                            \
+    static void NAME(name)(const fc_gather_rows_args *const a) {                 \
+        if (a->stride_w == 1 && a->w <= VL) NAME(gather_rows)(1, 1, MAXIMUM, a); \
+        else if (a->stride_w == 1) NAME(gather_rows)(2, 1, MAXIMUM, a);          \
+        else if (a->stride_w == 2) NAME(gather_rows)(2, 2, MAXIMUM, a);          \
+        else NAME(gather_rows)(2, 0, MAXIMUM, a);                                \
+    }
+FC_POOL_GATHER(pool_maximum_gather, 1)
+FC_POOL_GATHER(pool_mean_gather, 0)
+#undef FC_POOL_GATHER
