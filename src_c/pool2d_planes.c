@@ -25,16 +25,24 @@ int fc_pool_by_planes(const fc_pool2d *p) {
     return p->pool_w > p->stride_w && p->pool_h > p->stride_h && fc_kernels(p->dtype)->pool.lanes > 1;
 }
 
+/* Into units: planes of so many elements together, or strips of one. */
+static void cut(fc_planes *job, ptrdiff_t elements) {
+    const fc_pool2d *const p = &job->p;
+    job->together = fc_max(1, elements / (p->h * p->w));
+    if (job->together > 1) job->strip = job->rows;
+    job->strip = fc_min(job->rows, job->strip);
+    job->strips = fc_ceil_div(job->rows, job->strip);
+    job->units = fc_ceil_div(p->n, job->together) * job->strips;
+    job->task_units = fc_max(1, TASK_ELEMENTS / fc_max(1, job->together * p->h * p->w / job->strips));
+}
+
 fc_planes fc_planes_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows, ptrdiff_t strip_rows) {
     fc_planes job = {.p = fc_pool_as_nhwc(pool), .kind = kind, .in = in, .out = out, .rows = rows};
     const fc_pool2d *const p = &job.p;
     job.kernels = &fc_kernels(p->dtype)->pool;
     job.esize = fc_esize(p->dtype);
-    job.together = fc_max(1, STRIP_ELEMENTS / (p->h * p->w));
-    job.strip = job.together > 1 ? rows : fc_min(rows, fc_max(1, strip_rows));
-    job.strips = fc_ceil_div(rows, job.strip);
-    job.units = fc_ceil_div(p->n, job.together) * job.strips;
-    job.task_units = fc_max(1, TASK_ELEMENTS / fc_max(1, job.together * p->h * p->w / job.strips));
+    job.strip = fc_max(1, strip_rows);
+    cut(&job, STRIP_ELEMENTS);
     return job;
 }
 
@@ -165,8 +173,9 @@ static fc_status plan_lines(fc_planes *job) {
     fc_pool2d rows = job->p;
     rows.pool_h = rows.stride_h = 1, rows.pad_top = 0, rows.oh = rows.h;
     const ptrdiff_t windows = rows.h * rows.ow, waste = fc_round_up(rows.ow, lanes) - rows.ow;
-    if (PLANE_WASTE * waste > rows.ow && job->strips == 1 && rows.n >= FEW_PLANES && windows >= lanes &&
-        windows * rows.pool_w <= PLANE_ENTRIES * lanes) {
+    const int narrow = waste && (rows.ow < lanes || PLANE_WASTE * waste > rows.ow);
+    if (narrow && rows.h * rows.w <= STRIP_ELEMENTS && rows.n >= FEW_PLANES && windows >= lanes && windows * rows.pool_w <= PLANE_ENTRIES * lanes) {
+        cut(job, 2 * STRIP_ELEMENTS);
         job->line_rows = rows.h;
         const fc_status status = fc_pool_lines(&rows, job->kind, job->index_out != NULL, windows, &job->lines);
         if (status != FC_UNSUPPORTED) return status;
