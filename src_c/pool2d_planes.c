@@ -20,7 +20,7 @@ static const double ELEMENT_NS = 0.3;
 
 int fc_pool_by_planes(const fc_pool2d *p) {
     if (p->layout != FC_NCHW && p->c > 1) return 0;
-    if (p->pool_h > MOST_TAPS || p->pool_w > MOST_TAPS || p->stride_h > MOST_STRIDE || p->stride_w > MOST_STRIDE) return 0;
+    if (p->pool_h > MOST_TAPS || p->pool_w > MOST_TAPS || p->stride_h > MOST_STRIDE || p->stride_w > 2) return 0;
     if (p->w * fc_max(p->pool_h, p->stride_h) > MOST_ELEMENTS || p->ow > 2 * p->w || p->oh > 2 * p->h) return 0;
     return p->pool_w > p->stride_w && p->pool_h > p->stride_h && fc_kernels(p->dtype)->pool.lanes > 1;
 }
@@ -117,7 +117,7 @@ static void reduce_columns(const fc_planes *job, const strip *s, ptrdiff_t plane
                                .channels = columns,
                                .y = fc_at_mut(job->out, at, job->esize),
                                .index = job->index_out ? job->index_out + at : NULL};
-    (job->kind == MEAN ? job->kernels->mean_elements : job->index_out ? job->kernels->maximum_within : job->kernels->maximum)(&args);
+    (job->kind == MEAN ? job->kernels->mean_columns : job->index_out ? job->kernels->index_columns : job->kernels->maximum_columns)(&args);
 }
 
 /* A whole plane, of which `line` is row 0 in the strip, where rows are narrower than a vector and those that are alike, `inside`, are not
@@ -193,7 +193,7 @@ fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, v
     if (status != FC_OK) return status;
     if (kind == MEAN) {
         const fc_pool2d *const p = &job.p;
-        void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)(p->oh * p->ow * job.esize));
+        void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)((p->oh * p->ow + job.kernels->lanes) * job.esize));
         if (!counts) return FC_NO_MEMORY;
         count_elements(p, counts);
         job.counts = counts;

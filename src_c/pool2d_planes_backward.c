@@ -63,9 +63,7 @@ static void copy_dy(const fc_planes *job, const strip *s, ptrdiff_t plane, ptrdi
                                        .rows = alike,
                                        .w = p->ow,
                                        .left = s->before,
-                                       .stride = 1,
                                        .columns = s->columns,
-                                       .row = s->columns,
                                        .to = to};
         job->kernels->border(&border);
     }
@@ -124,7 +122,7 @@ fc_status fc_pool_planes_backward(const fc_pool2d *pool, pool_kind kind, const v
     assert(fc_pool_planes_gather(pool));
     fc_planes job = fc_planes_plan(pool, kind, dy, dx, pool->h, fc_max(STRIP_ELEMENTS / pool->w, pool->pool_h));
     job.index_in = indices;
-    job.stream = pool->stride_w <= 2 && fc_streams(dx, pool->w * job.esize, job.p.n * pool->h * pool->w * job.esize);
+    job.stream = fc_streams(dx, pool->w * job.esize, job.p.n * pool->h * pool->w * job.esize);
     if (kind == MEAN) {
         void *const counts = fc_scratch(FC_SLOT_CALL, (size_t)(pool->ow * job.esize));
         if (!counts) return FC_NO_MEMORY;

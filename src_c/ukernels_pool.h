@@ -11,8 +11,7 @@ typedef struct {
     const void *const *tap;
     const uint8_t *position; /* of each tap in the window: what index receives */
     ptrdiff_t taps;          /* at least 1 */
-    /* Where taps are results themselves: index receives position[t] + within[t][i * step + c], of which VL - 1 more may be read; and
-     * the mean is one of elements[c] elements for every tap, of which the tap is the sum. */
+    /* Of columns: what the positions of the tap's own maxima are, and how many elements each of its sums is of. */
     const uint8_t *const *within;
     const void *elements;
     ptrdiff_t windows, step, out_step, channels;
@@ -96,9 +95,9 @@ typedef struct {
 
 /* Lines of in_elements and out_elements elements. Block b is VL windows from b * VL on, the last block those that end the line. Their tap t
  * is entry[b * taps + t]. The index of a maximum becomes position[place * VL + l] of its tap. A sum leaves out the lanes whose
- * position is 0, and is divided by elements[window] unless that is NULL. */
+ * position is 0. out_elements is VL or more. */
 typedef struct {
-    const void *x, *position, *elements;
+    const void *x, *position;
     const int32_t *lane;
     const fc_line_entry *entry;
     ptrdiff_t lines, blocks, taps, in_elements, out_elements;
@@ -107,22 +106,19 @@ typedef struct {
     uint8_t *index;
 } fc_pool_lines_args;
 
-/* Rows of w elements, dense in x, go to rows that have a border: element s of row r to
- * to[(s + left) % stride * phase + r * row + (s + left) / stride]. The other of the first `columns` elements of every row of every phase,
- * which are at least as many as the row reaches, receive the row's first or last element, the nearer one, or zero. Up to VL elements after
- * them are overwritten, in ascending order. Element s of every row is multiplied by row_scale * scale[s] if scale is not NULL. */
+/* Rows of w elements, dense in x, go to rows of `columns` elements, from `left` on; the others are zero. Up to VL elements after them are
+ * overwritten, in ascending order. Element s of every row is multiplied by row_scale * scale[s] if scale is not NULL. */
 typedef struct {
     const void *x, *scale;
     double row_scale;
-    ptrdiff_t rows, w, left, stride, columns, row, phase;
-    int repeat; /* or zero */
+    ptrdiff_t rows, w, left, columns;
     void *to;
 } fc_border_args;
 
 /* Rows of dx of a plane, w elements each, the first of which lies in phase `phase` of stride_h; a row in the last phase is followed by one
  * that begins the next row of windows, dy_row and index_row elements on. Element l * stride_w + q of a row in phase p is the sum over
  * first[p * stride_w + q] <= e < first[p * stride_w + q + 1] of dy[offset[e] + l]; of the maximum, of those with
- * index[index_offset[e] + l] == position[e]. More of dy and of index may be read, as for elements up to 2 VL * stride_w on. */
+ * index[index_offset[e] + l] == position[e]. stride_w is 1 or 2. More of dy and of index may be read, as for elements up to 2 VL * stride_w on. */
 typedef struct {
     const void *dy;
     const uint8_t *index;
@@ -130,17 +126,20 @@ typedef struct {
     const uint8_t *position;
     ptrdiff_t rows, phase, w, stride_h, stride_w, dy_row, index_row;
     void *dx;
-    int stream; /* rows go past the caches: they are aligned to FC_ALIGN and a multiple of that long; stride_w is 1 or 2 */
+    int stream; /* rows go past the caches: they are aligned to FC_ALIGN and a multiple of that long */
 } fc_gather_rows_args;
 
 typedef struct {
     /* The maximum: a NaN beats every number, the first of equals wins. `maximum` writes no index. */
     void (*maximum)(const fc_pool_args *args);
     void (*maximum_index)(const fc_pool_args *args);
-    void (*maximum_within)(const fc_pool_args *args);
     void (*mean)(const fc_pool_args *args);
-    void (*mean_elements)(const fc_pool_args *args);
-    void (*sum)(const fc_pool_args *args);
+    /* Lines and columns of planes. The taps of columns hold what lines have given: in index within[t][i * step + c] + position[t] is
+     * written; sums of taps are divided by their number and by elements[c]. Of taps, within and elements a vector may be read where fewer
+     * channels are left. */
+    void (*maximum_columns)(const fc_pool_args *args);
+    void (*index_columns)(const fc_pool_args *args);
+    void (*mean_columns)(const fc_pool_args *args);
     void (*lines_maximum)(const fc_pool_lines_args *args);
     void (*lines_index)(const fc_pool_lines_args *args);
     void (*lines_sum)(const fc_pool_lines_args *args);

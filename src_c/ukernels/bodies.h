@@ -13,6 +13,7 @@
 #include "pool_tiles_body.h"
 #include "pool_border_body.h"
 #include "pool_lines_body.h"
+#include "pool_columns_body.h"
 #include "pool_gather_body.h"
 #include "pool_window_body.h"
 #include "elementwise_body.h"

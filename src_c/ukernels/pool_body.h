@@ -14,9 +14,6 @@ FC_INLINE vmask NAME(match_index)(const uint8_t *const p, const uint8_t position
     return v_match_u8(lane, position);
 }
 
-/* What INDEX may be: no index is written; the position of the tap; that, and what `within` holds for the tap. */
-enum { NAME(no_index), NAME(position_index), NAME(within_index) };
-
 /* Forward: n channels of the window whose taps are at offset `in`, to offset `out`. `tap` and `position` are those of the
  * arguments, in registers, if TAPS. */
 FC_INLINE void NAME(maximum_vector)(const int TAPS, const int INDEX, const fc_pool_args *const a, const real *const *const tap,
@@ -24,16 +21,12 @@ FC_INLINE void NAME(maximum_vector)(const int TAPS, const int INDEX, const fc_po
     const ptrdiff_t taps = TAPS ? TAPS : a->taps;
     vec best = NAME(load_channels)(tap[0] + in, n), where = v_zero();
     if (INDEX) where = TAPS ? position[0] : v_set1((real)a->position[0]);
-    if (INDEX == NAME(within_index)) where = v_add(where, v_load_u8(a->within[0] + in));
     FC_UNROLL(9)
     for (ptrdiff_t t = 1; t < taps; t++) {
         const vec x = NAME(load_channels)(tap[t] + in, n);
         const vmask wins = v_beats(x, best);
         best = v_select(wins, x, best);
-        if (!INDEX) continue;
-        vec here = TAPS ? position[t] : v_set1((real)a->position[t]);
-        if (INDEX == NAME(within_index)) here = v_add(here, v_load_u8(a->within[t] + in));
-        where = v_select(wins, here, where);
+        if (INDEX) where = v_select(wins, TAPS ? position[t] : v_set1((real)a->position[t]), where);
     }
     NAME(put_channels)((real *)a->y + out, best, n, a->stream);
     if (INDEX) NAME(store_index)(a->index + out, where, n);
@@ -50,7 +43,7 @@ FC_INLINE void NAME(maximum_windows)(const int TAPS, const int INDEX, const fc_p
         position[t] = INDEX ? v_set1((real)a->position[t]) : v_zero();
     }
     const real *const *const tap = TAPS ? known : (const real *const *)a->tap;
-    const ptrdiff_t share = a->next_elements ? a->next_elements / a->windows / channels * VL : 0; /* of what comes next, with every vector */
+    const ptrdiff_t share = a->next_elements / a->windows / channels * VL; /* of what comes next, with every vector */
     const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
         const ptrdiff_t in = i * a->step, out = i * a->out_step;
@@ -89,34 +82,27 @@ static vec NAME(sum_many_taps)(const real *const *const tap, const ptrdiff_t tap
     return total;
 }
 
-/* What a sum is divided by: by the number of taps, by that times the elements that a tap of the channel stands for, or not. */
-enum { NAME(by_taps), NAME(by_elements), NAME(undivided) };
-
-/* `c` is the first channel. */
-FC_INLINE void NAME(mean_vector)(const int TAPS, const int DIVISOR, const fc_pool_args *const a, const ptrdiff_t in, const ptrdiff_t out,
-                                 const ptrdiff_t c, const ptrdiff_t n) {
+FC_INLINE void NAME(mean_vector)(const int TAPS, const fc_pool_args *const a, const ptrdiff_t in, const ptrdiff_t out, const ptrdiff_t n) {
     const ptrdiff_t taps = TAPS ? TAPS : a->taps;
     const real *const *const tap = (const real *const *)a->tap;
-    const vec sum = taps > FC_MEAN_TERMS ? NAME(sum_many_taps)(tap, taps, in + c, n) : NAME(sum_taps)(tap, 0, taps, in + c, n);
-    vec divisor = v_set1((real)taps);
-    if (DIVISOR == NAME(by_elements)) divisor = v_mul(divisor, NAME(load_channels)((const real *)a->elements + c, n));
-    NAME(put_channels)((real *)a->y + out + c, DIVISOR == NAME(undivided) ? sum : v_div(sum, divisor), n, a->stream);
+    const vec sum = taps > FC_MEAN_TERMS ? NAME(sum_many_taps)(tap, taps, in, n) : NAME(sum_taps)(tap, 0, taps, in, n);
+    NAME(put_channels)((real *)a->y + out, v_div(sum, v_set1((real)taps)), n, a->stream);
 }
 
-FC_INLINE void NAME(mean_windows)(const int TAPS, const int DIVISOR, const fc_pool_args *const args) {
+FC_INLINE void NAME(mean_windows)(const int TAPS, const fc_pool_args *const args) {
     const fc_pool_args copy = *args, *const a = &copy;
-    const ptrdiff_t channels = a->channels, share = a->next_elements ? a->next_elements / a->windows / channels * VL : 0;
+    const ptrdiff_t channels = a->channels, share = a->next_elements / a->windows / channels * VL;
     const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
         const ptrdiff_t in = i * a->step, out = i * a->out_step;
         ptrdiff_t c = 0;
         for (; c + VL <= channels; c += VL, next += share) {
             NAME(fetch)(next, share);
-            NAME(mean_vector)(TAPS, DIVISOR, a, in, out, c, VL);
+            NAME(mean_vector)(TAPS, a, in + c, out + c, VL);
         }
         if (c == channels) continue;
-        if (channels < VL) NAME(mean_vector)(TAPS, DIVISOR, a, in, out, 0, channels);
-        else NAME(mean_vector)(TAPS, DIVISOR, a, in, out, channels - VL, VL);
+        if (channels < VL) NAME(mean_vector)(TAPS, a, in, out, channels);
+        else NAME(mean_vector)(TAPS, a, in + channels - VL, out + channels - VL, VL);
     }
 }
 
@@ -190,9 +176,6 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
     static void NAME(name)(const fc_pool_args *const a) { \
         assert(a->taps > 0 && a->channels > 0);           \
         switch (a->taps) {                                \
-        case 3:                                           \
-            NAME(maximum_windows)(3, INDEX, a);           \
-            break;                                        \
         case 4:                                           \
             NAME(maximum_windows)(4, INDEX, a);           \
             break;                                        \
@@ -206,40 +189,22 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
             NAME(maximum_windows)(0, INDEX, a);           \
         }                                                 \
     }
-FC_POOL_MAXIMUM(pool_maximum, NAME(no_index))
-FC_POOL_MAXIMUM(pool_maximum_index, NAME(position_index))
+FC_POOL_MAXIMUM(pool_maximum, 0)
+FC_POOL_MAXIMUM(pool_maximum_index, 1)
 #undef FC_POOL_MAXIMUM
-
-static void NAME(pool_maximum_within)(const fc_pool_args *const a) {
-    assert(a->taps > 0 && a->channels > 0 && a->within && !a->next_elements);
-    if (a->taps == 3) NAME(maximum_windows)(3, NAME(within_index), a);
-    else NAME(maximum_windows)(0, NAME(within_index), a);
-}
 
 static void NAME(pool_mean)(const fc_pool_args *const a) {
     assert(a->taps > 0 && a->channels > 0);
     switch (a->taps) {
     case 4:
-        NAME(mean_windows)(4, NAME(by_taps), a);
+        NAME(mean_windows)(4, a);
         break;
     case 9:
-        NAME(mean_windows)(9, NAME(by_taps), a);
+        NAME(mean_windows)(9, a);
         break;
     default:
-        NAME(mean_windows)(0, NAME(by_taps), a);
+        NAME(mean_windows)(0, a);
     }
-}
-
-static void NAME(pool_mean_elements)(const fc_pool_args *const a) {
-    assert(a->taps > 0 && a->channels > 0 && a->elements);
-    if (a->taps == 3) NAME(mean_windows)(3, NAME(by_elements), a);
-    else NAME(mean_windows)(0, NAME(by_elements), a);
-}
-
-static void NAME(pool_sum)(const fc_pool_args *const a) {
-    assert(a->taps > 0 && a->channels > 0);
-    if (a->taps == 3) NAME(mean_windows)(3, NAME(undivided), a);
-    else NAME(mean_windows)(0, NAME(undivided), a);
 }
 
 /* An element of a 2x2 pool is covered by one window, of a 3x3 pool with stride 2 by up to four. */
@@ -332,14 +297,14 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
 #define FC_POOL_KERNELS                                  \
     {.maximum = NAME(pool_maximum),                      \
      .maximum_index = NAME(pool_maximum_index),          \
-     .maximum_within = NAME(pool_maximum_within),        \
      .mean = NAME(pool_mean),                            \
-     .mean_elements = NAME(pool_mean_elements),          \
-     .sum = NAME(pool_sum),                              \
+     .border = NAME(pool_border),                        \
      .lines_maximum = NAME(pool_lines_maximum),          \
      .lines_index = NAME(pool_lines_index),              \
      .lines_sum = NAME(pool_lines_sum),                  \
-     .border = NAME(pool_border),                        \
+     .maximum_columns = NAME(pool_maximum_columns),      \
+     .index_columns = NAME(pool_index_columns),          \
+     .mean_columns = NAME(pool_mean_columns),            \
      .maximum_gather = NAME(pool_maximum_gather),        \
      .mean_gather = NAME(pool_mean_gather),              \
      .maximum_backward = NAME(pool_maximum_backward),    \

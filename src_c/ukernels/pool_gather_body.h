@@ -23,31 +23,21 @@ FC_INLINE void NAME(gather_put)(const fc_gather_rows_args *const a, real *const 
     else v_store_n(p, v, n);
 }
 
-/* STRIDE of the columns is 1, 2 or anything: 0; NV, at most 2, are the vectors of a phase whose windows are looked up together. */
+/* STRIDE of the columns is 1 or 2; NV, at most 2, are the vectors of a phase whose windows are looked up together. */
 FC_INLINE void NAME(gather_row)(const int NV, const int STRIDE, const int MAXIMUM, const fc_gather_rows_args *const a, const real *const dy,
                                 const uint8_t *const index, const ptrdiff_t *const first, real *const dx, const vindex *const lanes) {
-    const ptrdiff_t stride = STRIDE ? STRIDE : a->stride_w;
-    for (ptrdiff_t m = 0, s = 0; s < a->w; m += NV * VL, s += NV * VL * stride) {
+    for (ptrdiff_t m = 0, s = 0; s < a->w; m += NV * VL, s += NV * VL * STRIDE) {
         const ptrdiff_t left = a->w - s;
         vec sum[2][2];
-        if (STRIDE) {
-            FC_UNROLL(2)
-            for (int q = 0; q < STRIDE; q++) NAME(gather_phase)(NV, MAXIMUM, a, dy + m, index + m, first[q], first[q + 1], sum[q]);
-            FC_UNROLL(2)
-            for (int v = 0; v < NV; v++) {
-                const ptrdiff_t at = v * VL * STRIDE;
-                if (at >= left) break;
-                const vec low = STRIDE == 2 ? v_permute2(sum[0][v], sum[1][v], lanes[0]) : sum[0][v];
-                NAME(gather_put)(a, dx + s + at, low, left - at);
-                if (STRIDE == 2 && at + VL < left) NAME(gather_put)(a, dx + s + at + VL, v_permute2(sum[0][v], sum[1][v], lanes[1]), left - at - VL);
-            }
-            continue;
-        }
-        for (ptrdiff_t q = 0; q < stride; q++) {
-            real lane[2 * VL];
-            NAME(gather_phase)(NV, MAXIMUM, a, dy + m, index + m, first[q], first[q + 1], sum[0]);
-            for (int v = 0; v < NV; v++) v_store(lane + v * VL, sum[0][v]);
-            for (ptrdiff_t l = 0; l < NV * VL && l * stride + q < left; l++) dx[s + l * stride + q] = lane[l];
+        FC_UNROLL(2)
+        for (int q = 0; q < STRIDE; q++) NAME(gather_phase)(NV, MAXIMUM, a, dy + m, index + m, first[q], first[q + 1], sum[q]);
+        FC_UNROLL(2)
+        for (int v = 0; v < NV; v++) {
+            const ptrdiff_t at = v * VL * STRIDE;
+            if (at >= left) break;
+            const vec low = STRIDE == 2 ? v_permute2(sum[0][v], sum[1][v], lanes[0]) : sum[0][v];
+            NAME(gather_put)(a, dx + s + at, low, left - at);
+            if (STRIDE == 2 && at + VL < left) NAME(gather_put)(a, dx + s + at + VL, v_permute2(sum[0][v], sum[1][v], lanes[1]), left - at - VL);
         }
     }
 }
@@ -73,8 +63,7 @@ FC_INLINE void NAME(gather_rows)(const int NV, const int STRIDE, const int MAXIM
     static void NAME(name)(const fc_gather_rows_args *const a) {                 \
         if (a->stride_w == 1 && a->w <= VL) NAME(gather_rows)(1, 1, MAXIMUM, a); \
         else if (a->stride_w == 1) NAME(gather_rows)(2, 1, MAXIMUM, a);          \
-        else if (a->stride_w == 2) NAME(gather_rows)(2, 2, MAXIMUM, a);          \
-        else NAME(gather_rows)(2, 0, MAXIMUM, a);                                \
+        else NAME(gather_rows)(2, 2, MAXIMUM, a);                                \
     }
 FC_POOL_GATHER(pool_maximum_gather, 1)
 FC_POOL_GATHER(pool_mean_gather, 0)

@@ -9,7 +9,7 @@ enum { NAME(line_maximum), NAME(line_index), NAME(line_sum) };
 
 /* A block of windows, of all lines. TAPS and taps are as in pool_body.h; GROUP of them pick from the same vectors. */
 FC_INLINE void NAME(line_block)(const int TAPS, const int GROUP, const int KIND, const fc_pool_lines_args *const a, const fc_line_entry *const entry,
-                                const ptrdiff_t out, const ptrdiff_t n) {
+                                const ptrdiff_t out) {
     const ptrdiff_t taps = TAPS ? TAPS : a->taps, in_elements = a->in_elements, out_elements = a->out_elements, lines = a->lines;
     const ptrdiff_t low = in_elements < VL ? in_elements : VL, high = in_elements < 2 * VL ? in_elements - low : VL;
     const real *const position = a->position;
@@ -22,8 +22,6 @@ FC_INLINE void NAME(line_block)(const int TAPS, const int GROUP, const int KIND,
         place[t] = KIND != NAME(line_maximum) ? v_load(position + entry[t].place * VL) : v_zero();
         from[t] = entry[t].from;
     }
-    const vec divisor = KIND == NAME(line_sum) && a->elements ? NAME(load_channels)((const real *)a->elements + out, n) : v_set1(1);
-    const int divided = KIND == NAME(line_sum) && a->elements;
     const real *line = a->x;
     real *y = (real *)a->y + out;
     uint8_t *index = KIND == NAME(line_index) ? a->index + out : NULL;
@@ -49,9 +47,9 @@ FC_INLINE void NAME(line_block)(const int TAPS, const int GROUP, const int KIND,
                 where = v_select(wins, here, where);
             }
         }
-        NAME(store_channels)(y, divided ? v_div(best, divisor) : best, n);
+        v_store(y, best);
         if (KIND != NAME(line_index)) continue;
-        NAME(store_index)(index, where, n);
+        v_store_u8(index, where);
         index += out_elements;
     }
 }
@@ -60,18 +58,17 @@ FC_INLINE void NAME(line_blocks)(const int TAPS, const int GROUP, const int KIND
     const fc_pool_lines_args copy = *args, *const a = &copy; /* known not to change when results are written */
     for (ptrdiff_t b = 0; b < a->blocks; b++) {
         const fc_line_entry *const entry = a->entry + b * a->taps;
-        if (a->out_elements < VL) NAME(line_block)(TAPS, GROUP, KIND, a, entry, 0, a->out_elements);
-        else NAME(line_block)(TAPS, GROUP, KIND, a, entry, (b + 1) * VL <= a->out_elements ? b * VL : a->out_elements - VL, VL);
+        NAME(line_block)(TAPS, GROUP, KIND, a, entry, (b + 1) * VL <= a->out_elements ? b * VL : a->out_elements - VL);
     }
 }
 
 /* Three taps have kernels of their own: side by side with stride 1 they pick from the same vectors, with stride 2 the first two do. */
-#define FC_POOL_LINES(name, KIND)                                                 \
-    static void NAME(name)(const fc_pool_lines_args *const a) {                   \
-        assert(a->taps > 0 && a->blocks > 0 && a->group > 0);                     \
-        if (a->taps == 3 && a->group == 3) NAME(line_blocks)(3, 3, KIND, a);      \
-        else if (a->taps == 3 && a->group == 2) NAME(line_blocks)(3, 2, KIND, a); \
-        else NAME(line_blocks)(0, 1, KIND, a);                                    \
+#define FC_POOL_LINES(name, KIND)                                                      \
+    static void NAME(name)(const fc_pool_lines_args *const a) {                        \
+        assert(a->taps > 0 && a->blocks > 0 && a->group > 0 && a->out_elements >= VL); \
+        if (a->taps == 3 && a->group == 3) NAME(line_blocks)(3, 3, KIND, a);           \
+        else if (a->taps == 3 && a->group == 2) NAME(line_blocks)(3, 2, KIND, a);      \
+        else NAME(line_blocks)(0, 1, KIND, a);                                         \
     }
 FC_POOL_LINES(pool_lines_maximum, NAME(line_maximum))
 FC_POOL_LINES(pool_lines_index, NAME(line_index))
