@@ -22,7 +22,7 @@ int fc_pool_by_planes(const fc_pool2d *p) {
     if (p->layout != FC_NCHW && p->c > 1) return 0;
     if (p->pool_h > MOST_TAPS || p->pool_w > MOST_TAPS || p->stride_h > MOST_STRIDE || p->stride_w > 2) return 0;
     if (p->w * fc_max(p->pool_h, p->stride_h) > MOST_ELEMENTS || p->ow > 2 * p->w || p->oh > 2 * p->h) return 0;
-    return p->pool_w > p->stride_w && p->pool_h > p->stride_h && fc_kernels(p->dtype)->pool.lanes > 1;
+    return p->pool_w > p->stride_w && p->pool_h > p->stride_h && fc_kernels(p->dtype)->pool.planes.border;
 }
 
 /* Into units: planes of so many elements together, or strips of one. */
@@ -87,7 +87,7 @@ static void reduce_lines(const fc_planes *job, const strip *s, const void *x, pt
                                      .out_elements = l->out_elements,
                                      .y = s->lines,
                                      .index = s->in_row};
-    (job->kind == MEAN ? job->kernels->lines_sum : s->in_row ? job->kernels->lines_index : job->kernels->lines_maximum)(&args);
+    (job->kind == MEAN ? job->kernels->planes.lines_sum : s->in_row ? job->kernels->planes.lines_index : job->kernels->planes.lines_maximum)(&args);
 }
 
 /* Along columns: rows of windows i .. i + rows - 1, alike in their taps kh, of a plane of which `line` is row 0 in the strip. `columns` of
@@ -117,7 +117,9 @@ static void reduce_columns(const fc_planes *job, const strip *s, ptrdiff_t plane
                                .channels = columns,
                                .y = fc_at_mut(job->out, at, job->esize),
                                .index = job->index_out ? job->index_out + at : NULL};
-    (job->kind == MEAN ? job->kernels->mean_columns : job->index_out ? job->kernels->index_columns : job->kernels->maximum_columns)(&args);
+    (job->kind == MEAN ? job->kernels->planes.mean_columns
+     : job->index_out  ? job->kernels->planes.index_columns
+                       : job->kernels->planes.maximum_columns)(&args);
 }
 
 /* A whole plane, of which `line` is row 0 in the strip, where rows are narrower than a vector and those that are alike, `inside`, are not

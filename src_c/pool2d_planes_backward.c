@@ -65,7 +65,7 @@ static void copy_dy(const fc_planes *job, const strip *s, ptrdiff_t plane, ptrdi
                                        .left = s->before,
                                        .columns = s->columns,
                                        .to = to};
-        job->kernels->border(&border);
+        job->kernels->planes.border(&border);
     }
     const ptrdiff_t from = fc_max(first, 0), rows = fc_min(end, p->oh) - from;
     if (job->index_in && rows > 0)
@@ -91,7 +91,7 @@ static void backward_rows(const fc_planes *job, const strip *s, ptrdiff_t plane,
                                       .index_row = p->ow,
                                       .dx = fc_at_mut(job->out, (plane * p->h + row) * p->w, job->esize),
                                       .stream = job->stream};
-    (job->kind == MEAN ? job->kernels->mean_gather : job->kernels->maximum_gather)(&args);
+    (job->kind == MEAN ? job->kernels->planes.mean_gather : job->kernels->planes.maximum_gather)(&args);
 }
 
 static fc_status backward_task(const void *context, ptrdiff_t task) {

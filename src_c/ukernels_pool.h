@@ -129,12 +129,9 @@ typedef struct {
     int stream; /* rows go past the caches: they are aligned to FC_ALIGN and a multiple of that long */
 } fc_gather_rows_args;
 
+/* Kernels for planes; all of them are NULL where there are none. */
 typedef struct {
-    /* The maximum: a NaN beats every number, the first of equals wins. `maximum` writes no index. */
-    void (*maximum)(const fc_pool_args *args);
-    void (*maximum_index)(const fc_pool_args *args);
-    void (*mean)(const fc_pool_args *args);
-    /* Lines and columns of planes. The taps of columns hold what lines have given: in index within[t][i * step + c] + position[t] is
+    /* The taps of columns hold what lines have given: in index within[t][i * step + c] + position[t] is
      * written; sums of taps are divided by their number and by elements[c]. Of taps, within and elements a vector may be read where fewer
      * channels are left. */
     void (*maximum_columns)(const fc_pool_args *args);
@@ -146,6 +143,13 @@ typedef struct {
     void (*border)(const fc_border_args *args);
     void (*maximum_gather)(const fc_gather_rows_args *args);
     void (*mean_gather)(const fc_gather_rows_args *args);
+} fc_plane_kernels;
+
+typedef struct {
+    /* The maximum: a NaN beats every number, the first of equals wins. `maximum` writes no index. */
+    void (*maximum)(const fc_pool_args *args);
+    void (*maximum_index)(const fc_pool_args *args);
+    void (*mean)(const fc_pool_args *args);
     void (*maximum_backward)(const fc_unpool_args *args);
     void (*mean_backward)(const fc_unpool_args *args);
     /* Lanes are a multiple of pool_w * channels; to the former pool_w is 2, to the latter channels may be as many as lanes or more. */
@@ -162,6 +166,7 @@ typedef struct {
     void (*window_mean)(const fc_window_args *args);
     void (*window_mean_backward)(const fc_window_args *args, void *dx);
     void (*window_scatter)(const fc_window_args *args, const fc_window_place *place, void *dx);
+    fc_plane_kernels planes;
     int lanes;
 } fc_pool_kernels;
 

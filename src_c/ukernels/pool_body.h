@@ -298,15 +298,6 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
     {.maximum = NAME(pool_maximum),                      \
      .maximum_index = NAME(pool_maximum_index),          \
      .mean = NAME(pool_mean),                            \
-     .border = NAME(pool_border),                        \
-     .lines_maximum = NAME(pool_lines_maximum),          \
-     .lines_index = NAME(pool_lines_index),              \
-     .lines_sum = NAME(pool_lines_sum),                  \
-     .maximum_columns = NAME(pool_maximum_columns),      \
-     .index_columns = NAME(pool_index_columns),          \
-     .mean_columns = NAME(pool_mean_columns),            \
-     .maximum_gather = NAME(pool_maximum_gather),        \
-     .mean_gather = NAME(pool_mean_gather),              \
      .maximum_backward = NAME(pool_maximum_backward),    \
      .mean_backward = NAME(pool_mean_backward),          \
      .maximum_tiles = NAME(maximum_tiles),               \
@@ -319,4 +310,5 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
      .window_mean = NAME(window_mean),                   \
      .window_mean_backward = NAME(window_mean_backward), \
      .window_scatter = NAME(window_scatter),             \
+     .planes = FC_PLANE_KERNELS,                         \
      .lanes = VL}
