@@ -1,5 +1,5 @@
-/* Pooling of planes: worth the code where vectors along a row hold many elements. */
-#if VL >= 8
+/* Pooling of planes: worth the code where vectors along a row hold many elements, of the element type that is used most. */
+#if defined(FC_F32) && VL >= 8
 #include "pool_border_body.h"
 #include "pool_columns_body.h"
 #include "pool_gather_body.h"
