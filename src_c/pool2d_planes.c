@@ -1,9 +1,6 @@
-/* Pooling of single planes, those of NCHW, whose windows overlap. A strip of rows, or several small planes, is copied with a border, the
- * columns of each phase of the stride for themselves; what a window's rows give follows from neighbouring vectors, for the whole strip as
- * for one long line, and from those rows the window, as in pool2d_separable.c. All of a strip stays in the first-level cache.
- *
- * The border repeats the first and the last element of a row: they lie in every window that reaches beyond them, so the maximum is the
- * same. Only a position left of the image may have to become that of the first element. To sums the border is zero. */
+/* Pooling of single planes, those of NCHW, whose windows overlap: first along rows, for all rows of a strip or of several small planes, then
+ * along columns, as in pool2d_separable.c, but all of a strip stays in the first-level cache. Vectors run along the rows, and along the
+ * whole plane where rows are narrow. */
 #include "pool2d_internal.h"
 
 #include <assert.h>
@@ -56,13 +53,14 @@ fc_planes_unit fc_planes_get(const fc_planes *job, ptrdiff_t unit) {
     return (fc_planes_unit){first, fc_min(job->together, job->p.n - first), row, fc_min(job->rows, row + job->strip)};
 }
 
-/* Elements inside of the image in the row of every window of a plane. */
-static void count_elements(const fc_pool2d *p, void *out) {
-    for (ptrdiff_t e = 0; e < p->oh * p->ow; e++) {
-        const fc_span kw = fc_clip(e % p->ow * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
-        if (p->dtype == FC_F64) ((double *)out)[e] = (double)(kw.end - kw.first);
-        else ((float *)out)[e] = (float)(kw.end - kw.first);
+/* Elements inside of the image in the row of every window, of so many rows of windows. */
+static void count_elements(const fc_pool2d *p, ptrdiff_t rows, char *out, ptrdiff_t esize) {
+    for (ptrdiff_t j = 0; j < p->ow; j++) {
+        const fc_span kw = fc_clip(j * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
+        if (p->dtype == FC_F64) ((double *)(void *)out)[j] = (double)(kw.end - kw.first);
+        else ((float *)(void *)out)[j] = (float)(kw.end - kw.first);
     }
+    for (ptrdiff_t i = 1; i < rows; i++) memcpy(out + i * p->ow * esize, out, (size_t)(p->ow * esize));
 }
 
 /* What the rows of a strip of x give, [row][columns], and the column of each maximum within its window. */
@@ -109,7 +107,7 @@ static void reduce_columns(const fc_planes *job, const strip *s, ptrdiff_t plane
     const fc_pool_args args = {.tap = tap,
                                .position = position,
                                .within = within,
-                               .elements = job->counts ? fc_at(job->counts, window, job->esize) : NULL,
+                               .elements = job->counts ? fc_at(job->counts, job->strips == 1 ? window : 0, job->esize) : NULL,
                                .taps = kh.end - kh.first,
                                .windows = rows,
                                .step = p->stride_h * s->columns,
@@ -134,10 +132,11 @@ static void reduce_dense(const fc_planes *job, const strip *s, ptrdiff_t plane, 
 
 static void forward_unit(const fc_planes *job, const strip *s, const fc_planes_unit *unit) {
     const fc_pool2d *const p = &job->p;
-    const ptrdiff_t top = unit->planes > 1 ? 0 : fc_max(0, unit->row * p->stride_h - p->pad_top);
-    const ptrdiff_t bottom = unit->planes > 1 ? p->h : fc_min(p->h, (unit->end - 1) * p->stride_h - p->pad_top + p->pool_h), rows = bottom - top;
+    const int whole = job->strips == 1;
+    const ptrdiff_t top = whole ? 0 : fc_max(0, unit->row * p->stride_h - p->pad_top);
+    const ptrdiff_t bottom = whole ? p->h : fc_min(p->h, (unit->end - 1) * p->stride_h - p->pad_top + p->pool_h), rows = bottom - top;
     const fc_span inside = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
-    const int dense = job->strips == 1 && p->stride_h == 1 && s->columns == p->ow && (inside.end - inside.first) * p->ow >= job->kernels->lanes;
+    const int dense = whole && p->stride_h == 1 && s->columns == p->ow && (inside.end - inside.first) * p->ow >= job->kernels->lanes;
     reduce_lines(job, s, fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize), unit->planes * rows / job->line_rows);
     for (ptrdiff_t k = 0; k < unit->planes; k++) {
         if (dense) {
@@ -154,7 +153,7 @@ static void forward_unit(const fc_planes *job, const strip *s, const fc_planes_u
 static fc_status forward_task(const void *context, ptrdiff_t task) {
     const fc_planes *const job = context;
     const fc_pool2d *const p = &job->p;
-    const ptrdiff_t rows = job->together > 1 ? job->together * p->h : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
+    const ptrdiff_t rows = job->strips == 1 ? job->together * p->h : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
     strip s = {.columns = job->lines.out_elements / job->line_rows};
     /* A vector before and behind may be read. */
     const ptrdiff_t beside = FC_ALIGN / job->esize, elements = fc_round_up(rows * s.columns + 2 * beside, beside);
@@ -195,9 +194,10 @@ fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, v
     if (status != FC_OK) return status;
     if (kind == MEAN) {
         const fc_pool2d *const p = &job.p;
-        void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)((p->oh * p->ow + job.kernels->lanes) * job.esize));
+        const ptrdiff_t rows = job.strips == 1 ? p->oh : 1;
+        char *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)((rows * p->ow + job.kernels->lanes) * job.esize));
         if (!counts) return FC_NO_MEMORY;
-        count_elements(p, counts);
+        count_elements(p, rows, counts, job.esize);
         job.counts = counts;
     }
     return fc_planes_run(&job, forward_task);

@@ -70,7 +70,8 @@ CASES += [
     Pool("large-one-channel", 8, 40, 40, 1),
     Pool("many-images", 70, 4, 4, 3),
 ]
-# Planes of NCHW: widths about one and two vectors, windows that overlap, many planes and few, whole planes and strips of them.
+# Planes of NCHW: widths about one and two vectors, windows that overlap, many planes and few,
+# whole planes and strips of them.
 CASES += [
     Pool(f"planes-{h}x{w}-{pool}-{stride}-{padding}-c{c}", 2, h, w, c, pool, stride, padding)
     for h, w, c in (
@@ -87,6 +88,8 @@ CASES += [
     if padding != "valid" or h > 5
 ]
 CASES += [
+    Pool("planes-rest", 1, 10, 17, 49, 3, 2),
+    Pool("planes-rest-narrow", 1, 9, 6, 79, 3, (2, 1)),
     Pool("planes-wide", 1, 7, 1300, 1, 3, 2, "same"),
     Pool("planes-3x3-stride3", 2, 12, 17, 16, (4, 5), 3, "same"),
 ]
