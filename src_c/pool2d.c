@@ -220,7 +220,10 @@ static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, v
     pool_job job = fc_pool_plan(pool, kind, x, y, pool->oh, fc_min(pool->stride_h, pool->h) * pool->w * pool->c);
     job.index_out = indices;
     const int tiles = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;
-    if (!tiles && fc_pool_by_planes(pool)) {
+    /* Four taps without a stride are read as they lie, and sums of pairs are cheaper than picking them where that takes several
+     * instructions. */
+    const int few = pool->stride_w == 1 ? pool->pool_h * pool->pool_w <= 4 : kind == MEAN && job.kernels->lanes <= 8;
+    if (!tiles && !few && fc_pool_by_planes(pool)) {
         const fc_status status = fc_pool_planes(pool, kind, x, y, indices);
         if (status != FC_UNSUPPORTED) return status;
     }
