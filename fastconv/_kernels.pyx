@@ -7,6 +7,14 @@ While a thread records a program, its calls are noted there instead.
 No NumPy C API: nothing here depends on NumPy's ABI.
 """
 
+# Small code: it calls what takes the time.
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && !defined(__clang__)
+    #pragma GCC optimize("Os")
+    #endif
+    """
+
 from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release,
                              PyObject_GetBuffer)
 

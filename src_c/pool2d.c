@@ -217,10 +217,17 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
 static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices) {
     if (!pool->n) return FC_OK;
     if (fc_pool_by_windows(pool, indices != NULL)) return fc_pool_windows(pool, kind, x, y, indices);
-    if (kind == MAXIMUM && fc_pool_separable_pays(pool)) return fc_pool_separable(pool, x, y, indices);
     pool_job job = fc_pool_plan(pool, kind, x, y, pool->oh, fc_min(pool->stride_h, pool->h) * pool->w * pool->c);
     job.index_out = indices;
     const int tiles = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;
+    /* Four taps without a stride are read as they lie, and sums of pairs are cheaper than picking them where that takes several
+     * instructions. */
+    const int few = pool->stride_w == 1 ? pool->pool_h * pool->pool_w <= 4 : kind == MEAN && job.kernels->lanes <= 8;
+    if (!tiles && !few && fc_pool_by_planes(pool)) {
+        const fc_status status = fc_pool_planes(pool, kind, x, y, indices);
+        if (status != FC_UNSUPPORTED) return status;
+    }
+    if (kind == MAXIMUM && fc_pool_separable_pays(pool)) return fc_pool_separable(pool, x, y, indices);
     if (tiles) job.stream = fc_streams(y, job.p.ow * job.p.c * job.esize, job.rows * job.p.ow * job.p.c * (1 + 2 * job.p.pool_h) * job.esize);
     return fc_pool_run(&job, tiles ? tiles_task : forward_task);
 }

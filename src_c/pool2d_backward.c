@@ -242,6 +242,7 @@ static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy,
     pool_job job = fc_pool_plan(pool, kind, dy, dx, pool->h, pool->w * pool->c);
     job.index_in = indices;
     const int lanes = job.kernels->lanes, tiles = fc_pool_tiled(&job) && (job.p.c >= lanes || lanes % (job.p.pool_w * job.p.c) == 0);
+    if (!tiles && fc_pool_planes_gather(pool)) return fc_pool_planes_backward(pool, kind, dy, indices, dx);
     if (!tiles && kind == MAXIMUM && fc_pool_scatter_pays(pool)) return fc_pool_scatter(pool, dy, indices, dx);
     if (!tiles) return fc_pool_run(&job, backward_task);
     job.rows /= job.p.pool_h;

@@ -52,6 +52,48 @@ fc_status fc_pool_separable(const fc_pool2d *pool, const void *x, void *y, void 
 int fc_pool_scatter_pays(const fc_pool2d *pool);
 fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
 
+/* Tables for pooling along lines: see fc_pool_lines_args. */
+typedef struct {
+    fc_line_entry *entry;
+    int32_t *lane;
+    void *position;
+    ptrdiff_t lanes, blocks, taps, group, in_elements, out_elements;
+    ptrdiff_t patterns, places; /* in use */
+} fc_lines;
+/* Tables for an image of one channel as a line, in FC_SLOT_CALL; its windows are one row high, one for every row. Of out_elements, those beyond the windows become anything. FC_UNSUPPORTED
+ * where taps of windows side by side lie too far apart, or for too many. */
+fc_status fc_pool_lines(const fc_pool2d *pool, pool_kind kind, int index, ptrdiff_t out_elements, fc_lines *lines);
+
+/* Planes, one or several small ones at a time, in strips of rows of windows (forward) or of dx (backward). */
+typedef struct {
+    fc_pool2d p; /* as NHWC */
+    const fc_pool_kernels *kernels;
+    pool_kind kind;
+    ptrdiff_t esize, rows, strip, strips; /* rows of a plane and of a strip, strips of a plane */
+    ptrdiff_t together;                   /* planes that make a unit; if one does, its strips are units */
+    ptrdiff_t units, task_units;
+    const void *in, *counts; /* elements in the columns of windows, or 1 by that, of the mean */
+    void *out;
+    uint8_t *index_out;
+    const uint8_t *index_in;
+    int stream;
+    ptrdiff_t line_rows; /* rows that are a line: all of a plane, or 1 */
+    fc_lines lines;
+} fc_pool_planes_job;
+typedef struct {
+    ptrdiff_t first, planes, row, end; /* rows row .. end - 1 of the planes */
+} fc_pool_planes_unit;
+fc_pool_planes_job fc_pool_planes_plan(const fc_pool2d *pool, pool_kind kind, const void *in, void *out, ptrdiff_t rows, ptrdiff_t strip_rows);
+fc_pool_planes_unit fc_pool_planes_get(const fc_pool_planes_job *job, ptrdiff_t unit);
+fc_status fc_pool_planes_run(const fc_pool_planes_job *job, fc_task_fn task);
+/* Of so many windows that cover an element dx is gathered, at most. */
+enum { FC_PLANE_WINDOWS = 64 };
+/* Whether that is the way for planes; if so, forward; and backward. Indices are bytes; forward they may be NULL. */
+int fc_pool_by_planes(const fc_pool2d *pool);
+int fc_pool_planes_gather(const fc_pool2d *pool);
+fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, void *y, void *indices);
+fc_status fc_pool_planes_backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx);
+
 /* Space of one task. */
 typedef struct {
     const void **pointer; /* of the taps of a window, or of the gradients of windows */

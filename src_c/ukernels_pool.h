@@ -11,6 +11,9 @@ typedef struct {
     const void *const *tap;
     const uint8_t *position; /* of each tap in the window: what index receives */
     ptrdiff_t taps;          /* at least 1 */
+    /* Of columns: what the positions of the tap's own maxima are, and how many elements each of its sums is of. */
+    const uint8_t *const *within;
+    const void *elements;
     ptrdiff_t windows, step, out_step, channels;
     void *y;
     uint8_t *index;
@@ -83,6 +86,65 @@ typedef struct {
     ptrdiff_t from_row, from_step, to_row, to_step;
 } fc_columns;
 
+/* Where a tap of a block of windows reads: lane[pattern * VL + l] picks the element for window l from the 2 VL that begin at element
+ * `from` of the line, or from all that the line has. */
+typedef struct {
+    ptrdiff_t from;
+    int32_t pattern, place;
+} fc_line_entry;
+
+/* Lines of in_elements and out_elements elements. Block b is VL windows from b * VL on, the last block those that end the line. Their tap t
+ * is entry[b * taps + t]. The index of a maximum becomes position[place * VL + l] of its tap. A sum leaves out the lanes whose
+ * position is 0. out_elements is VL or more. */
+typedef struct {
+    const void *x, *position;
+    const int32_t *lane;
+    const fc_line_entry *entry;
+    ptrdiff_t lines, blocks, taps, in_elements, out_elements;
+    ptrdiff_t group; /* taps 0 .. group - 1 of a block, and so on, have the same `from` */
+    void *y;
+    uint8_t *index;
+} fc_pool_lines_args;
+
+/* Rows of w elements, dense in x, go to rows of `columns` elements, from `left` on; the others are zero. Up to VL elements after them are
+ * overwritten, in ascending order. Element s of every row is multiplied by row_scale * scale[s] if scale is not NULL. */
+typedef struct {
+    const void *x, *scale;
+    double row_scale;
+    ptrdiff_t rows, w, left, columns;
+    void *to;
+} fc_border_args;
+
+/* Rows of dx of a plane, w elements each, the first of which lies in phase `phase` of stride_h; a row in the last phase is followed by one
+ * that begins the next row of windows, dy_row and index_row elements on. Element l * stride_w + q of a row in phase p is the sum over
+ * first[p * stride_w + q] <= e < first[p * stride_w + q + 1] of dy[offset[e] + l]; of the maximum, of those with
+ * index[index_offset[e] + l] == position[e]. stride_w is 1 or 2. More of dy and of index may be read, as for elements up to 2 VL * stride_w on. */
+typedef struct {
+    const void *dy;
+    const uint8_t *index;
+    const ptrdiff_t *offset, *index_offset, *first;
+    const uint8_t *position;
+    ptrdiff_t rows, phase, w, stride_h, stride_w, dy_row, index_row;
+    void *dx;
+    int stream; /* rows go past the caches: they are aligned to FC_ALIGN and a multiple of that long */
+} fc_gather_rows_args;
+
+/* Kernels for planes; all of them are NULL where there are none. */
+typedef struct {
+    /* The taps of columns hold what lines have given: in index within[t][i * step + c] + position[t] is
+     * written; sums of taps are divided by their number and by elements[c]. Of taps, within and elements a vector may be read where fewer
+     * channels are left. */
+    void (*maximum_columns)(const fc_pool_args *args);
+    void (*index_columns)(const fc_pool_args *args);
+    void (*mean_columns)(const fc_pool_args *args);
+    void (*lines_maximum)(const fc_pool_lines_args *args);
+    void (*lines_index)(const fc_pool_lines_args *args);
+    void (*lines_sum)(const fc_pool_lines_args *args);
+    void (*border)(const fc_border_args *args);
+    void (*maximum_gather)(const fc_gather_rows_args *args);
+    void (*mean_gather)(const fc_gather_rows_args *args);
+} fc_plane_kernels;
+
 typedef struct {
     /* The maximum: a NaN beats every number, the first of equals wins. `maximum` writes no index. */
     void (*maximum)(const fc_pool_args *args);
@@ -104,6 +166,7 @@ typedef struct {
     void (*window_mean)(const fc_window_args *args);
     void (*window_mean_backward)(const fc_window_args *args, void *dx);
     void (*window_scatter)(const fc_window_args *args, const fc_window_place *place, void *dx);
+    fc_plane_kernels planes;
     int lanes;
 } fc_pool_kernels;
 

@@ -70,6 +70,29 @@ CASES += [
     Pool("large-one-channel", 8, 40, 40, 1),
     Pool("many-images", 70, 4, 4, 3),
 ]
+# Planes of NCHW: widths about one and two vectors, windows that overlap, many planes and few,
+# whole planes and strips of them.
+CASES += [
+    Pool(f"planes-{h}x{w}-{pool}-{stride}-{padding}-c{c}", 2, h, w, c, pool, stride, padding)
+    for h, w, c in (
+        (9, 7, 17),
+        (5, 8, 16),
+        (6, 15, 18),
+        (7, 16, 3),
+        (6, 17, 17),
+        (9, 33, 16),
+        (70, 65, 2),
+    )
+    for pool, stride in ((3, 2), (3, 1), (2, 1), ((3, 5), (1, 2)), ((5, 4), (2, 1)))
+    for padding in ("valid", "same", ((1, 0), (1, 1)))
+    if padding != "valid" or h > 5
+]
+CASES += [
+    Pool("planes-rest", 1, 10, 17, 49, 3, 2),
+    Pool("planes-rest-narrow", 1, 9, 6, 79, 3, (2, 1)),
+    Pool("planes-wide", 1, 7, 1300, 1, 3, 2, "same"),
+    Pool("planes-3x3-stride3", 2, 12, 17, 16, (4, 5), 3, "same"),
+]
 BY_NAME = {case.name: case for case in CASES}
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0])
 

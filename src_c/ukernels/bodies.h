@@ -11,6 +11,7 @@
 #include "depthwise_body.h"
 #include "pool_body.h"
 #include "pool_tiles_body.h"
+#include "pool_planes_body.h"
 #include "pool_window_body.h"
 #include "elementwise_body.h"
 #include "winograd_body.h"
@@ -50,6 +51,7 @@ FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
 #undef FC_DEPTHWISE_KERNELS
 #undef FC_FRAME_KERNELS
 #undef FC_POOL_KERNELS
+#undef FC_PLANE_KERNELS
 #undef FC_ELEMENTWISE_KERNELS
 #undef FC_WINOGRAD_KERNELS
 #undef FC_IMAGES_KERNELS

@@ -310,4 +310,5 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
      .window_mean = NAME(window_mean),                   \
      .window_mean_backward = NAME(window_mean_backward), \
      .window_scatter = NAME(window_scatter),             \
+     .planes = FC_PLANE_KERNELS,                         \
      .lanes = VL}
