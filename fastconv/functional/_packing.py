@@ -40,8 +40,9 @@ def pack_conv2d(
     -------
     array of uint8, or None
         To be passed as ``packed``, in this process and with the instruction set in use. None where
-        the kernel is as good as it is: depthwise, grouped. Where "auto" is direct
-        because there is little to compute with a kernel once transformed, this may be Winograd's.
+        the kernel is as good as it is: depthwise, grouped, channels first where planes are read as
+        they lie. Where "auto" is direct because there is little to compute with a kernel once
+        transformed, this may be Winograd's.
 
     Examples
     --------
