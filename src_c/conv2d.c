@@ -43,18 +43,12 @@ static fc_conv2d merge_windows(const fc_conv2d *conv) {
     return m;
 }
 
-/* The ways of NCHW that need no transposition of whole images, where NHWC would not go another: Winograd, which turns pixels strip by strip, and
- * along the planes. */
+/* Whether Winograd can turn NCHW strip by strip, and NHWC would not go another way. */
 static int winograd_turns(const fc_conv2d *conv, int gradient) {
     const int plain =
         conv->groups == 1 && conv->dilation_h == 1 && conv->dilation_w == 1 && (!gradient || (conv->stride_h == 1 && conv->stride_w == 1));
     if (conv->layout != FC_NCHW || !plain || merge_windows(conv).kw < conv->kw || fc_folded_pays(conv, 0)) return 0;
     return gradient ? !fc_scattered_pays(conv) : !use_few(conv);
-}
-
-static int planes_pay(const fc_conv2d *conv, int gradient) {
-    if (use_winograd(conv, gradient, 0)) return 0;
-    return gradient ? fc_planes_backward_input_pays(conv) : fc_planes_forward_pays(conv);
 }
 
 static fc_status forward_nhwc(const fc_conv2d *given, const void *x, const void *w, const void *bias, void *y) {
@@ -169,7 +163,7 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, const header *head) {
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
-    if (conv->layout == FC_NCHW && planes_pay(&many, 0)) return 0;
+    if (conv->layout == FC_NCHW && !use_winograd(&many, 0, 0) && fc_planes_forward_pays(&many)) return 0;
     const header head = header_of(conv, conv->n <= FEW_IMAGES);
     return packed_bytes(conv, &head);
 }
@@ -215,8 +209,9 @@ static fc_status forward_rounds(const fc_conv2d *conv, const void *x, const void
 
 static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_forward(conv, x, w, bias, y);
-    if (winograd_turns(conv, 0) && use_winograd(conv, 0, 0)) return fc_winograd_forward(conv, x, w, bias, y);
-    if (planes_pay(conv, 0)) return fc_planes_forward(conv, x, w, bias, y);
+    const int winograd = use_winograd(conv, 0, 0);
+    if (winograd && winograd_turns(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
+    if (!winograd && fc_planes_forward_pays(conv)) return fc_planes_forward(conv, x, w, bias, y);
     return forward_rounds(conv, x, w, bias, y);
 }
 
@@ -263,9 +258,10 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
 
 static fc_status backward_input_nchw(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_backward_input(conv, dy, w, dx);
-    if (winograd_turns(conv, 1) && use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
+    const int winograd = use_winograd(conv, 1, 0);
+    if (winograd && winograd_turns(conv, 1)) return fc_winograd_backward_input(conv, dy, w, dx);
     if (fc_planes_scattered_pays(conv)) return fc_planes_scattered_backward_input(conv, dy, w, dx);
-    if (planes_pay(conv, 1)) return fc_planes_backward_input(conv, dy, w, dx);
+    if (!winograd && fc_planes_backward_input_pays(conv)) return fc_planes_backward_input(conv, dy, w, dx);
     return fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
 }
 

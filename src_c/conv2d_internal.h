@@ -1,4 +1,4 @@
-/* What the parts of the convolution share. All of it is NHWC: conv2d.c turns NCHW into that. */
+/* What the parts of the convolution share. NHWC, but for what takes NCHW as it is (planes, Winograd's strips); conv2d_nchw.c turns the rest. */
 #ifndef FC_CONV2D_INTERNAL_H
 #define FC_CONV2D_INTERNAL_H
 

@@ -180,17 +180,15 @@ fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrd
             if (as_it_lies) run_matrix(p, &s, pixel, p->plane_ld, panel.first, panel.columns);
             else if (p->matrix) run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
             else {
-                /* What will be in this panel's place, in whole strips. */
-                const ptrdiff_t ahead = p->offset[0] + begin + panel.first + count * nr, share = bytes >= 2 * FC_ALIGN ? bytes
-                                                                                                 : j % 2               ? 0
-                                                                                                                       : 2 * FC_ALIGN;
+                /* What will be in this panel's place, in whole strips: of panels half as wide every other one fetches. */
+                const ptrdiff_t ahead = p->offset[0] + begin + panel.first + count * nr, odd = bytes < 2 * FC_ALIGN && j % 2;
                 const int more = in_place && ahead < p->offset[0] + fc_planes_pixels(p);
-                run_panel(p, &s, &panel, fc_at(s.panel, j * step, esize), fc_at(image, ahead, esize), more ? share : 0);
+                run_panel(p, &s, &panel, fc_at(s.panel, j * step, esize), fc_at(image, ahead, esize), more && !odd ? fc_max(bytes, 2 * FC_ALIGN) : 0);
             }
         }
     }
     if (p->matrix) p->kernels->matrix->end();
-    for (ptrdiff_t k = 0; k < p->k && p->activation != FC_LINEAR && p->activation != FC_RELU; k++)
-        p->kernels->elementwise.activation[p->activation](s.out[k], s.out[k], pixels);
+    if (p->activation == FC_LINEAR || p->activation == FC_RELU) return FC_OK;
+    for (ptrdiff_t k = 0; k < p->k; k++) p->kernels->elementwise.activation[p->activation](s.out[k], s.out[k], pixels);
     return FC_OK;
 }

@@ -95,8 +95,8 @@ static fc_status transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t f
     return FC_OK;
 }
 
-/* D of tiles from `tile` on, of one panel or all up to `end`, whose channels `view` has. */
-static void gradients(const wgrad_call *call, fc_span panels, const fc_winograd_columns *start, ptrdiff_t each, const fc_winograd_view *view,
+/* D of tiles from `tile` on, of panels index .. index + each - 1 of D, the first of which is `start`; `view` has their channels. */
+static void gradients(const wgrad_call *call, ptrdiff_t index, ptrdiff_t each, const fc_winograd_columns *start, const fc_winograd_view *view,
                       fc_winograd_tile tile, ptrdiff_t count, fc_winograd_order *order, ptrdiff_t total, float *d, float *db_sums) {
     const fc_winograd_plan *const p = &call->plan;
     fc_winograd_gradient_args args = {.row = p->rows.out_step * view->line, .pixel = p->cols.out_step * view->pixel};
@@ -110,7 +110,7 @@ static void gradients(const wgrad_call *call, fc_span panels, const fc_winograd_
         args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
         args.ahead = !call->splits && !p->planar && tile.col + 1 < p->cols.tiles;
         fc_winograd_columns panel = *start;
-        for (ptrdiff_t i = panels.first; i < panels.first + each; i++, fc_winograd_next_panel(p, &panel)) {
+        for (ptrdiff_t i = index; i < index + each; i++, fc_winograd_next_panel(p, &panel)) {
             args.columns = panel.columns, args.nr = panel.nr;
             args.dy = dy + panel.first - zero;
             args.position = d_position(total, panel.nr);
@@ -138,7 +138,7 @@ static fc_status transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t 
             if (!view.base) return FC_NO_MEMORY;
             fc_winograd_turn(p, FC_WINOGRAD_WRITTEN, &strip, &view, call->dy, channel, panel.columns, 0);
             order = before;
-            gradients(call, (fc_span){i, all}, &panel, each, &view, tile, tiles, &order, total, d, db_sums);
+            gradients(call, i, each, &panel, &view, tile, tiles, &order, total, d, db_sums);
         }
     }
     return FC_OK;
