@@ -100,7 +100,8 @@ FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const
 /* One tile. The same, but for the order of the sums. */
 FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_args *const a, const real *const p, const ptrdiff_t tile,
                                        const ptrdiff_t channel) {
-    const double A = FC_WINOGRAD_A, B = FC_WINOGRAD_B, power[2][4] = {{1, A, A * A, A * A * A}, {1, B, B * B, B * B * B}};
+    const double A = FC_WINOGRAD_A, B = FC_WINOGRAD_B, GA = FC_WINOGRAD_GA, GB = FC_WINOGRAD_GB;
+    const double of_at[2][4] = {{GA, GA * A, GA * A * A, GA * A * A * A}, {GB, GB * B, GB * B * B, GB * B * B * B}};
     const ptrdiff_t pixel = a->pixel, row = a->row;
     const ptrdiff_t columns = a->columns - channel > VL ? VL : a->columns - channel;
     const int whole = a->rows == 4 && columns == VL && (tile + 1) * 4 <= a->width;
@@ -125,14 +126,15 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
         NAME(winograd_at)(4, acc, out);
         FC_UNROLL(4)
         for (int j = 0; j < 4; j++) {
-            y[j][0] = i == 0 ? out[j] : i == 5 ? y[j][0] : v_add(y[j][0], out[j]);
+            if (i == 0) y[j][0] = out[j];
+            if (i == 5) y[j][3] = v_add(y[j][3], out[j]);
             FC_UNROLL(4)
-            for (int r = 1; r < 4; r++) {
-                const vec factor = v_set1((real)power[i > 2][r]);
-                if (i == 1) y[j][r] = v_mul(factor, out[j]);
-                else if (i == 3 || (i < 5 && i > 0 && r == 2)) y[j][r] = v_fma(factor, out[j], y[j][r]);
-                else if (i == 2 || i == 4) y[j][r] = v_fnma(factor, out[j], y[j][r]);
-                else if (i == 5 && r == 3) y[j][r] = v_add(y[j][r], out[j]);
+            for (int r = 0; r < 4; r++) {
+                const vec factor = v_set1((real)of_at[i > 2][r]);
+                if (i == 0 || i == 5) continue;
+                if (i == 1 && r > 0) y[j][r] = v_mul(factor, out[j]);
+                else if (i % 2 == 1 || r % 2 == 0) y[j][r] = v_fma(factor, out[j], y[j][r]);
+                else y[j][r] = v_fnma(factor, out[j], y[j][r]);
             }
         }
     }

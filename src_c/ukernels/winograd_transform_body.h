@@ -6,11 +6,10 @@
  * Each transform is separable. The first pass goes column by column into a buffer on the stack, the second row by row out of
  * it; the loops over columns and rows stay rolled, for unrolled they keep more addresses and vectors alive than there are registers. */
 #ifndef FC_WINOGRAD_A
-#define FC_WINOGRAD_A 0.70710678118654752440
-#define FC_WINOGRAD_B 1.41421356237309504880
-/* Their squares. */
-#define FC_WINOGRAD_A2 0.5
-#define FC_WINOGRAD_B2 2.0
+#define FC_WINOGRAD_A (2.0 / 3)
+#define FC_WINOGRAD_B 1.5
+#define FC_WINOGRAD_A2 (FC_WINOGRAD_A * FC_WINOGRAD_A)
+#define FC_WINOGRAD_B2 (FC_WINOGRAD_B * FC_WINOGRAD_B)
 /* One over the product of a point's differences to the others; for point 0 it is 1. */
 #define FC_WINOGRAD_GA (1 / (2 * FC_WINOGRAD_A2 * (FC_WINOGRAD_A2 - FC_WINOGRAD_B2)))
 #define FC_WINOGRAD_GB (1 / (2 * FC_WINOGRAD_B2 * (FC_WINOGRAD_B2 - FC_WINOGRAD_A2)))
@@ -33,18 +32,18 @@ FC_INLINE void NAME(winograd_bt)(const vec d[6], vec out[6]) {
     out[4] = v_fnma(b, odd_b, even_b);
 }
 
-/* out = G w */
+/* out = G w, but for the points' factors GA and GB, which are left to A^T: fewer roundings. */
 FC_INLINE void NAME(winograd_g)(const int R, const vec w[5], vec out[6]) {
-    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
-    vec even_a = v_mul(C_(ga), w[0]), odd_a = v_mul(C_(ga * a), w[1]), even_b = v_mul(C_(gb), w[0]), odd_b = v_mul(C_(gb * b), w[1]);
-    if (R >= 3) even_a = v_fma(C_(ga * a2), w[2], even_a), even_b = v_fma(C_(gb * b2), w[2], even_b);
-    if (R >= 4) odd_a = v_fma(C_(ga * a2 * a), w[3], odd_a), odd_b = v_fma(C_(gb * b2 * b), w[3], odd_b);
-    if (R >= 5) even_a = v_fma(C_(ga * a2 * a2), w[4], even_a), even_b = v_fma(C_(gb * b2 * b2), w[4], even_b);
+    const vec a = C_(FC_WINOGRAD_A), b = C_(FC_WINOGRAD_B);
+    vec even_a = w[0], odd_a = w[1], even_b = w[0], odd_b = w[1];
+    if (R >= 3) even_a = v_fma(C_(FC_WINOGRAD_A2), w[2], even_a), even_b = v_fma(C_(FC_WINOGRAD_B2), w[2], even_b);
+    if (R >= 4) odd_a = v_fma(C_(FC_WINOGRAD_A2), w[3], odd_a), odd_b = v_fma(C_(FC_WINOGRAD_B2), w[3], odd_b);
+    if (R >= 5) even_a = v_fma(C_(FC_WINOGRAD_A2 * FC_WINOGRAD_A2), w[4], even_a), even_b = v_fma(C_(FC_WINOGRAD_B2 * FC_WINOGRAD_B2), w[4], even_b);
     out[0] = w[0];
-    out[1] = v_add(even_a, odd_a);
-    out[2] = v_sub(even_a, odd_a);
-    out[3] = v_add(even_b, odd_b);
-    out[4] = v_sub(even_b, odd_b);
+    out[1] = v_fma(a, odd_a, even_a);
+    out[2] = v_fnma(a, odd_a, even_a);
+    out[3] = v_fma(b, odd_b, even_b);
+    out[4] = v_fnma(b, odd_b, even_b);
     out[5] = w[R - 1];
 }
 
@@ -60,15 +59,15 @@ FC_INLINE void NAME(winograd_gt)(const int R, const vec u[6], vec out[5]) {
     out[R - 1] = v_add(out[R - 1], u[5]);
 }
 
-/* out = A^T m */
+/* out = A^T m, with the points' factors of G. */
 FC_INLINE void NAME(winograd_at)(const int M, const vec m[6], vec out[5]) {
-    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2;
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
     const vec even_a = v_add(m[1], m[2]), odd_a = v_sub(m[1], m[2]), even_b = v_add(m[3], m[4]), odd_b = v_sub(m[3], m[4]);
-    out[0] = v_add(v_add(m[0], even_a), even_b);
-    out[1] = v_fma(C_(b), odd_b, M == 2 ? v_fma(C_(a), odd_a, m[5]) : v_mul(C_(a), odd_a));
-    if (M >= 3) out[2] = v_fma(C_(b2), even_b, M == 3 ? v_fma(C_(a2), even_a, m[5]) : v_mul(C_(a2), even_a));
-    if (M >= 4) out[3] = v_fma(C_(b2 * b), odd_b, M == 4 ? v_fma(C_(a2 * a), odd_a, m[5]) : v_mul(C_(a2 * a), odd_a));
-    if (M >= 5) out[4] = v_fma(C_(b2 * b2), even_b, v_fma(C_(a2 * a2), even_a, m[5]));
+    out[0] = v_fma(C_(gb), even_b, v_fma(C_(ga), even_a, m[0]));
+    out[1] = v_fma(C_(gb * b), odd_b, M == 2 ? v_fma(C_(ga * a), odd_a, m[5]) : v_mul(C_(ga * a), odd_a));
+    if (M >= 3) out[2] = v_fma(C_(gb * b2), even_b, M == 3 ? v_fma(C_(ga * a2), even_a, m[5]) : v_mul(C_(ga * a2), even_a));
+    if (M >= 4) out[3] = v_fma(C_(gb * b2 * b), odd_b, M == 4 ? v_fma(C_(ga * a2 * a), odd_a, m[5]) : v_mul(C_(ga * a2 * a), odd_a));
+    if (M >= 5) out[4] = v_fma(C_(gb * b2 * b2), even_b, v_fma(C_(ga * a2 * a2), even_a, m[5]));
 }
 
 /* out = A y */
