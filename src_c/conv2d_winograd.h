@@ -215,10 +215,11 @@ static inline ptrdiff_t fc_winograd_share(ptrdiff_t tiles, ptrdiff_t most, ptrdi
 /* Transforms all weights of a call, unless they are. */
 fc_status fc_winograd_transform_call(fc_winograd_call *call);
 
-/* Whether a matrix unit multiplies faster, and the convolution on it, from U or from the parts that are made of it. */
+/* Whether a matrix unit multiplies faster, the parts of all weights, which are made of U unless that is NULL, and the convolution with
+ * them or with those that it makes. */
 int fc_winograd_matrix_pays(const fc_winograd_plan *plan);
 ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *plan);
-fc_status fc_winograd_make_parts(const fc_winograd_plan *plan, const float *u, void *parts);
+fc_status fc_winograd_make_parts(const fc_winograd_plan *plan, const float *w, const float *u, void *parts);
 fc_status fc_winograd_by_matrix(fc_winograd_call *call);
 /* Whether weights are packed as such parts: for as many images as they are packed for the unit would be used. */
 int fc_winograd_packs_parts(const fc_conv2d *conv, const fc_winograd_plan *plan);

@@ -99,41 +99,79 @@ int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
     return matrix < 0.95 * vectors;
 }
 
-/* What the parts of weights are made of, and where they go. */
+/* What the parts of weights are made of, and where they go. A task takes a panel and FC_MATRIX_DEPTH input channels of a piece, which are a step of
+ * their own, or all of its terms where steps do not end with pieces. */
 typedef struct {
     const fc_winograd_plan *plan;
-    const float *u;
+    const float *w, *u; /* one of them: the weights, or U */
     kinds kinds;
     ptrdiff_t at[FC_WINOGRAD_POSITIONS];
     char *operand;
+    ptrdiff_t chunks; /* of a piece */
+    ptrdiff_t depth;  /* input channels of a chunk */
+    int apart;        /* whether a task takes one piece */
 } parts_call;
 
-/* One position of one panel. */
+/* U of the pieces and channels of a task, of one panel: where it is, or made in `space`. */
+static const float *task_weights(const parts_call *call, const fc_winograd_columns *panel, fc_span pieces, fc_span channels, float *space,
+                                 ptrdiff_t *position) {
+    const fc_winograd_plan *const p = call->plan;
+    const ptrdiff_t size = (channels.end - channels.first) * panel->nr;
+    if (call->u) {
+        *position = fc_winograd_u_position(p);
+        return call->u + panel->at * p->depth + (pieces.first * p->c + channels.first) * panel->nr;
+    }
+    *position = (pieces.end - pieces.first) * size + FC_WINOGRAD_SKEW;
+    float *const u = space + p->rows.r * p->cols.r * size;
+    for (ptrdiff_t i = pieces.first; i < pieces.end; i++)
+        fc_winograd_transform_some(p, call->w, i, panel, channels.first, channels.end, space, u + (i - pieces.first) * size, *position);
+    return u;
+}
+
 static fc_status parts_task(const void *context, ptrdiff_t task) {
     const parts_call *const call = context;
     const fc_winograd_plan *const p = call->plan;
-    const int q = (int)(task / p->panels), kind = kind_of(p, q);
-    const ptrdiff_t terms = call->kinds.terms[kind], steps = fc_matrix_steps(terms), index = task % p->panels;
+    const fc_matrix_kernels *const kernels = fc_kernels(FC_F32)->matrix;
+    const ptrdiff_t each = call->apart ? p->pieces * call->chunks : 1, index = task / each, chunk = task % call->chunks;
+    const ptrdiff_t piece = task % each / call->chunks;
+    const fc_span pieces = {piece, call->apart ? piece + 1 : p->pieces};
+    const fc_span channels = {chunk * call->depth, fc_min((chunk + 1) * call->depth, p->c)};
     const fc_winograd_columns panel = fc_winograd_panel_at(p, index);
-    const float *u = call->u + q * fc_winograd_u_position(p) + panel.at * p->depth;
-    void *const operand = call->operand + call->at[q] + index * panel_bytes(&call->kinds, kind);
-    if (terms < p->depth) {
-        float *const some = fc_scratch(FC_SLOT_TASK, (size_t)(terms * panel.nr) * sizeof(float));
-        if (!some) return FC_NO_MEMORY;
-        ptrdiff_t piece[PIECES];
-        const ptrdiff_t count = pieces_at(p, q, piece), size = p->c * panel.nr;
-        for (ptrdiff_t i = 0; i < count; i++) memcpy(some + i * size, u + piece[i] * size, (size_t)size * sizeof(float));
-        u = some;
+    const ptrdiff_t size = (channels.end - channels.first) * panel.nr, all = (pieces.end - pieces.first) * size;
+    const ptrdiff_t own = call->u ? 0 : p->rows.r * p->cols.r * size + p->positions * (all + FC_WINOGRAD_SKEW);
+    float *const some = fc_scratch(FC_SLOT_TASK, (size_t)(all + own) * sizeof(float));
+    if (!some) return FC_NO_MEMORY;
+    ptrdiff_t position;
+    const float *u = task_weights(call, &panel, pieces, channels, some + all, &position);
+    for (int q = 0; q < p->positions; q++, u += position) {
+        const int kind = kind_of(p, q);
+        const ptrdiff_t steps = fc_matrix_steps(call->kinds.terms[kind]);
+        char *const operand = call->operand + call->at[q] + index * panel_bytes(&call->kinds, kind);
+        ptrdiff_t present[PIECES], before = 0, terms = 0;
+        const ptrdiff_t count = pieces_at(p, q, present);
+        for (ptrdiff_t i = 0; i < count; i++) {
+            if (present[i] < pieces.first) before++;
+            else if (present[i] < pieces.end) {
+                if (count < p->pieces) memcpy(some + terms * size, u + (present[i] - pieces.first) * size, (size_t)size * sizeof(float));
+                terms++;
+            }
+        }
+        terms *= channels.end - channels.first;
+        for (ptrdiff_t j = 0; j < panel.nr && terms > 0; j += FC_MATRIX_SIDE)
+            kernels->right((count < p->pieces ? some : u) + j, panel.nr, terms, FC_MATRIX_SIDE, fc_matrix_steps(terms),
+                           fc_matrix_half(operand, steps, j, before * call->chunks + chunk));
     }
-    for (ptrdiff_t j = 0; j < panel.nr; j += FC_MATRIX_SIDE)
-        fc_kernels(FC_F32)->matrix->right(u + j, panel.nr, terms, FC_MATRIX_SIDE, steps, fc_matrix_half(operand, steps, j, 0));
     return FC_OK;
 }
 
-fc_status fc_winograd_make_parts(const fc_winograd_plan *p, const float *u, void *operand) {
-    parts_call call = {.plan = p, .u = u, .kinds = kinds_of(p), .operand = operand};
+fc_status fc_winograd_make_parts(const fc_winograd_plan *p, const float *w, const float *u, void *operand) {
+    parts_call call = {.plan = p, .w = w, .u = u, .kinds = kinds_of(p), .operand = operand, .chunks = 1, .depth = p->c};
+    call.apart = p->pieces == 1 || p->c % FC_MATRIX_DEPTH == 0;
+    if (call.apart) call.chunks = fc_matrix_steps(p->c), call.depth = FC_MATRIX_DEPTH;
     place_operand(p, &call.kinds, call.at);
-    return fc_parallel_for(p->positions * p->panels, 0.2 * (double)(p->positions * p->depth * p->width), parts_task, &call);
+    const double elements = (double)(p->depth * p->width);
+    const ptrdiff_t tasks = p->panels * (call.apart ? p->pieces * call.chunks : 1);
+    return fc_parallel_for(tasks, elements * (0.2 * p->positions + (u ? 0 : 4)), parts_task, &call);
 }
 
 /* A position that some tiles have, and their places: from a group's first on. None: no places. */
@@ -285,11 +323,9 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
 fc_status fc_winograd_by_matrix(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     if (!call->operand) {
-        fc_status status = fc_winograd_transform_call(call);
-        if (status != FC_OK) return status;
         char *const operand = fc_scratch(FC_SLOT_CALL2, (size_t)fc_winograd_parts_bytes(p));
         if (!operand) return FC_NO_MEMORY;
-        status = fc_winograd_make_parts(p, call->packed, operand);
+        const fc_status status = fc_winograd_make_parts(p, call->w, call->packed, operand);
         if (status != FC_OK) return status;
         call->operand = operand;
     }

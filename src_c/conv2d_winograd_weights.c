@@ -98,15 +98,13 @@ ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
 
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {
     const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
-    const ptrdiff_t step = plan.positions * fc_winograd_u_position(&plan),
-                    parts = fc_winograd_packs_parts(conv, &plan) ? fc_winograd_parts_bytes(&plan) : 0;
-    float *const space = parts ? fc_scratch(FC_SLOT_CALL, (size_t)step * sizeof(float)) : NULL;
-    if (parts && !space) return FC_NO_MEMORY;
+    const int parts = fc_winograd_packs_parts(conv, &plan);
+    const ptrdiff_t step = parts ? fc_winograd_parts_bytes(&plan) : plan.positions * fc_winograd_u_position(&plan) * (ptrdiff_t)sizeof(float);
     fc_status status = FC_OK;
     for (ptrdiff_t g = 0; g < conv->groups && status == FC_OK; g++) {
-        float *const u = parts ? space : (float *)packed + g * step;
-        status = fc_winograd_transform_all(&plan, (const float *)w + g * plan.k, u);
-        if (status == FC_OK && parts) status = fc_winograd_make_parts(&plan, u, (char *)packed + g * parts);
+        const float *const of_group = (const float *)w + g * plan.k;
+        void *const to = (char *)packed + g * step;
+        status = parts ? fc_winograd_make_parts(&plan, of_group, NULL, to) : fc_winograd_transform_all(&plan, of_group, to);
     }
     return status;
 }
