@@ -16,10 +16,10 @@ enum {
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
-    STEP_BYTES = 64 << 10, /* of weights in a step of the reduction */
+    STEP_BYTES = 32 << 10, /* of weights in a step of the reduction */
     LINE_PIXELS = 2,       /* so few take long lines of weights */
     LINE_STEP = 64,        /* rows of them in a step */
-    STEP_MIN_ROWS = 64,    /* shorter steps pay for the tiles of one or two only */
+    STEP_MIN_ROWS = 32,    /* shorter steps pay for the tiles of one or two only */
     OFFSET_MAX_DEPTH = 32, /* up to here the list of offsets beats the table of pointers */
     MATRIX_OFFSET_MAX_DEPTH = 15 /* the same on a matrix unit, for which blocks of many images are cut together */
 };
@@ -249,7 +249,8 @@ static void plan_blocks(fc_igemm *g) {
         const ptrdiff_t units = fc_ceil_div(panels, g->unit);
         g->splits = fc_min(units, fc_ceil_div(enough, g->groups * g->blocks));
         while (units % g->splits) g->splits++; /* equal ones: threads get as many */
-        g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
+        /* Threads that share steps of weights would each read all of them. */
+        if (!g->steps || g->splits % threads) g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
     }
     g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), mr);
     g->blocks = fc_ceil_div(pixels, g->block);
