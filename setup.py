@@ -23,6 +23,7 @@ SOURCES = [
     "src_c/conv2d_igemm.c",
     "src_c/conv2d_igemm_exchanged.c",
     "src_c/conv2d_igemm_gradient.c",
+    "src_c/conv2d_igemm_halves.c",
     "src_c/conv2d_igemm_matrix.c",
     "src_c/conv2d_igemm_pack.c",
     "src_c/conv2d_igemm_rows.c",

@@ -244,7 +244,7 @@ static void plan_blocks(fc_igemm *g) {
     g->unit = g->steps && pixels <= LINE_PIXELS && panels >= threads * line_panels(g) ? line_panels(g) : 1;
     g->blocks = fc_ceil_div(pixels, BLOCK_PIXELS);
     g->splits = 1;
-    const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;
+    const ptrdiff_t enough = threads > 1 && !g->alone ? 4 * threads : 1;
     if (g->groups * g->blocks < enough) {
         const ptrdiff_t units = fc_ceil_div(panels, g->unit);
         g->splits = fc_min(units, fc_ceil_div(enough, g->groups * g->blocks));
@@ -254,6 +254,13 @@ static void plan_blocks(fc_igemm *g) {
     }
     g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), mr);
     g->blocks = fc_ceil_div(pixels, g->block);
+}
+
+/* Weights that few pixels use take as long as they are read, few products of a pixel as long as it is written. */
+double fc_igemm_work(const fc_igemm *g) {
+    const double pixels = (double)(g->n * g->grid_h * g->grid_w), weights = (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g);
+    const double written = pixels * (double)(g->groups * g->k * g->esize);
+    return fmax(fc_macs_ns(pixels * weights), weights * (double)g->esize / BYTES_PER_NS + written / WRITTEN_PER_NS);
 }
 
 fc_status fc_igemm_run(fc_igemm *g) {
@@ -298,10 +305,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
 
     const ptrdiff_t weights_bytes = g->groups * g->packed_group * g->esize;
     g->far = !g->raw && !g->by_offset && 2 * weights_bytes > fc_l2_bytes();
-    const double weights = (double)g->groups * (double)g->k * (double)fc_igemm_reduction(g);
-    /* Weights that few pixels use take as long as they are read, few products of a pixel as long as it is written. */
-    const double moved = weights * (double)g->esize / BYTES_PER_NS + (double)(pixels * g->groups * g->k * g->esize) / WRITTEN_PER_NS;
-    const double work = fmax(fc_macs_ns((double)pixels * weights), moved);
+    const double work = fc_igemm_work(g);
     if (g->by_offset) plan_offsets(g);
     if (g->matrix) return fc_igemm_matrix_run(g, space + offset_bytes + packed_bytes, work);
     if (g->by_offset) return fc_parallel_for(g->groups * g->n * g->blocks, fc_pixels_work(g->few, work), offset_task, g);
@@ -348,6 +352,7 @@ int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g) {
 }
 
 static fc_status run_forward(const fc_conv2d *conv, const void *x, const void *w, const void *packed, const void *bias, void *y) {
+    if (fc_igemm_halves(conv) > 1) return fc_igemm_run_halves(conv, x, w, packed, bias, y);
     fc_igemm g = fc_igemm_of(conv);
     g.x = x, g.weights = w, g.bias = bias, g.y = y;
     if (packed) {

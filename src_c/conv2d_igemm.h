@@ -55,6 +55,7 @@ typedef struct {
     fc_matrix_pieces pieces;
     const char *parts, *operand; /* those parts, if they are packed before; and where they are */
 
+    int alone;                             /* one thread has all tasks */
     ptrdiff_t block, blocks, splits, unit; /* pixels of a task; the panels are split among so many tasks, in units of so many */
 } fc_igemm;
 
@@ -65,8 +66,16 @@ fc_igemm fc_igemm_of(const fc_conv2d *conv);
 int fc_igemm_find_taps(const fc_conv2d *conv, fc_igemm *g);
 /* How far they reach. */
 void fc_igemm_range_taps(fc_igemm *g);
-/* Computes what `g` describes, complete but for what is derived. */
+/* Computes what `g` describes, complete but for what is derived; and nanoseconds of one thread for it, about. */
 fc_status fc_igemm_run(fc_igemm *g);
+double fc_igemm_work(const fc_igemm *g);
+
+/* In how many parts, one or two, the sums of a forward pass are made; one of them, but for its arrays and taps, and its first input channel; and the
+ * pass in two. Weights are packed half by half. */
+int fc_igemm_halves(const fc_conv2d *conv);
+fc_igemm fc_igemm_half(const fc_conv2d *conv, int half, ptrdiff_t *first);
+fc_status fc_igemm_run_halves(const fc_conv2d *conv, const void *x, const void *w, const void *packed, const void *bias, void *y);
+
 /* The pixels of a task: where taps read, in[tap * block + pixel], or each pixel by offsets; and where pixels are written. */
 typedef struct {
     ptrdiff_t group, begin, pixels;

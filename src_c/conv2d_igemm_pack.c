@@ -77,9 +77,15 @@ ptrdiff_t fc_igemm_weights_bytes(const fc_conv2d *conv) {
 }
 
 fc_status fc_igemm_pack_weights(const fc_conv2d *conv, const void *w, void *packed) {
-    fc_igemm g = fc_igemm_of(conv);
-    fc_igemm_plan_panels(&g);
-    g.weights = w;
-    if (fc_igemm_parts_bytes(conv, &g)) return fc_igemm_make_parts(&g, packed);
-    return fc_igemm_find_taps(conv, &g) ? fc_igemm_pack(&g, packed) : FC_NO_MEMORY;
+    fc_status status = FC_OK;
+    for (int half = 0; half < fc_igemm_halves(conv) && status == FC_OK; half++) {
+        ptrdiff_t first;
+        fc_igemm g = fc_igemm_half(conv, half, &first);
+        fc_igemm_plan_panels(&g);
+        g.weights = fc_at(w, first * conv->k, g.esize);
+        void *const to = fc_at_mut(packed, first * fc_panels_width(&g.panels), g.esize);
+        if (fc_igemm_parts_bytes(conv, &g)) status = fc_igemm_make_parts(&g, to);
+        else status = fc_igemm_find_taps(conv, &g) ? fc_igemm_pack(&g, to) : FC_NO_MEMORY;
+    }
+    return status;
 }
