@@ -149,16 +149,17 @@ static fc_status prepare_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+/* All panels of some rows of dw before the next rows: what a thread writes lies side by side. The last task is db. */
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const fc_wgrad_plan *const g = context;
     block_work work = *g->shared;
-    const ptrdiff_t count = fc_ceil_div(g->rows, TILE_ROWS), first = task % count * TILE_ROWS;
-    if (task / count == fc_panels_count(&g->panels)) {
-        if (first == 0) sum_bias(g, &work.p, g->group, 0, g->packed ? work.dy : NULL);
+    const ptrdiff_t panels = fc_panels_count(&g->panels), first = task / panels * TILE_ROWS;
+    if (first >= g->rows) {
+        sum_bias(g, &work.p, g->group, 0, g->packed ? work.dy : NULL);
         return FC_OK;
     }
-    const fc_panel panel = fc_panels_get(&g->panels, task / count);
-    const ptrdiff_t before = (task / count * g->rows + first) / panel.kernels->mr * work.p.pixels * work.next.bytes;
+    const fc_panel panel = fc_panels_get(&g->panels, task % panels);
+    const ptrdiff_t before = task * fc_ceil_div(TILE_ROWS, panel.kernels->mr) * work.p.pixels * work.next.bytes;
     const ptrdiff_t of_x = fc_min(before, work.next.x_end - work.next.x);
     fc_wgrad_advance(&work.next, of_x);
     fc_wgrad_advance(&work.next, before - of_x);
@@ -193,7 +194,7 @@ static fc_status run_shared(fc_wgrad_plan *g, char *space, double work) {
             g->shared = &shared;
             fc_status status = fc_parallel_for(p.images * rows + lines, (double)(g->x_size + g->dy_size), prepare_task, g);
             if (status != FC_OK) return status;
-            const ptrdiff_t tasks = (fc_panels_count(&g->panels) + 1) * fc_ceil_div(g->rows, TILE_ROWS);
+            const ptrdiff_t tasks = fc_panels_count(&g->panels) * fc_ceil_div(g->rows, TILE_ROWS) + 1;
             status = fc_parallel_for(tasks, share, tiles_task, g);
             if (status != FC_OK) return status;
         }
