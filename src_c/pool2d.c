@@ -223,7 +223,7 @@ static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, v
     /* Four taps without a stride are read as they lie, and sums of pairs are cheaper than picking them where that takes several
      * instructions. */
     const int few = pool->stride_w == 1 ? pool->pool_h * pool->pool_w <= 4 : kind == MEAN && job.kernels->lanes <= 8;
-    if (!tiles && !few && fc_pool_by_planes(pool)) {
+    if (!few && fc_pool_by_planes(pool)) {
         const fc_status status = fc_pool_planes(pool, kind, x, y, indices);
         if (status != FC_UNSUPPORTED) return status;
     }

@@ -77,6 +77,7 @@ typedef struct {
     uint8_t *index_out;
     const uint8_t *index_in;
     int stream;
+    int columns_first;   /* columns are pooled before rows */
     ptrdiff_t line_rows; /* rows that are a line: all of a plane, or 1 */
     fc_lines lines;
 } fc_pool_planes_job;

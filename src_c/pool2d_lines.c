@@ -90,6 +90,6 @@ fc_status fc_pool_lines(const fc_pool2d *p, pool_kind kind, int index, ptrdiff_t
     lines->position = memory + list + patterns;
     /* As many taps as possible pick from the same vectors, of what there are kernels for. */
     for (lines->group = 3; lines->group > 0; lines->group--)
-        if ((lines->group == 1 || lines->taps == 3) && fill(p, kind, index, lines)) return FC_OK;
+        if ((lines->group == 1 || lines->taps == 3 || (lines->taps == 2 && lines->group == 2)) && fill(p, kind, index, lines)) return FC_OK;
     return FC_UNSUPPORTED;
 }

@@ -10,8 +10,10 @@
 enum { TASK_ELEMENTS = 1 << 15, STRIP_ELEMENTS = 1 << 11 };
 /* Taps along a side, and elements of the rows of a window. */
 enum { MOST_TAPS = 64, MOST_ELEMENTS = 1 << 15, MOST_STRIDE = 8 };
+/* Groups of rows of windows: those inside of the plane are one, each of the others is one. */
+enum { MOST_GROUPS = 2 * MOST_TAPS + 2 };
 /* Of planes that are lines. */
-enum { PLANE_WASTE = 5, PLANE_ENTRIES = 256, FEW_PLANES = 32 };
+enum { PLANE_ENTRIES = 256, FEW_PLANES = 32 };
 /* Nanoseconds per input element, roughly. */
 static const double ELEMENT_NS = 0.3;
 
@@ -19,7 +21,7 @@ int fc_pool_by_planes(const fc_pool2d *p) {
     if (p->layout != FC_NCHW && p->c > 1) return 0;
     if (p->pool_h > MOST_TAPS || p->pool_w > MOST_TAPS || p->stride_h > MOST_STRIDE || p->stride_w > 2) return 0;
     if (p->w * fc_max(p->pool_h, p->stride_h) > MOST_ELEMENTS || p->ow > 2 * p->w || p->oh > 2 * p->h) return 0;
-    return p->pool_w > p->stride_w && p->pool_h > p->stride_h && fc_kernels(p->dtype)->pool.planes.border;
+    return p->pool_w >= p->stride_w && p->pool_h >= p->stride_h && p->pool_w > 1 && p->pool_h > 1 && fc_kernels(p->dtype)->pool.planes.border;
 }
 
 /* Into units: planes of so many elements together, or strips of one. */
@@ -53,28 +55,33 @@ fc_pool_planes_unit fc_pool_planes_get(const fc_pool_planes_job *job, ptrdiff_t 
     return (fc_pool_planes_unit){first, fc_min(job->together, job->p.n - first), row, fc_min(job->rows, row + job->strip)};
 }
 
-/* Elements inside of the image in the row of every window, of so many rows of windows. */
-static void count_elements(const fc_pool2d *p, ptrdiff_t rows, char *out, ptrdiff_t esize) {
-    for (ptrdiff_t j = 0; j < p->ow; j++) {
-        const fc_span kw = fc_clip(j * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
-        if (p->dtype == FC_F64) ((double *)(void *)out)[j] = (double)(kw.end - kw.first);
-        else ((float *)(void *)out)[j] = (float)(kw.end - kw.first);
+/* Elements inside of the image: in the row of every window, or in windows, of all rows of windows. */
+static void count_elements(const fc_pool2d *p, int windows, void *out) {
+    for (ptrdiff_t i = 0; i < p->oh; i++) {
+        const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
+        for (ptrdiff_t j = 0; j < p->ow; j++) {
+            const fc_span kw = fc_clip(j * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
+            const ptrdiff_t count = (kw.end - kw.first) * (windows ? kh.end - kh.first : 1);
+            if (p->dtype == FC_F64) ((double *)out)[i * p->ow + j] = (double)count;
+            else ((float *)out)[i * p->ow + j] = (float)count;
+        }
     }
-    for (ptrdiff_t i = 1; i < rows; i++) memcpy(out + i * p->ow * esize, out, (size_t)(p->ow * esize));
 }
 
-/* What the rows of a strip of x give, [row][columns], and the column of each maximum within its window. */
+/* Between the two passes, and the places of maxima: in the first, what is known of them. */
 typedef struct {
-    char *lines;
-    uint8_t *in_row;
-    ptrdiff_t columns;
+    void *lines, *within;
+    ptrdiff_t elements;
 } strip;
 
-/* `count` lines. */
-static void reduce_lines(const fc_pool_planes_job *job, const strip *s, const void *x, ptrdiff_t count) {
+/* `count` lines of x. */
+static void reduce_lines(const fc_pool_planes_job *job, const void *x, const void *within, ptrdiff_t count, void *y, void *where, uint8_t *index) {
     const fc_lines *const l = &job->lines;
+    const fc_plane_kernels *const kernels = &job->kernels->planes;
     const fc_pool_lines_args args = {.x = x,
+                                     .within = within,
                                      .position = l->position,
+                                     .elements = job->columns_first ? job->counts : NULL,
                                      .lane = l->lane,
                                      .entry = l->entry,
                                      .lines = count,
@@ -83,84 +90,80 @@ static void reduce_lines(const fc_pool_planes_job *job, const strip *s, const vo
                                      .group = l->group,
                                      .in_elements = l->in_elements,
                                      .out_elements = l->out_elements,
-                                     .y = s->lines,
-                                     .index = s->in_row};
-    (job->kind == MEAN ? job->kernels->planes.lines_sum : s->in_row ? job->kernels->planes.lines_index : job->kernels->planes.lines_maximum)(&args);
+                                     .y = y,
+                                     .where = where,
+                                     .index = index};
+    (job->kind == MEAN ? kernels->lines_sum : index ? kernels->lines_winner : where ? kernels->lines_index : kernels->lines_maximum)(&args);
 }
 
-/* Along columns: rows of windows i .. i + rows - 1, alike in their taps kh, of a plane of which `line` is row 0 in the strip. `columns` of
- * them, from `first` on: it is less than 0, or they end beyond the row, where neighbouring rows are computed later. */
-static void reduce_columns(const fc_pool_planes_job *job, const strip *s, ptrdiff_t plane, ptrdiff_t line, ptrdiff_t i, ptrdiff_t rows,
-                           ptrdiff_t first, ptrdiff_t columns) {
+/* Rows first .. end - 1 of windows of a plane, of which row `top` is the first of x; rows have `columns` elements, and as many of x are a
+ * row. Rows that are alike and follow each other without a gap are one long one. Returns the number of groups. */
+static ptrdiff_t group_rows(const fc_pool_planes_job *job, ptrdiff_t line, ptrdiff_t columns, ptrdiff_t top, ptrdiff_t first, ptrdiff_t end,
+                            fc_pool_rows *group) {
     const fc_pool2d *const p = &job->p;
-    const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
-    const void *tap[MOST_TAPS];
-    const uint8_t *within[MOST_TAPS];
-    uint8_t position[MOST_TAPS];
-    for (ptrdiff_t k = kh.first; k < kh.end; k++) {
-        const ptrdiff_t from = (line + i * p->stride_h - p->pad_top + k) * s->columns + first;
-        tap[k - kh.first] = fc_at(s->lines, from, job->esize);
-        position[k - kh.first] = (uint8_t)(k * p->pool_w);
-        if (s->in_row) within[k - kh.first] = s->in_row + from;
+    const fc_span inside = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
+    const int dense = p->stride_h == 1 && line == columns && job->strips == 1;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = first, alike; i < end; i += alike) {
+        alike = i >= inside.first && i < inside.end ? fc_min(inside.end, end) - i : 1;
+        const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
+        assert(count < MOST_GROUPS);
+        group[count++] = (fc_pool_rows){.in = (i * p->stride_h - p->pad_top + kh.first - top) * line,
+                                        .out = (i - first) * columns,
+                                        .rows = dense ? 1 : alike,
+                                        .columns = dense ? alike * columns : columns,
+                                        .taps = kh.end - kh.first,
+                                        .position = kh.first * p->pool_w};
     }
-    const ptrdiff_t window = i * p->ow + first, at = plane * p->oh * p->ow + window;
-    const fc_pool_args args = {.tap = tap,
-                               .position = position,
-                               .within = within,
-                               .elements = job->counts ? fc_at(job->counts, job->strips == 1 ? window : 0, job->esize) : NULL,
-                               .taps = kh.end - kh.first,
-                               .windows = rows,
-                               .step = p->stride_h * s->columns,
-                               .out_step = p->ow,
-                               .channels = columns,
-                               .y = fc_at_mut(job->out, at, job->esize),
-                               .index = job->index_out ? job->index_out + at : NULL};
-    (job->kind == MEAN ? job->kernels->planes.mean_columns
-     : job->index_out  ? job->kernels->planes.index_columns
-                       : job->kernels->planes.maximum_columns)(&args);
-}
-
-/* A whole plane, of which `line` is row 0 in the strip, where rows are narrower than a vector and those that are alike, `inside`, are not
- * when taken together: the others are written first, reaching into rows that follow them here. */
-static void reduce_dense(const fc_pool_planes_job *job, const strip *s, ptrdiff_t plane, ptrdiff_t line, fc_span inside) {
-    const fc_pool2d *const p = &job->p;
-    const ptrdiff_t columns = fc_max(p->ow, job->kernels->lanes);
-    for (ptrdiff_t i = 0; i < inside.first; i++) reduce_columns(job, s, plane, line, i, 1, 0, columns);
-    for (ptrdiff_t i = p->oh - 1; i >= inside.end; i--) reduce_columns(job, s, plane, line, i, 1, p->ow - columns, columns);
-    reduce_columns(job, s, plane, line, inside.first, 1, 0, (inside.end - inside.first) * p->ow);
+    return count;
 }
 
 static void forward_unit(const fc_pool_planes_job *job, const strip *s, const fc_pool_planes_unit *unit) {
     const fc_pool2d *const p = &job->p;
-    const int whole = job->strips == 1;
+    const int whole = job->strips == 1, first = job->columns_first;
     const ptrdiff_t top = whole ? 0 : fc_max(0, unit->row * p->stride_h - p->pad_top);
     const ptrdiff_t bottom = whole ? p->h : fc_min(p->h, (unit->end - 1) * p->stride_h - p->pad_top + p->pool_h), rows = bottom - top;
-    const fc_span inside = fc_pool_inside(p->pool_h, p->stride_h, p->pad_top, p->h, p->oh);
-    const int dense = whole && p->stride_h == 1 && s->columns == p->ow && (inside.end - inside.first) * p->ow >= job->kernels->lanes;
-    reduce_lines(job, s, fc_at(job->in, (unit->first * p->h + top) * p->w, job->esize), unit->planes * rows / job->line_rows);
-    for (ptrdiff_t k = 0; k < unit->planes; k++) {
-        if (dense) {
-            reduce_dense(job, s, unit->first + k, k * rows, inside);
-            continue;
-        }
-        for (ptrdiff_t i = unit->row, alike; i < unit->end; i += alike) {
-            alike = i >= inside.first && i < inside.end ? fc_min(inside.end, unit->end) - i : 1;
-            reduce_columns(job, s, unit->first + k, k * rows - top, i, alike, 0, p->ow);
-        }
-    }
+    const ptrdiff_t windows = unit->end - unit->row, from = (unit->first * p->h + top) * p->w, at = (unit->first * p->oh + unit->row) * p->ow;
+    const ptrdiff_t line = first ? p->w : job->lines.out_elements / job->line_rows, columns = first ? p->w : p->ow;
+    const void *const x = fc_at(job->in, from, job->esize);
+    void *const y = fc_at_mut(job->out, at, job->esize);
+    uint8_t *const index = job->index_out ? job->index_out + at : NULL;
+    fc_pool_rows group[MOST_GROUPS];
+    const fc_pool_columns_args args = {.x = first ? x : s->lines,
+                                       .within = first ? NULL : s->within,
+                                       .elements = first ? NULL : job->counts,
+                                       .group = group,
+                                       .groups = group_rows(job, line, columns, top, unit->row, unit->end, group),
+                                       .planes = unit->planes,
+                                       .line = line,
+                                       .pool_w = p->pool_w,
+                                       .step = p->stride_h * line,
+                                       .out_step = columns,
+                                       .in_plane = rows * line,
+                                       .out_plane = windows * columns,
+                                       .in_end = first ? p->n * p->h * p->w - from : s->elements,
+                                       .y = first ? s->lines : y,
+                                       .where = first ? s->within : NULL,
+                                       .index = first ? NULL : index};
+    if (!first) reduce_lines(job, x, NULL, unit->planes * rows / job->line_rows, s->lines, s->within, NULL);
+    const fc_plane_kernels *const kernels = &job->kernels->planes;
+    (job->kind == MEAN ? kernels->mean_columns
+     : !index          ? kernels->maximum_columns
+     : first           ? kernels->place_columns
+                       : kernels->index_columns)(&args);
+    if (first) reduce_lines(job, s->lines, s->within, unit->planes * windows / job->line_rows, y, NULL, index);
 }
 
 static fc_status forward_task(const void *context, ptrdiff_t task) {
     const fc_pool_planes_job *const job = context;
     const fc_pool2d *const p = &job->p;
-    const ptrdiff_t rows = job->strips == 1 ? job->together * p->h : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
-    strip s = {.columns = job->lines.out_elements / job->line_rows};
-    /* A vector before and behind may be read. */
-    const ptrdiff_t beside = FC_ALIGN / job->esize, elements = fc_round_up(rows * s.columns + 2 * beside, beside);
-    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(elements * (job->esize + 1)));
-    if (!memory) return FC_NO_MEMORY;
-    s.lines = memory + beside * job->esize;
-    s.in_row = job->index_out ? (uint8_t *)memory + elements * job->esize + beside : NULL;
+    const ptrdiff_t strip_rows = job->columns_first ? job->strip : fc_min(p->h, (job->strip - 1) * p->stride_h + p->pool_h);
+    const ptrdiff_t rows = job->strips > 1 ? strip_rows : job->together * (job->columns_first ? p->oh : p->h);
+    const ptrdiff_t columns = job->columns_first ? p->w : job->lines.out_elements / job->line_rows;
+    strip s = {.elements = fc_round_up(rows * columns + job->kernels->lanes, FC_ALIGN / job->esize)};
+    s.lines = fc_scratch(FC_SLOT_TASK, (size_t)(s.elements * job->esize * (job->index_out ? 2 : 1)));
+    if (!s.lines) return FC_NO_MEMORY;
+    s.within = job->index_out ? fc_at_mut(s.lines, s.elements, job->esize) : NULL;
     for (ptrdiff_t u = task * job->task_units; u < fc_min(job->units, (task + 1) * job->task_units); u++) {
         const fc_pool_planes_unit unit = fc_pool_planes_get(job, u);
         forward_unit(job, &s, &unit);
@@ -168,19 +171,23 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-/* Rows of all of a plane are a line where single ones would leave vectors partly filled. */
+/* Rows of all of a plane are a line where single ones would leave vectors partly filled. With a stride columns come first, which leaves fewer
+ * rows. */
 static fc_status plan_lines(fc_pool_planes_job *job) {
     const ptrdiff_t lanes = job->kernels->lanes;
     fc_pool2d rows = job->p;
-    rows.pool_h = rows.stride_h = 1, rows.pad_top = 0, rows.oh = rows.h;
-    const ptrdiff_t windows = rows.h * rows.ow, waste = fc_round_up(rows.ow, lanes) - rows.ow;
-    const int narrow = waste && (rows.ow < lanes || PLANE_WASTE * waste > rows.ow);
-    if (narrow && rows.h * rows.w <= STRIP_ELEMENTS && rows.n >= FEW_PLANES && windows >= lanes && windows * rows.pool_w <= PLANE_ENTRIES * lanes) {
+    job->columns_first = rows.stride_h > 1;
+    rows.pool_h = rows.stride_h = 1, rows.pad_top = 0;
+    rows.h = rows.oh = job->columns_first ? job->p.oh : rows.h;
+    const ptrdiff_t windows = rows.h * rows.ow;
+    if (rows.ow % lanes && job->p.h * job->p.w <= STRIP_ELEMENTS && rows.n >= FEW_PLANES && windows >= lanes &&
+        windows * rows.pool_w <= PLANE_ENTRIES * lanes) {
         cut(job, 2 * STRIP_ELEMENTS);
         job->line_rows = rows.h;
         const fc_status status = fc_pool_lines(&rows, job->kind, job->index_out != NULL, windows, &job->lines);
         if (status != FC_UNSUPPORTED) return status;
     }
+    if (rows.ow < lanes || job->kind == MEAN) job->columns_first = 0;
     job->line_rows = rows.h = rows.oh = 1;
     return fc_pool_lines(&rows, job->kind, job->index_out != NULL, fc_max(rows.ow, lanes), &job->lines);
 }
@@ -194,10 +201,9 @@ fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, v
     if (status != FC_OK) return status;
     if (kind == MEAN) {
         const fc_pool2d *const p = &job.p;
-        const ptrdiff_t rows = job.strips == 1 ? p->oh : 1;
-        char *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)((rows * p->ow + job.kernels->lanes) * job.esize));
+        void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)((p->oh * p->ow + job.kernels->lanes) * job.esize));
         if (!counts) return FC_NO_MEMORY;
-        count_elements(p, rows, counts, job.esize);
+        count_elements(p, job.columns_first, counts);
         job.counts = counts;
     }
     return fc_pool_planes_run(&job, forward_task);

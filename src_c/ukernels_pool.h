@@ -11,9 +11,6 @@ typedef struct {
     const void *const *tap;
     const uint8_t *position; /* of each tap in the window: what index receives */
     ptrdiff_t taps;          /* at least 1 */
-    /* Of columns: what the positions of the tap's own maxima are, and how many elements each of its sums is of. */
-    const uint8_t *const *within;
-    const void *elements;
     ptrdiff_t windows, step, out_step, channels;
     void *y;
     uint8_t *index;
@@ -94,17 +91,36 @@ typedef struct {
 } fc_line_entry;
 
 /* Lines of in_elements and out_elements elements. Block b is VL windows from b * VL on, the last block those that end the line. Their tap t
- * is entry[b * taps + t]. The index of a maximum becomes position[place * VL + l] of its tap. A sum leaves out the lanes whose
- * position is 0. out_elements is VL or more. */
+ * is entry[b * taps + t]. The place of a maximum, which goes to `where`, or, of winners, to index, is position[place * VL + l] of its tap;
+ * of winners `within` adds to that what it has for the element. A sum leaves out the lanes whose position is 0, and is divided by
+ * elements, as many as out_elements, if there are any. out_elements is VL or more. */
 typedef struct {
-    const void *x, *position;
+    const void *x, *within, *position, *elements;
     const int32_t *lane;
     const fc_line_entry *entry;
     ptrdiff_t lines, blocks, taps, in_elements, out_elements;
     ptrdiff_t group; /* taps 0 .. group - 1 of a block, and so on, have the same `from` */
-    void *y;
+    void *y, *where;
     uint8_t *index;
 } fc_pool_lines_args;
+
+/* Rows of windows of a plane that are alike, and lie together: the first tap of element c of the first of them is x[in + c], its results
+ * go to y[out + c], c < columns. The place of its first tap is `position`. */
+typedef struct {
+    ptrdiff_t in, out, rows, columns, taps, position;
+} fc_pool_rows;
+
+/* Pooling along columns. A tap is `line` elements after the one before and pool_w places; the next row of a group is `step` and `out_step`
+ * elements on, the next plane in_plane and out_plane. The place of a maximum goes to `where`, or, with what `within` has for the element
+ * added, to index. Sums are divided by the number of taps and by elements[c] if there are any. Groups ascend in y, of which not more
+ * than all planes is written, nor more of index; of x no more is read than in_end; of the others, a vector more. */
+typedef struct {
+    const void *x, *within, *elements;
+    const fc_pool_rows *group;
+    ptrdiff_t groups, planes, line, pool_w, step, out_step, in_plane, out_plane, in_end;
+    void *y, *where;
+    uint8_t *index;
+} fc_pool_columns_args;
 
 /* Rows of w elements, dense in x, go to rows of `columns` elements, from `left` on; the others are zero. Up to VL elements after them are
  * overwritten, in ascending order. Element s of every row is multiplied by row_scale * scale[s] if scale is not NULL. */
@@ -131,14 +147,13 @@ typedef struct {
 
 /* Kernels for planes; all of them are NULL where there are none. */
 typedef struct {
-    /* The taps of columns hold what lines have given: in index within[t][i * step + c] + position[t] is
-     * written; sums of taps are divided by their number and by elements[c]. Of taps, within and elements a vector may be read where fewer
-     * channels are left. */
-    void (*maximum_columns)(const fc_pool_args *args);
-    void (*index_columns)(const fc_pool_args *args);
-    void (*mean_columns)(const fc_pool_args *args);
+    void (*maximum_columns)(const fc_pool_columns_args *args);
+    void (*place_columns)(const fc_pool_columns_args *args);
+    void (*index_columns)(const fc_pool_columns_args *args);
+    void (*mean_columns)(const fc_pool_columns_args *args);
     void (*lines_maximum)(const fc_pool_lines_args *args);
     void (*lines_index)(const fc_pool_lines_args *args);
+    void (*lines_winner)(const fc_pool_lines_args *args);
     void (*lines_sum)(const fc_pool_lines_args *args);
     void (*border)(const fc_border_args *args);
     void (*maximum_gather)(const fc_gather_rows_args *args);

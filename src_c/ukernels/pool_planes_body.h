@@ -8,8 +8,10 @@
 #define FC_PLANE_KERNELS                            \
     {.lines_maximum = NAME(pool_lines_maximum),     \
      .lines_index = NAME(pool_lines_index),         \
+     .lines_winner = NAME(pool_lines_winner),       \
      .lines_sum = NAME(pool_lines_sum),             \
      .maximum_columns = NAME(pool_maximum_columns), \
+     .place_columns = NAME(pool_place_columns),     \
      .index_columns = NAME(pool_index_columns),     \
      .mean_columns = NAME(pool_mean_columns),       \
      .border = NAME(pool_border),                   \
