@@ -72,7 +72,8 @@ typedef struct {
     ptrdiff_t esize, rows, strip, strips; /* rows of a plane and of a strip, strips of a plane */
     ptrdiff_t together;                   /* planes that make a unit; if one does, its strips are units */
     ptrdiff_t units, task_units;
-    const void *in, *counts; /* elements in the columns of windows, or 1 by that, of the mean */
+    const void *in, *counts; /* of the mean: elements in the columns of windows or in windows, or 1 by the former */
+    const double *row_scale; /* 1 by the elements in the rows of windows */
     void *out;
     uint8_t *index_out;
     const uint8_t *index_in;

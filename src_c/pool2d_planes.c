@@ -13,6 +13,8 @@ enum { MOST_TAPS = 64, MOST_ELEMENTS = 1 << 15, MOST_STRIDE = 8 };
 /* Groups of rows of windows: those inside of the plane are one, each of the others is one. */
 enum { MOST_GROUPS = 2 * MOST_TAPS + 2 };
 /* Of planes that are lines. */
+/* Rows that are worth fetching ahead, and how far. */
+enum { FETCH_COLUMNS = 32, FETCH_AHEAD = 1 << 10 };
 enum { PLANE_ENTRIES = 256, FEW_PLANES = 32 };
 /* Nanoseconds per input element, roughly. */
 static const double ELEMENT_NS = 0.3;
@@ -21,7 +23,7 @@ int fc_pool_by_planes(const fc_pool2d *p) {
     if (p->layout != FC_NCHW && p->c > 1) return 0;
     if (p->pool_h > MOST_TAPS || p->pool_w > MOST_TAPS || p->stride_h > MOST_STRIDE || p->stride_w > 2) return 0;
     if (p->w * fc_max(p->pool_h, p->stride_h) > MOST_ELEMENTS || p->ow > 2 * p->w || p->oh > 2 * p->h) return 0;
-    return p->pool_w >= p->stride_w && p->pool_h >= p->stride_h && p->pool_w > 1 && p->pool_h > 1 && fc_kernels(p->dtype)->pool.planes.border;
+    return p->pool_w >= p->stride_w && p->pool_h >= p->stride_h && p->pool_w > 1 && p->pool_h > 1 && fc_kernels(p->dtype)->pool.planes.move_rows;
 }
 
 /* Into units: planes of so many elements together, or strips of one. */
@@ -142,15 +144,13 @@ static void forward_unit(const fc_pool_planes_job *job, const strip *s, const fc
                                        .in_plane = rows * line,
                                        .out_plane = windows * columns,
                                        .in_end = first ? p->n * p->h * p->w - from : s->elements,
+                                       .ahead = first && p->w >= FETCH_COLUMNS ? FETCH_AHEAD : 0,
                                        .y = first ? s->lines : y,
                                        .where = first ? s->within : NULL,
                                        .index = first ? NULL : index};
     if (!first) reduce_lines(job, x, NULL, unit->planes * rows / job->line_rows, s->lines, s->within, NULL);
     const fc_plane_kernels *const kernels = &job->kernels->planes;
-    (job->kind == MEAN ? kernels->mean_columns
-     : !index          ? kernels->maximum_columns
-     : first           ? kernels->place_columns
-                       : kernels->index_columns)(&args);
+    (job->kind == MEAN ? kernels->mean_columns : !index ? kernels->maximum_columns : first ? kernels->place_columns : kernels->index_columns)(&args);
     if (first) reduce_lines(job, s->lines, s->within, unit->planes * windows / job->line_rows, y, NULL, index);
 }
 

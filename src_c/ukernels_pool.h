@@ -117,31 +117,36 @@ typedef struct {
 typedef struct {
     const void *x, *within, *elements;
     const fc_pool_rows *group;
-    ptrdiff_t groups, planes, line, pool_w, step, out_step, in_plane, out_plane, in_end;
+    ptrdiff_t groups, planes, line, pool_w, step, out_step, in_plane, out_plane, in_end, ahead;
     void *y, *where;
     uint8_t *index;
 } fc_pool_columns_args;
 
-/* Rows of w elements, dense in x, go to rows of `columns` elements, from `left` on; the others are zero. Up to VL elements after them are
- * overwritten, in ascending order. Element s of every row is multiplied by row_scale * scale[s] if scale is not NULL. */
+/* Rows of w elements: row r of plane p, at from[p * from_plane + row[r]], goes to to[p * to_plane + r * to_row], and index, if it is not NULL,
+ * to index_to in the same way. Rows ascend. Behind one of `to` a vector of zeros may be written, and of index as much read, but not
+ * behind the last. Element c of row r is multiplied by row_scale[r] * scale[c] if scale is not NULL. */
 typedef struct {
-    const void *x, *scale;
-    double row_scale;
-    ptrdiff_t rows, w, left, columns;
+    const void *from, *scale;
+    const double *row_scale;
+    const ptrdiff_t *row;
+    ptrdiff_t planes, rows, w, from_plane, to_row, to_plane;
     void *to;
-} fc_border_args;
+    const uint8_t *index;
+    uint8_t *index_to;
+} fc_move_rows_args;
 
-/* Rows of dx of a plane, w elements each, the first of which lies in phase `phase` of stride_h; a row in the last phase is followed by one
- * that begins the next row of windows, dy_row and index_row elements on. Element l * stride_w + q of a row in phase p is the sum over
+/* Rows of dx of a plane, w elements each, dx_row apart, the first of which lies in phase `phase` of stride_h; a row in the last phase is followed
+ * by one that begins the next row of windows, dy_row elements on. Element l * stride_w + q of a row in phase p is the sum over
  * first[p * stride_w + q] <= e < first[p * stride_w + q + 1] of dy[offset[e] + l]; of the maximum, of those with
- * index[index_offset[e] + l] == position[e]. stride_w is 1 or 2. More of dy and of index may be read, as for elements up to 2 VL * stride_w on. */
+ * index[offset[e] + l] == position[e]. stride_w is 1 or 2. More of dy and of index may be read, as for elements up to 2 VL * stride_w on. */
 typedef struct {
     const void *dy;
     const uint8_t *index;
-    const ptrdiff_t *offset, *index_offset, *first;
+    const ptrdiff_t *offset, *first;
     const uint8_t *position;
-    ptrdiff_t rows, phase, w, stride_h, stride_w, dy_row, index_row;
+    ptrdiff_t rows, phase, w, stride_h, stride_w, dy_row, dx_row;
     void *dx;
+    int flat;   /* up to a multiple of 8 VL may be written of a row, and more be read accordingly */
     int stream; /* rows go past the caches: they are aligned to FC_ALIGN and a multiple of that long */
 } fc_gather_rows_args;
 
@@ -155,7 +160,7 @@ typedef struct {
     void (*lines_index)(const fc_pool_lines_args *args);
     void (*lines_winner)(const fc_pool_lines_args *args);
     void (*lines_sum)(const fc_pool_lines_args *args);
-    void (*border)(const fc_border_args *args);
+    void (*move_rows)(const fc_move_rows_args *args);
     void (*maximum_gather)(const fc_gather_rows_args *args);
     void (*mean_gather)(const fc_gather_rows_args *args);
 } fc_plane_kernels;

@@ -47,14 +47,11 @@ FC_INLINE void NAME(maximum_windows)(const int TAPS, const int INDEX, const fc_p
     const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
         const ptrdiff_t in = i * a->step, out = i * a->out_step;
-        ptrdiff_t c = 0;
-        for (; c + VL <= channels; c += VL, next += share) {
+        for (ptrdiff_t c = 0; c < channels; c += VL, next += share) {
+            const ptrdiff_t first = c + VL <= channels ? c : channels - VL;
             NAME(fetch)(next, share);
-            NAME(maximum_vector)(TAPS, INDEX, a, tap, position, in + c, out + c, VL);
+            NAME(maximum_vector)(TAPS, INDEX, a, tap, position, in + first, out + first, VL);
         }
-        if (c == channels) continue;
-        if (channels < VL) NAME(maximum_vector)(TAPS, INDEX, a, tap, position, in, out, channels);
-        else NAME(maximum_vector)(TAPS, INDEX, a, tap, position, in + channels - VL, out + channels - VL, VL);
     }
 }
 
@@ -95,14 +92,11 @@ FC_INLINE void NAME(mean_windows)(const int TAPS, const fc_pool_args *const args
     const real *next = a->next;
     for (ptrdiff_t i = 0; i < a->windows; i++) {
         const ptrdiff_t in = i * a->step, out = i * a->out_step;
-        ptrdiff_t c = 0;
-        for (; c + VL <= channels; c += VL, next += share) {
+        for (ptrdiff_t c = 0; c < channels; c += VL, next += share) {
+            const ptrdiff_t first = c + VL <= channels ? c : channels - VL;
             NAME(fetch)(next, share);
-            NAME(mean_vector)(TAPS, a, in + c, out + c, VL);
+            NAME(mean_vector)(TAPS, a, in + first, out + first, VL);
         }
-        if (c == channels) continue;
-        if (channels < VL) NAME(mean_vector)(TAPS, a, in, out, channels);
-        else NAME(mean_vector)(TAPS, a, in + channels - VL, out + channels - VL, VL);
     }
 }
 
@@ -159,35 +153,45 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
     const NAME(windows_t) *const list = WINDOWS ? &known : &any;
     for (ptrdiff_t i = 0; i < a->elements; i++) {
         const ptrdiff_t in = i * a->dy_step, out = i * a->step;
-        if (channels <= FC_UNPOOL_SINGLE) {
-            for (ptrdiff_t c = 0; c < channels; c++) NAME(unpool_single)(MAXIMUM, a, in + c, out + c);
-            continue;
+        for (ptrdiff_t c = 0; c < channels; c += VL) {
+            const ptrdiff_t first = c + VL <= channels ? c : channels - VL;
+            NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + first, out + first, VL);
         }
-        ptrdiff_t c = 0;
-        for (; c + VL <= channels; c += VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + c, out + c, VL);
-        if (c == channels) continue;
-        if (channels < VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in, out, channels);
-        else NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + channels - VL, out + channels - VL, VL);
+    }
+}
+
+/* Fewer channels than a vector. */
+FC_INLINE void NAME(unpool_few)(const int MAXIMUM, const fc_unpool_args *const a) {
+    const NAME(windows_t) list = {(const real *const *)a->dy, a->index, a->position};
+    for (ptrdiff_t i = 0; i < a->elements; i++) {
+        const ptrdiff_t in = i * a->dy_step, out = i * a->step;
+        if (a->channels > FC_UNPOOL_SINGLE) NAME(unpool_vector)(0, MAXIMUM, a, &list, in, out, a->channels);
+        else
+            for (ptrdiff_t c = 0; c < a->channels; c++) NAME(unpool_single)(MAXIMUM, a, in + c, out + c);
     }
 }
 
 /* Windows of 2x2 and 3x3, and what remains of 3x3 at a border, have kernels of their own. */
-#define FC_POOL_MAXIMUM(name, INDEX)                      \
-    static void NAME(name)(const fc_pool_args *const a) { \
-        assert(a->taps > 0 && a->channels > 0);           \
-        switch (a->taps) {                                \
-        case 4:                                           \
-            NAME(maximum_windows)(4, INDEX, a);           \
-            break;                                        \
-        case 6:                                           \
-            NAME(maximum_windows)(6, INDEX, a);           \
-            break;                                        \
-        case 9:                                           \
-            NAME(maximum_windows)(9, INDEX, a);           \
-            break;                                        \
-        default:                                          \
-            NAME(maximum_windows)(0, INDEX, a);           \
-        }                                                 \
+#define FC_POOL_MAXIMUM(name, INDEX)                                                                                             \
+    static void NAME(name)(const fc_pool_args *const a) {                                                                        \
+        assert(a->taps > 0 && a->channels > 0);                                                                                  \
+        switch (a->channels < VL ? 0 : a->taps) {                                                                                \
+        case 0:                                                                                                                  \
+            for (ptrdiff_t i = 0; i < a->windows; i++)                                                                           \
+                NAME(maximum_vector)(0, INDEX, a, (const real *const *)a->tap, NULL, i * a->step, i * a->out_step, a->channels); \
+            break;                                                                                                               \
+        case 4:                                                                                                                  \
+            NAME(maximum_windows)(4, INDEX, a);                                                                                  \
+            break;                                                                                                               \
+        case 6:                                                                                                                  \
+            NAME(maximum_windows)(6, INDEX, a);                                                                                  \
+            break;                                                                                                               \
+        case 9:                                                                                                                  \
+            NAME(maximum_windows)(9, INDEX, a);                                                                                  \
+            break;                                                                                                               \
+        default:                                                                                                                 \
+            NAME(maximum_windows)(0, INDEX, a);                                                                                  \
+        }                                                                                                                        \
     }
 FC_POOL_MAXIMUM(pool_maximum, 0)
 FC_POOL_MAXIMUM(pool_maximum_index, 1)
@@ -195,7 +199,10 @@ FC_POOL_MAXIMUM(pool_maximum_index, 1)
 
 static void NAME(pool_mean)(const fc_pool_args *const a) {
     assert(a->taps > 0 && a->channels > 0);
-    switch (a->taps) {
+    switch (a->channels < VL ? 0 : a->taps) {
+    case 0:
+        for (ptrdiff_t i = 0; i < a->windows; i++) NAME(mean_vector)(0, a, i * a->step, i * a->out_step, a->channels);
+        break;
     case 4:
         NAME(mean_windows)(4, a);
         break;
@@ -211,7 +218,10 @@ static void NAME(pool_mean)(const fc_pool_args *const a) {
 #define FC_UNPOOL(name, MAXIMUM)                            \
     static void NAME(name)(const fc_unpool_args *const a) { \
         assert(a->windows >= 0 && a->channels > 0);         \
-        switch (a->windows) {                               \
+        switch (a->channels < VL ? -1 : a->windows) {       \
+        case -1:                                            \
+            NAME(unpool_few)(MAXIMUM, a);                   \
+            break;                                          \
         case 1:                                             \
             NAME(unpool_elements)(1, MAXIMUM, a);           \
             break;                                          \

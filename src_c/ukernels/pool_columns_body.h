@@ -33,12 +33,14 @@ FC_INLINE void NAME(columns_vector)(const int TAPS, const int KIND, const fc_poo
 }
 
 /* Rows first .. of a group, in which nothing has to be spared. */
-FC_INLINE void NAME(columns_rows)(const int TAPS, const int KIND, const fc_pool_columns_args *const a, const fc_pool_rows *const g, const ptrdiff_t rows,
-                                  ptrdiff_t in, ptrdiff_t out) {
+FC_INLINE void NAME(columns_rows)(const int TAPS, const int KIND, const fc_pool_columns_args *const a, const fc_pool_rows *const g,
+                                  const ptrdiff_t rows, ptrdiff_t in, ptrdiff_t out) {
     const ptrdiff_t columns = g->columns, taps = g->taps;
     const vec position = v_set1((real)g->position);
-    for (ptrdiff_t i = 0; i < rows; i++, in += a->step, out += a->out_step)
+    for (ptrdiff_t i = 0; i < rows; i++, in += a->step, out += a->out_step) {
+        if (a->ahead) NAME(fetch)((const real *)a->x + in + a->ahead, a->step);
         for (ptrdiff_t c = 0; c < columns; c += VL) NAME(columns_vector)(TAPS, KIND, a, taps, c, position, in + c, out + c, VL);
+    }
 }
 
 FC_INLINE void NAME(columns_planes)(const int KIND, const fc_pool_columns_args *const args) {
@@ -50,8 +52,8 @@ FC_INLINE void NAME(columns_planes)(const int KIND, const fc_pool_columns_args *
             const fc_pool_rows g = a->group[k];
             const ptrdiff_t in = p * a->in_plane + g.in, out = p * a->out_plane + g.out, columns = (g.columns + VL - 1) / VL * VL;
             ptrdiff_t rows = g.rows;
-            while (rows > 0 && (out + (rows - 1) * a->out_step + columns > end ||
-                                in + (rows - 1) * a->step + (g.taps - 1) * a->line + columns > a->in_end))
+            while (rows > 0 &&
+                   (out + (rows - 1) * a->out_step + columns > end || in + (rows - 1) * a->step + (g.taps - 1) * a->line + columns > a->in_end))
                 rows--;
             if (g.taps == 3) NAME(columns_rows)(3, KIND, a, &g, rows, in, out);
             else if (g.taps == 2) NAME(columns_rows)(2, KIND, a, &g, rows, in, out);

@@ -14,7 +14,7 @@
      .place_columns = NAME(pool_place_columns),     \
      .index_columns = NAME(pool_index_columns),     \
      .mean_columns = NAME(pool_mean_columns),       \
-     .border = NAME(pool_border),                   \
+     .move_rows = NAME(pool_move_rows),             \
      .maximum_gather = NAME(pool_maximum_gather),   \
      .mean_gather = NAME(pool_mean_gather)}
 #else
