@@ -219,11 +219,13 @@ static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, v
     if (fc_pool_by_windows(pool, indices != NULL)) return fc_pool_windows(pool, kind, x, y, indices);
     pool_job job = fc_pool_plan(pool, kind, x, y, pool->oh, fc_min(pool->stride_h, pool->h) * pool->w * pool->c);
     job.index_out = indices;
-    const int tiles = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;
+    const int tiled = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;
+    /* Rows that fill vectors badly are better off as planes. */
+    const int planes = fc_pool_by_planes(pool), tiles = tiled && (!planes || 4 * job.p.ow >= 3 * job.kernels->lanes);
     /* Four taps without a stride are read as they lie, and sums of pairs are cheaper than picking them where that takes several
      * instructions. */
     const int few = pool->stride_w == 1 ? pool->pool_h * pool->pool_w <= 4 : kind == MEAN && job.kernels->lanes <= 8;
-    if (!few && fc_pool_by_planes(pool)) {
+    if (!tiles && !few && planes) {
         const fc_status status = fc_pool_planes(pool, kind, x, y, indices);
         if (status != FC_UNSUPPORTED) return status;
     }

@@ -15,7 +15,7 @@ enum { MOST_GROUPS = 2 * MOST_TAPS + 2 };
 /* Of planes that are lines. */
 /* Rows that are worth fetching ahead, and how far. */
 enum { FETCH_COLUMNS = 32, FETCH_AHEAD = 1 << 10 };
-enum { PLANE_ENTRIES = 256, FEW_PLANES = 32 };
+enum { PLANE_ENTRIES = 256, FEW_PLANES = 32, PLANE_WASTE = 8, MOST_PLANES = 8 };
 /* Nanoseconds per input element, roughly. */
 static const double ELEMENT_NS = 0.3;
 
@@ -26,10 +26,10 @@ int fc_pool_by_planes(const fc_pool2d *p) {
     return p->pool_w >= p->stride_w && p->pool_h >= p->stride_h && p->pool_w > 1 && p->pool_h > 1 && fc_kernels(p->dtype)->pool.planes.move_rows;
 }
 
-/* Into units: planes of so many elements together, or strips of one. */
-static void cut(fc_pool_planes_job *job, ptrdiff_t elements) {
+/* Into units: planes of so many elements together, a multiple of `planes`, or strips of one. */
+static void cut(fc_pool_planes_job *job, ptrdiff_t elements, ptrdiff_t planes) {
     const fc_pool2d *const p = &job->p;
-    job->together = fc_max(1, elements / (p->h * p->w));
+    job->together = fc_max(planes, elements / (p->h * p->w) / planes * planes);
     if (job->together > 1) job->strip = job->rows;
     job->strip = fc_min(job->rows, job->strip);
     job->strips = fc_ceil_div(job->rows, job->strip);
@@ -43,7 +43,7 @@ fc_pool_planes_job fc_pool_planes_plan(const fc_pool2d *pool, pool_kind kind, co
     job.kernels = &fc_kernels(p->dtype)->pool;
     job.esize = fc_esize(p->dtype);
     job.strip = fc_max(1, strip_rows);
-    cut(&job, STRIP_ELEMENTS);
+    cut(&job, STRIP_ELEMENTS, 1);
     return job;
 }
 
@@ -57,10 +57,10 @@ fc_pool_planes_unit fc_pool_planes_get(const fc_pool_planes_job *job, ptrdiff_t 
     return (fc_pool_planes_unit){first, fc_min(job->together, job->p.n - first), row, fc_min(job->rows, row + job->strip)};
 }
 
-/* Elements inside of the image: in the row of every window, or in windows, of all rows of windows. */
-static void count_elements(const fc_pool2d *p, int windows, void *out) {
-    for (ptrdiff_t i = 0; i < p->oh; i++) {
-        const fc_span kh = fc_clip(i * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
+/* Elements inside of the image: in the row of every window, or in windows, of so many rows of windows. */
+static void count_elements(const fc_pool2d *p, ptrdiff_t rows, int windows, void *out) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const fc_span kh = fc_clip(i % p->oh * p->stride_h - p->pad_top, 1, p->pool_h, p->h);
         for (ptrdiff_t j = 0; j < p->ow; j++) {
             const fc_span kw = fc_clip(j * p->stride_w - p->pad_left, 1, p->pool_w, p->w);
             const ptrdiff_t count = (kw.end - kw.first) * (windows ? kh.end - kh.first : 1);
@@ -131,23 +131,29 @@ static void forward_unit(const fc_pool_planes_job *job, const strip *s, const fc
     void *const y = fc_at_mut(job->out, at, job->esize);
     uint8_t *const index = job->index_out ? job->index_out + at : NULL;
     fc_pool_rows group[MOST_GROUPS];
-    const fc_pool_columns_args args = {.x = first ? x : s->lines,
-                                       .within = first ? NULL : s->within,
-                                       .elements = first ? NULL : job->counts,
-                                       .group = group,
-                                       .groups = group_rows(job, line, columns, top, unit->row, unit->end, group),
-                                       .planes = unit->planes,
-                                       .line = line,
-                                       .pool_w = p->pool_w,
-                                       .step = p->stride_h * line,
-                                       .out_step = columns,
-                                       .in_plane = rows * line,
-                                       .out_plane = windows * columns,
-                                       .in_end = first ? p->n * p->h * p->w - from : s->elements,
-                                       .ahead = first && p->w >= FETCH_COLUMNS ? FETCH_AHEAD : 0,
-                                       .y = first ? s->lines : y,
-                                       .where = first ? s->within : NULL,
-                                       .index = first ? NULL : index};
+    fc_pool_columns_args args = {.x = first ? x : s->lines,
+                                 .within = first ? NULL : s->within,
+                                 .elements = first ? NULL : job->counts,
+                                 .group = group,
+                                 .groups = group_rows(job, line, columns, top, unit->row, unit->end, group),
+                                 .planes = unit->planes,
+                                 .line = line,
+                                 .pool_w = p->pool_w,
+                                 .step = p->stride_h * line,
+                                 .out_step = columns,
+                                 .in_plane = rows * line,
+                                 .out_plane = windows * columns,
+                                 .in_end = first ? p->n * p->h * p->w - from : s->elements,
+                                 .ahead = first && p->w >= FETCH_COLUMNS ? FETCH_AHEAD : 0,
+                                 .y = first ? s->lines : y,
+                                 .where = first ? s->within : NULL,
+                                 .index = first ? NULL : index};
+    if (args.groups == 1 && group[0].rows * args.step == args.in_plane) {
+        /* Planes that follow each other like their rows. */
+        group[0].rows *= args.planes;
+        args.out_plane *= args.planes;
+        args.planes = 1;
+    }
     if (!first) reduce_lines(job, x, NULL, unit->planes * rows / job->line_rows, s->lines, s->within, NULL);
     const fc_plane_kernels *const kernels = &job->kernels->planes;
     (job->kind == MEAN ? kernels->mean_columns : !index ? kernels->maximum_columns : first ? kernels->place_columns : kernels->index_columns)(&args);
@@ -171,21 +177,30 @@ static fc_status forward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-/* Rows of all of a plane are a line where single ones would leave vectors partly filled. With a stride columns come first, which leaves fewer
- * rows. */
+/* How many planes make a line, so that its vectors are filled; it divides their number. */
+static ptrdiff_t planes_of_line(const fc_pool_planes_job *job, ptrdiff_t windows) {
+    ptrdiff_t k = 1;
+    while (k < MOST_PLANES && job->p.n % (2 * k) == 0 && PLANE_WASTE * (fc_round_up(k * windows, job->kernels->lanes) - k * windows) > k * windows)
+        k *= 2;
+    return k;
+}
+
+/* Rows of all of a plane, or of several, are a line where single ones would leave vectors partly filled. With a stride columns come first,
+ * which leaves fewer rows. */
 static fc_status plan_lines(fc_pool_planes_job *job) {
     const ptrdiff_t lanes = job->kernels->lanes;
     fc_pool2d rows = job->p;
     job->columns_first = rows.stride_h > 1;
     rows.pool_h = rows.stride_h = 1, rows.pad_top = 0;
-    rows.h = rows.oh = job->columns_first ? job->p.oh : rows.h;
-    const ptrdiff_t windows = rows.h * rows.ow;
+    if (job->columns_first) rows.h = rows.oh;
+    const ptrdiff_t planes = planes_of_line(job, rows.h * rows.ow), windows = planes * rows.h * rows.ow;
     if (rows.ow % lanes && job->p.h * job->p.w <= STRIP_ELEMENTS && rows.n >= FEW_PLANES && windows >= lanes &&
         windows * rows.pool_w <= PLANE_ENTRIES * lanes) {
-        cut(job, 2 * STRIP_ELEMENTS);
-        job->line_rows = rows.h;
+        cut(job, 2 * STRIP_ELEMENTS, planes);
+        job->line_rows = rows.h = rows.oh = planes * rows.h;
         const fc_status status = fc_pool_lines(&rows, job->kind, job->index_out != NULL, windows, &job->lines);
         if (status != FC_UNSUPPORTED) return status;
+        cut(job, STRIP_ELEMENTS, 1);
     }
     if (rows.ow < lanes || job->kind == MEAN) job->columns_first = 0;
     job->line_rows = rows.h = rows.oh = 1;
@@ -201,9 +216,10 @@ fc_status fc_pool_planes(const fc_pool2d *pool, pool_kind kind, const void *x, v
     if (status != FC_OK) return status;
     if (kind == MEAN) {
         const fc_pool2d *const p = &job.p;
-        void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)((p->oh * p->ow + job.kernels->lanes) * job.esize));
+        const ptrdiff_t count = fc_max(p->oh, job.line_rows);
+        void *const counts = fc_scratch(FC_SLOT_CALL2, (size_t)((count * p->ow + job.kernels->lanes) * job.esize));
         if (!counts) return FC_NO_MEMORY;
-        count_elements(p, job.columns_first, counts);
+        count_elements(p, count, job.columns_first, counts);
         job.counts = counts;
     }
     return fc_pool_planes_run(&job, forward_task);

@@ -9,8 +9,8 @@
 
 /* Elements of a strip, and lists of windows at most: one for each phase. */
 enum { STRIP_ELEMENTS = 1 << 12, MOST_LISTS = 64 };
-/* Of a row, one by the part that may be wasted. */
-enum { NARROW_WASTE = 5 };
+/* Of windows that cover an element. */
+enum { NARROW_COST = 2 };
 
 /* Of dy: rows first - above .. of a plane, or of several, columns -before .. */
 typedef struct {
@@ -32,10 +32,11 @@ int fc_pool_planes_gather(const fc_pool2d *p) {
            fc_ceil_div(p->pool_h, p->stride_h) * fc_ceil_div(p->pool_w, p->stride_w) <= FC_PLANE_WINDOWS;
 }
 
-/* Whether vectors along single rows would be partly filled. */
+/* Whether vectors along single rows would be partly filled, and that costs more than rows that are brought together. */
 static int narrow(const fc_pool_planes_job *job) {
-    const ptrdiff_t w = job->p.w, waste = fc_round_up(w, 2 * job->kernels->lanes * job->p.stride_w) - w;
-    return job->strips == 1 && NARROW_WASTE * waste > w;
+    const fc_pool2d *const p = &job->p;
+    const ptrdiff_t waste = fc_round_up(p->w, 2 * job->kernels->lanes * p->stride_w) - p->w;
+    return job->strips == 1 && waste * p->pool_h * p->pool_w > NARROW_COST * p->w * p->stride_h * p->stride_w;
 }
 
 /* Windows that cover elements of each phase, from the row of windows that begins last above the element. */
