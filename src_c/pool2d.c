@@ -84,7 +84,7 @@ static void copy_rows(const pool_job *job, const workspace *ws, const void *x, p
     const fc_pool2d *const p = &job->p;
     const ptrdiff_t stride = p->stride_w, start = job->inside_j.first * stride - p->pad_left;
     /* Rows of whole strides are one long row. */
-    const int whole = start == 0 && ws->row_elements * stride == p->w * p->c;
+    const int whole = start == 0 && p->w % stride == 0 && ws->row_elements * stride == p->w * p->c;
     for (ptrdiff_t phase = 0; phase < fc_min(stride, p->pool_w); phase++) {
         const ptrdiff_t columns = job->inside_j.end - job->inside_j.first + (p->pool_w - 1 - phase) / stride;
         const fc_columns copied = {
