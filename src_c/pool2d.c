@@ -222,9 +222,10 @@ static fc_status forward(const fc_pool2d *pool, pool_kind kind, const void *x, v
     const int tiled = fc_pool_tiled(&job) && job.p.pool_w == 2 && job.kernels->lanes % (2 * job.p.c) == 0;
     /* Rows that fill vectors badly are better off as planes. */
     const int planes = fc_pool_by_planes(pool), tiles = tiled && (!planes || 4 * job.p.ow >= 3 * job.kernels->lanes);
-    /* Four taps without a stride are read as they lie, and sums of pairs are cheaper than picking them where that takes several
-     * instructions. */
-    const int few = pool->stride_w == 1 ? pool->pool_h * pool->pool_w <= 4 : kind == MEAN && job.kernels->lanes <= 8;
+    /* In rows that fill vectors four taps without a stride are read as they lie, and sums of pairs are cheaper than picking them where that
+     * takes several instructions. */
+    const int lanes = job.kernels->lanes;
+    const int few = pool->stride_w == 1 ? pool->pool_h * pool->pool_w <= 4 && pool->ow >= lanes : kind == MEAN && lanes <= 8 && pool->ow >= 3 * lanes;
     if (!tiles && !few && planes) {
         const fc_status status = fc_pool_planes(pool, kind, x, y, indices);
         if (status != FC_UNSUPPORTED) return status;

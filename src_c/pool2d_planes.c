@@ -1,6 +1,6 @@
-/* Pooling of single planes, those of NCHW, whose windows overlap: first along rows, for all rows of a strip or of several small planes, then
- * along columns, as in pool2d_separable.c, but all of a strip stays in the first-level cache. Vectors run along the rows, and along the
- * whole plane where rows are narrow. */
+/* Pooling of single planes, those of NCHW: first along rows, for all rows of a strip or of several small planes, then along columns, as in
+ * pool2d_separable.c, but all of a strip stays in the first-level cache; with a stride columns come first. Vectors run along the rows, and
+ * along whole planes where rows do not fill them. */
 #include "pool2d_internal.h"
 
 #include <assert.h>

@@ -148,15 +148,16 @@ static size_t place(const fc_pool_planes_job *job, strip *s, char *memory) {
     const ptrdiff_t dy = fc_round_up(elements + s->before + beyond, line);
     s->gathered = flat ? fc_round_up(job->together * s->plane * p->stride_w, 8 * job->kernels->lanes) : 0;
     const ptrdiff_t rows = s->gathered * p->stride_h;
-    ptrdiff_t at = 0;
-    s->dy = memory + at, at += dy * job->esize;
-    s->rows = memory + at, at += fc_round_up(rows, line) * job->esize;
-    s->offset = (ptrdiff_t *)(void *)(memory + at), at += taps * (ptrdiff_t)sizeof(ptrdiff_t);
-    s->dy_row = (ptrdiff_t *)(void *)(memory + at), at += p->oh * (ptrdiff_t)sizeof(ptrdiff_t);
-    s->dx_row = (ptrdiff_t *)(void *)(memory + at), at += (flat ? p->h : 0) * (ptrdiff_t)sizeof(ptrdiff_t);
-    s->position = (uint8_t *)memory + at, at += taps;
-    s->index = (uint8_t *)memory + at, at += dy;
-    if (!memory) return (size_t)at;
+    const ptrdiff_t word = (ptrdiff_t)sizeof(ptrdiff_t);
+    const ptrdiff_t at_rows = dy * job->esize, at_offset = at_rows + fc_round_up(rows, line) * job->esize, at_dy_row = at_offset + taps * word;
+    const ptrdiff_t at_dx_row = at_dy_row + p->oh * word, at_position = at_dx_row + (flat ? p->h * word : 0), at_index = at_position + taps;
+    if (!memory) return (size_t)(at_index + dy);
+    s->dy = memory, s->rows = memory + at_rows;
+    s->offset = (ptrdiff_t *)(void *)(memory + at_offset);
+    s->dy_row = (ptrdiff_t *)(void *)(memory + at_dy_row);
+    s->dx_row = (ptrdiff_t *)(void *)(memory + at_dx_row);
+    s->position = (uint8_t *)memory + at_position;
+    s->index = (uint8_t *)memory + at_index;
     memset(s->dy, 0, (size_t)(dy * job->esize));
     memset(s->index, 0, (size_t)dy);
     for (ptrdiff_t i = 0; i < p->oh; i++) s->dy_row[i] = i * p->ow;
@@ -165,7 +166,7 @@ static size_t place(const fc_pool_planes_job *job, strip *s, char *memory) {
         s->dx_row[r] = ph * s->gathered + m * s->columns * p->stride_w;
     }
     list_windows(job, s);
-    return (size_t)at;
+    return (size_t)(at_index + dy);
 }
 
 static fc_status backward_task(const void *context, ptrdiff_t task) {

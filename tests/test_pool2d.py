@@ -92,6 +92,14 @@ CASES += [
     Pool("planes-rest-narrow", 1, 9, 6, 79, 3, (2, 1)),
     Pool("planes-wide", 1, 7, 1300, 1, 3, 2, "same"),
     Pool("planes-3x3-stride3", 2, 12, 17, 16, (4, 5), 3, "same"),
+    Pool("columns-whole-only-when-rounded", 2, 9, 32, 3, (3, 6), (1, 3)),
+]
+# Small planes, one or several of which are taken as one row: outputs of about one vector, and windows without overlap.
+CASES += [
+    Pool(f"small-planes-{h}x{w}-{pool}-{stride}-{padding}-c{c}", 4, h, w, c, pool, stride, padding)
+    for h, w, c in ((6, 6, 16), (7, 7, 17), (12, 12, 8), (13, 13, 9), (8, 30, 8), (3, 3, 32))
+    for pool, stride in ((2, 2), (3, 2), (3, 1), ((2, 3), 2))
+    for padding in ("valid", "same")
 ]
 BY_NAME = {case.name: case for case in CASES}
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0])
