@@ -153,21 +153,15 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
     const NAME(windows_t) *const list = WINDOWS ? &known : &any;
     for (ptrdiff_t i = 0; i < a->elements; i++) {
         const ptrdiff_t in = i * a->dy_step, out = i * a->step;
-        for (ptrdiff_t c = 0; c < channels; c += VL) {
-            const ptrdiff_t first = c + VL <= channels ? c : channels - VL;
-            NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + first, out + first, VL);
+        if (channels <= FC_UNPOOL_SINGLE) {
+            for (ptrdiff_t c = 0; c < channels; c++) NAME(unpool_single)(MAXIMUM, a, in + c, out + c);
+            continue;
         }
-    }
-}
-
-/* Fewer channels than a vector. */
-FC_INLINE void NAME(unpool_few)(const int MAXIMUM, const fc_unpool_args *const a) {
-    const NAME(windows_t) list = {(const real *const *)a->dy, a->index, a->position};
-    for (ptrdiff_t i = 0; i < a->elements; i++) {
-        const ptrdiff_t in = i * a->dy_step, out = i * a->step;
-        if (a->channels > FC_UNPOOL_SINGLE) NAME(unpool_vector)(0, MAXIMUM, a, &list, in, out, a->channels);
-        else
-            for (ptrdiff_t c = 0; c < a->channels; c++) NAME(unpool_single)(MAXIMUM, a, in + c, out + c);
+        ptrdiff_t c = 0;
+        for (; c + VL <= channels; c += VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + c, out + c, VL);
+        if (c == channels) continue;
+        if (channels < VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in, out, channels);
+        else NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + channels - VL, out + channels - VL, VL);
     }
 }
 
@@ -218,10 +212,7 @@ static void NAME(pool_mean)(const fc_pool_args *const a) {
 #define FC_UNPOOL(name, MAXIMUM)                            \
     static void NAME(name)(const fc_unpool_args *const a) { \
         assert(a->windows >= 0 && a->channels > 0);         \
-        switch (a->channels < VL ? -1 : a->windows) {       \
-        case -1:                                            \
-            NAME(unpool_few)(MAXIMUM, a);                   \
-            break;                                          \
+        switch (a->windows) {                               \
         case 1:                                             \
             NAME(unpool_elements)(1, MAXIMUM, a);           \
             break;                                          \
