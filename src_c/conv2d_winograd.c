@@ -321,10 +321,19 @@ static fc_status by_tiles(fc_winograd_call *call) {
 enum { PANEL_TILES = 128 };
 #define TRANSFORM_NS 0.5
 
+/* Panels of a task. With packed weights a thread transforms few tiles for all of its panels at once, whose products take their place. */
+static ptrdiff_t panels_of_task(const fc_winograd_call *call, ptrdiff_t threads) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t each = fc_ceil_div(p->panels, threads), width = each * p->kernels->panel[0].nr;
+    const ptrdiff_t elements = p->positions * fc_max(v_position(p, p->tiles), m_position(p, p->tiles, width));
+    if (call->packed && p->tiles <= PANEL_TILES && elements * (ptrdiff_t)sizeof(float) <= fc_l2_bytes() / 4) return each;
+    return fc_ceil_div(p->panels, fc_round_up(fc_winograd_panels_count(call), fc_min(threads, p->panels)));
+}
+
 static fc_status by_panels(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t most = PANEL_TILES, threads = fc_get_num_threads();
-    call->group = fc_ceil_div(p->panels, fc_round_up(fc_winograd_panels_count(call), fc_min(threads, p->panels)));
+    call->group = panels_of_task(call, threads);
     call->count = fc_min(most, p->tiles);
     if (p->tiles > most) {
         const fc_status status = fc_winograd_transform_call(call);
