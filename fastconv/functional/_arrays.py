@@ -78,10 +78,10 @@ def check_shape(array: Array, name: str, shape: tuple[int, ...]) -> None:
         )
 
 
-def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """A new array. Large ones begin with a cache line: kernels stream only to such."""
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any], aligned_from: int = LARGE) -> Array:
+    """A new array. From so many bytes on it begins with a cache line: kernels stream only to such."""
     size = prod(shape) * dtype.itemsize
-    if size < LARGE:
+    if size < aligned_from:
         return _empty(shape, dtype)
     memory = results.take(size + _LINE)
     return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)

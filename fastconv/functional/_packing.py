@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.functional._arrays import Array, as_float_array, output
+from fastconv.functional._arrays import Array, as_float_array, empty, output
 from fastconv.functional._plans import conv2d_plan
 
 _UINT8 = np.dtype(np.uint8)
@@ -70,6 +70,8 @@ def pack_conv2d(
     size = plan.packed_bytes()
     if size == 0:
         return None
+    if out is None:
+        out = empty((size,), _UINT8, aligned_from=0)
     out = output(out, "out", (size,), _UINT8)
     plan.pack(kernel, out)
     return out
