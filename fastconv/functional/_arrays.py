@@ -79,7 +79,8 @@ def check_shape(array: Array, name: str, shape: tuple[int, ...]) -> None:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any], aligned_from: int = LARGE) -> Array:
-    """A new array. From so many bytes on it begins with a cache line: kernels stream only to such."""
+    """A new array. From so many bytes on it begins with a cache line: kernels stream only to
+    such."""
     size = prod(shape) * dtype.itemsize
     if size < aligned_from:
         return _empty(shape, dtype)
