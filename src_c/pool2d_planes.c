@@ -12,9 +12,9 @@ enum { TASK_ELEMENTS = 1 << 15, STRIP_ELEMENTS = 1 << 11 };
 enum { MOST_TAPS = 64, MOST_ELEMENTS = 1 << 15, MOST_STRIDE = 8 };
 /* Groups of rows of windows: those inside of the plane are one, each of the others is one. */
 enum { MOST_GROUPS = 2 * MOST_TAPS + 2 };
-/* Of planes that are lines. */
 /* Rows that are worth fetching ahead, and how far. */
 enum { FETCH_COLUMNS = 32, FETCH_AHEAD = 1 << 10 };
+/* Of lines that are planes: entries of their table, planes for which it is worth making, the share of lanes that may be empty, planes of one. */
 enum { PLANE_ENTRIES = 256, FEW_PLANES = 32, PLANE_WASTE = 8, MOST_PLANES = 8 };
 /* Nanoseconds per input element, roughly. */
 static const double ELEMENT_NS = 0.3;
