@@ -106,21 +106,23 @@ FC_INLINE void NAME(transpose_square)(const real *const in, const ptrdiff_t ld_i
     for (int i = 0; i < VL; i++) v_store(out + i * ld_out, v[i]);
 }
 
-/* All whole squares. Of the side whose lines are further apart VL lines at a time are walked from end to end. */
+/* The place of the square after the one at `at`: side by side, but the last, which ends where its side does, and may overlap. */
+FC_INLINE ptrdiff_t NAME(next_square)(const ptrdiff_t at, const ptrdiff_t size) {
+    return at + VL < size && at + 2 * VL > size ? size - VL : at + VL;
+}
+
+/* Of the side whose lines are further apart VL lines at a time are walked from end to end. */
 FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out, const ptrdiff_t rows,
                                        const ptrdiff_t cols) {
     if (ld_in > ld_out) {
-        for (ptrdiff_t i = 0; i < rows; i += VL)
-            for (ptrdiff_t j = 0; j < cols; j += VL) NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
+        for (ptrdiff_t i = 0; i < rows; i = NAME(next_square)(i, rows))
+            for (ptrdiff_t j = 0; j < cols; j = NAME(next_square)(j, cols))
+                NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
     } else {
-        for (ptrdiff_t j = 0; j < cols; j += VL)
-            for (ptrdiff_t i = 0; i < rows; i += VL) NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
+        for (ptrdiff_t j = 0; j < cols; j = NAME(next_square)(j, cols))
+            for (ptrdiff_t i = 0; i < rows; i = NAME(next_square)(i, rows))
+                NAME(transpose_square)(in + i * ld_in + j, ld_in, out + j * ld_out + i, ld_out);
     }
-}
-#else
-FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out, const ptrdiff_t rows,
-                                       const ptrdiff_t cols) {
-    (void)in, (void)ld_in, (void)out, (void)ld_out, (void)rows, (void)cols;
 }
 #endif
 
@@ -136,20 +138,14 @@ FC_INLINE void NAME(transpose_part)(const real *const in, const ptrdiff_t ld_in,
     }
 }
 
-static void NAME(transpose)(const void *in_, ptrdiff_t ld_in, void *out_, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
-    const real *const in = in_;
-    real *const out = out_;
+static void NAME(transpose)(const void *in, ptrdiff_t ld_in, void *out, ptrdiff_t ld_out, ptrdiff_t rows, ptrdiff_t cols) {
 #if defined(FC_TRANSPOSE_SQUARES)
-    const ptrdiff_t square_rows = rows / VL * VL, square_cols = cols / VL * VL;
-#else
-    const ptrdiff_t square_rows = 0, square_cols = 0;
+    if (rows >= VL && cols >= VL) {
+        NAME(transpose_squares)(in, ld_in, out, ld_out, rows, cols);
+        return;
+    }
 #endif
-    const int squares = square_rows > 0 && square_cols > 0;
-    if (squares) NAME(transpose_squares)(in, ld_in, out, ld_out, square_rows, square_cols);
-    const ptrdiff_t done = squares ? square_cols : 0;
-    /* Beside the squares, and below them. */
-    if (done < cols) NAME(transpose_part)(in + done, ld_in, out + done * ld_out, ld_out, rows, cols - done);
-    if (squares && square_rows < rows) NAME(transpose_part)(in + square_rows * ld_in, ld_in, out + square_rows, ld_out, rows - square_rows, done);
+    NAME(transpose_part)(in, ld_in, out, ld_out, rows, cols);
 }
 
 static void NAME(take_every)(const void *in_, ptrdiff_t step, void *out_, ptrdiff_t n) {
