@@ -43,13 +43,18 @@ static fc_conv2d merge_windows(const fc_conv2d *conv) {
     return m;
 }
 
+static int merges(const fc_conv2d *conv) { return merge_windows(conv).kw < conv->kw; }
+
 /* Whether Winograd can turn NCHW strip by strip, and NHWC would not go another way. */
 static int winograd_turns(const fc_conv2d *conv, int gradient) {
     const int plain =
         conv->groups == 1 && conv->dilation_h == 1 && conv->dilation_w == 1 && (!gradient || (conv->stride_h == 1 && conv->stride_w == 1));
-    if (conv->layout != FC_NCHW || !plain || merge_windows(conv).kw < conv->kw || fc_folded_pays(conv, 0)) return 0;
+    if (conv->layout != FC_NCHW || !plain || merges(conv) || fc_folded_pays(conv, 0)) return 0;
     return gradient ? !fc_scattered_pays(conv) : !use_few(conv);
 }
+
+/* Whether NCHW is folded, as NHWC is. */
+static int folds(const fc_conv2d *conv) { return !merges(conv) && fc_folded_pays(conv, 0); }
 
 static fc_status forward_nhwc(const fc_conv2d *given, const void *x, const void *w, const void *bias, void *y) {
     const fc_conv2d merged = merge_windows(given), *const conv = &merged;
@@ -163,7 +168,7 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, const header *head) {
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
-    if (conv->layout == FC_NCHW && !use_winograd(&many, 0, 0) && fc_planes_forward_pays(&many)) return 0;
+    if (conv->layout == FC_NCHW && !folds(&many) && !use_winograd(&many, 0, 0) && fc_planes_forward_pays(&many)) return 0;
     const header head = header_of(conv, conv->n <= FEW_IMAGES);
     return packed_bytes(conv, &head);
 }
@@ -209,6 +214,7 @@ static fc_status forward_rounds(const fc_conv2d *conv, const void *x, const void
 
 static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_forward(conv, x, w, bias, y);
+    if (folds(conv)) return fc_folded_forward(conv, x, w, bias, y);
     const int winograd = use_winograd(conv, 0, 0);
     if (winograd && winograd_turns(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     if (!winograd && fc_planes_forward_pays(conv)) return fc_planes_forward(conv, x, w, bias, y);
@@ -229,7 +235,8 @@ fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const v
     assert(fc_conv2d_packed_as(conv, packed) > 0);
     const unsigned saved = fc_fp_enter();
     const weights of = {packed, bias};
-    const int whole = conv->layout == FC_NHWC || (winograd_turns(conv, 0) && header_in(packed).way == BY_WINOGRAD);
+    const int64_t way = header_in(packed).way;
+    const int whole = conv->layout == FC_NHWC || (way == BY_FOLDING && !merges(conv)) || (winograd_turns(conv, 0) && way == BY_WINOGRAD);
     /* What is packed is for whole images. */
     const fc_status status = whole ? forward_packed_map(conv, &of, x, y) : fc_nchw_forward(conv, forward_packed_map, &of, 0, x, y);
     fc_fp_leave(saved);
@@ -261,6 +268,7 @@ static fc_status backward_input_nchw(const fc_conv2d *conv, const void *dy, cons
     const int winograd = use_winograd(conv, 1, 0);
     if (winograd && winograd_turns(conv, 1)) return fc_winograd_backward_input(conv, dy, w, dx);
     if (fc_planes_scattered_pays(conv)) return fc_planes_scattered_backward_input(conv, dy, w, dx);
+    if (folds(conv)) return fc_folded_backward_input(conv, dy, w, dx);
     if (!winograd && fc_planes_backward_input_pays(conv)) return fc_planes_backward_input(conv, dy, w, dx);
     return fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
 }

@@ -1,6 +1,7 @@
 /* Strided convolution of few channels, folded: the pixels of a stride's block lie side by side as channels ("space to depth"), which
  * makes it a convolution with stride 1, fewer taps and stride_h * stride_w times the channels. Winograd pays for that where it does
- * not for a handful of channels. Padding is part of what is folded; taps that the last block lacks are zero. */
+ * not for a handful of channels. Padding is part of what is folded; taps that the last block lacks are zero. Of NCHW the pixels of each place in a
+ * block become a plane. */
 #include "conv2d_internal.h"
 
 #include <string.h>
@@ -51,6 +52,44 @@ static fc_status fold_task(const void *context, ptrdiff_t task) {
             for (ptrdiff_t e = 0; e < span.first; e++) to[e] = 0;
             for (ptrdiff_t e = span.first; e < span.end; e++) to[e] = from[at + e];
             for (ptrdiff_t e = span.end; e < part; e++) to[e] = 0;
+        }
+    }
+    return FC_OK;
+}
+
+/* Planes of NCHW: pixel i of a folded row is pixel stride * i + j - pad of a row. */
+static ptrdiff_t folded_plane(const fc_conv2d *conv, const fc_conv2d *f, ptrdiff_t n, ptrdiff_t phase, ptrdiff_t c) {
+    return (n * f->c + phase * conv->c + c) * f->h * f->w;
+}
+
+static fc_status fold_planes_task(const void *context, ptrdiff_t task) {
+    const fold_call *const call = context;
+    const fc_conv2d *const conv = call->conv, *const f = call->folded;
+    const ptrdiff_t n = task / f->h, row = task % f->h, stride = conv->stride_w, size = (ptrdiff_t)sizeof(float);
+    for (ptrdiff_t phase = 0; phase < conv->stride_h * stride; phase++) {
+        const ptrdiff_t y = row * conv->stride_h - conv->pad_top + phase / stride, there = y >= 0 && y < conv->h;
+        const ptrdiff_t shift = phase % stride - conv->pad_left, first = shift < 0 ? -fc_ceil_div(-shift, stride) : 0,
+                        column = shift - first * stride;
+        for (ptrdiff_t c = 0; c < conv->c; c++) {
+            const float *const from = there && column < conv->w ? call->from + ((n * conv->c + c) * conv->h + y) * conv->w + column : NULL;
+            fc_copy_padded_row(&fc_kernels(FC_F32)->frame, from, fc_ceil_div(conv->w - column, stride), stride, first, 1,
+                               call->to + folded_plane(conv, f, n, phase, c) + row * f->w, f->w, 1, size);
+        }
+    }
+    return FC_OK;
+}
+
+static fc_status unfold_planes_task(const void *context, ptrdiff_t task) {
+    const fold_call *const call = context;
+    const fc_conv2d *const conv = call->conv, *const f = call->folded;
+    const ptrdiff_t n = task / conv->h, y = task % conv->h + conv->pad_top, row = y / conv->stride_h, stride = conv->stride_w;
+    for (ptrdiff_t c = 0; c < conv->c; c++) {
+        float *const to = call->to + ((n * conv->c + c) * conv->h + task % conv->h) * conv->w;
+        if (row >= f->h || f->w * stride < conv->w + conv->pad_left) memset(to, 0, (size_t)conv->w * sizeof(float));
+        for (ptrdiff_t j = 0; j < stride && row < f->h; j++) {
+            const float *const from = call->from + folded_plane(conv, f, n, y % conv->stride_h * stride + j, c) + row * f->w;
+            const fc_span span = fc_clip(j - conv->pad_left, stride, f->w, conv->w);
+            for (ptrdiff_t i = span.first; i < span.end; i++) to[i * stride + j - conv->pad_left] = from[i];
         }
     }
     return FC_OK;
@@ -120,7 +159,7 @@ static double fold_ns(const rounds *r) { return fc_macs_ns((double)(r->folded.n 
 
 static fc_status fold(const rounds *r, const fc_conv2d *conv, const float *x) {
     const fold_call call = {conv, &r->folded, x, r->images};
-    return fc_parallel_for(r->folded.n * r->folded.h, fold_ns(r), fold_task, &call);
+    return fc_parallel_for(r->folded.n * r->folded.h, fold_ns(r), conv->layout == FC_NCHW ? fold_planes_task : fold_task, &call);
 }
 
 static fc_status forward(const fc_conv2d *conv, const float *x, const float *w, const void *packed, const void *bias, float *y) {
@@ -169,7 +208,8 @@ fc_status fc_folded_backward_input(const fc_conv2d *conv, const void *dy, const 
         r.folded.n = fc_min(r.most, conv->n - n);
         fc_status status = fc_winograd_backward_input(f, (const float *)dy + n * conv->oh * conv->ow * conv->k, r.weights, r.images);
         const fold_call call = {conv, f, r.images, (float *)dx + n * conv->h * conv->w * conv->c};
-        if (status == FC_OK) status = fc_parallel_for(f->n * conv->h, fold_ns(&r), unfold_task, &call);
+        const fc_task_fn unfold = conv->layout == FC_NCHW ? unfold_planes_task : unfold_task;
+        if (status == FC_OK) status = fc_parallel_for(f->n * conv->h, fold_ns(&r), unfold, &call);
         if (status != FC_OK) return status;
     }
     return FC_OK;
