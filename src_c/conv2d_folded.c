@@ -65,15 +65,13 @@ static ptrdiff_t folded_plane(const fc_conv2d *conv, const fc_conv2d *f, ptrdiff
 static fc_status fold_planes_task(const void *context, ptrdiff_t task) {
     const fold_call *const call = context;
     const fc_conv2d *const conv = call->conv, *const f = call->folded;
-    const ptrdiff_t n = task / f->h, row = task % f->h, stride = conv->stride_w, size = (ptrdiff_t)sizeof(float);
+    const ptrdiff_t n = task / f->h, row = task % f->h, stride = conv->stride_w;
     for (ptrdiff_t phase = 0; phase < conv->stride_h * stride; phase++) {
-        const ptrdiff_t y = row * conv->stride_h - conv->pad_top + phase / stride, there = y >= 0 && y < conv->h;
-        const ptrdiff_t shift = phase % stride - conv->pad_left, first = shift < 0 ? -fc_ceil_div(-shift, stride) : 0,
-                        column = shift - first * stride;
+        const ptrdiff_t y = row * conv->stride_h - conv->pad_top + phase / stride;
         for (ptrdiff_t c = 0; c < conv->c; c++) {
-            const float *const from = there && column < conv->w ? call->from + ((n * conv->c + c) * conv->h + y) * conv->w + column : NULL;
-            fc_copy_padded_row(&fc_kernels(FC_F32)->frame, from, fc_ceil_div(conv->w - column, stride), stride, first, 1,
-                               call->to + folded_plane(conv, f, n, phase, c) + row * f->w, f->w, 1, size);
+            const float *const from = y >= 0 && y < conv->h ? call->from + ((n * conv->c + c) * conv->h + y) * conv->w : NULL;
+            float *const to = call->to + folded_plane(conv, f, n, phase, c) + row * f->w;
+            fc_copy_strided_row(&fc_kernels(FC_F32)->frame, from, conv->w, stride, phase % stride - conv->pad_left, to, f->w, (ptrdiff_t)sizeof(float));
         }
     }
     return FC_OK;

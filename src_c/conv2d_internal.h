@@ -73,6 +73,10 @@ static inline double fc_pixels_work(int few, double work_ns) { return few ? 3 * 
 void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t ldx, ptrdiff_t first, ptrdiff_t depth, void *to,
                         ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
 
+/* The same of a plane: pixels first, first + stride, ... of a row. */
+void fc_copy_strided_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t first, void *to, ptrdiff_t pixels,
+                         ptrdiff_t esize);
+
 /* The same for pixels that are turned into planes: pixels first .. first + pixels - 1 of every plane, zero outside of the row. */
 void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width, ptrdiff_t first,
                           void *to, ptrdiff_t pixels, ptrdiff_t esize);

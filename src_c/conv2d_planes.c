@@ -62,9 +62,12 @@ void fc_planes_plan(fc_planes *p) {
     p->panels = fc_panels_plan(gemm, p->block);
     p->last = fc_panels_plan(gemm, pixels - (p->blocks - 1) * p->block);
     p->rows = fc_min(p->oh, (p->block - 1 + p->ow - 1) / p->ow + 1);
-    p->phase = p->copy ? fc_round_up(fc_ceil_div(width, p->stride_w), gemm->lanes) : p->w;
-    p->row_ld = p->phase * p->stride_w; /* columns one by one are read where they are */
-    p->plane_ld = p->copy ? ((p->rows - 1) * p->stride_h + p->extent_h) * p->row_ld : p->h * p->w;
+    /* Single pixels are copied side by side. */
+    const int single = p->kh * p->kw == 1;
+    p->phase = !p->copy ? p->w : single ? p->ow : fc_round_up(fc_ceil_div(width, p->stride_w), gemm->lanes);
+    p->row_ld = p->copy && !single ? p->phase * p->stride_w : p->phase;
+    p->step_ld = p->copy && single ? p->row_ld : p->stride_h * p->row_ld;
+    p->plane_ld = p->copy ? (p->rows - 1) * p->step_ld + p->extent_h * p->row_ld : p->h * p->w;
 }
 
 static void find_offsets(const fc_planes *p) {
@@ -118,8 +121,9 @@ static int pays(const fc_conv2d *conv, const fc_planes *p) {
     const double read = (double)p->c * (double)(p->h * p->w) / size, matrix = fc_planes_matrix_share(p, taps * p->c);
     const double prepared = terms * k / ((double)p->n * size) * (matrix < 1 ? PARTS : WEIGHT);
     const double band = p->stride_w > 2 ? COPY_SINGLY : p->stride_w > 1 ? COPY_STRIDED : COPY_BAND;
-    const int single = taps == 1 && p->stride_h == 1; /* which need no band, and on the matrix unit no panel */
-    const double copied = (single && matrix < 1 ? 0 : terms * COPY) + (single ? 0 : read * band);
+    /* Single pixels need no panel on the matrix unit; side by side they need no band. */
+    const int single = taps == 1, in_place = single && p->stride_h == 1;
+    const double copied = (single && matrix < 1 ? 0 : terms * COPY) + (in_place ? 0 : read / (single ? (double)p->stride_h : 1) * band);
     const double cycle = 2 * (double)gemm->lanes, along = terms * matrix * (double)fc_panels_cost(&pixels) / size * k + (copied + prepared) * cycle;
     return along < share * terms * (double)fc_panels_cost(&channels) + TURN * (read + k) * cycle;
 }

@@ -23,6 +23,7 @@ typedef struct {
 
     int copy;
     ptrdiff_t row_ld, plane_ld, phase; /* of what panels are copied from; columns of a remainder of the stride */
+    ptrdiff_t step_ld;                 /* from what an output row reads to what the next does */
     ptrdiff_t *offset;                 /* [kh * kw]: from a pixel's place there */
     ptrdiff_t block, blocks, rows;     /* pixels of a task; tasks of an image; output rows that one touches */
     fc_panels panels, last;            /* of a block, and of the last one */

@@ -16,9 +16,8 @@ static int is_read(const fc_planes *p, ptrdiff_t row) {
 }
 
 /* Rows of all planes that output rows first .. first + rows - 1 read, with their padding. With a stride those of a row that are read by taps
- * of the same remainder lie together; `row` has room for one as it is. */
-static void copy_band(const fc_planes *p, const void *in, ptrdiff_t first, ptrdiff_t rows, void *row, void *band) {
-    const fc_frame_kernels *const frame = &p->kernels->frame;
+ * of the same remainder lie together. */
+static void copy_band(const fc_planes *p, const void *in, ptrdiff_t first, ptrdiff_t rows, void *band) {
     const ptrdiff_t begin = first * p->stride_h + p->min_y, count = (rows - 1) * p->stride_h + p->extent_h;
     const ptrdiff_t remainders = p->kw == 1 ? 1 : p->stride_w;
     for (ptrdiff_t r = 0; r < count; r++) {
@@ -26,20 +25,16 @@ static void copy_band(const fc_planes *p, const void *in, ptrdiff_t first, ptrdi
         if (p->stride_h > 1 && !is_read(p, r)) continue;
         for (ptrdiff_t c = 0; c < p->c; c++) {
             const void *const from = y >= 0 && y < p->h ? fc_at(in, (c * p->h + y) * p->w, p->esize) : NULL;
-            char *const to = fc_at_mut(band, c * p->plane_ld + r * p->row_ld, p->esize);
-            if (p->stride_w == 1) {
-                fc_copy_padded_row(frame, from, p->w, 1, p->min_x, 1, to, p->row_ld, 1, p->esize);
-                continue;
-            }
-            fc_copy_padded_row(frame, from, p->w, 1, p->min_x, 1, row, p->row_ld, 1, p->esize);
+            const ptrdiff_t to = c * p->plane_ld + r / p->stride_h * p->step_ld + r % p->stride_h * p->row_ld;
             for (ptrdiff_t m = 0; m < remainders; m++)
-                frame->take_every(fc_at(row, m, p->esize), p->stride_w, fc_at_mut(to, m * p->phase, p->esize), p->phase);
+                fc_copy_strided_row(&p->kernels->frame, from, p->w, p->stride_w, p->min_x + m, fc_at_mut(band, to + m * p->phase, p->esize), p->phase,
+                                    p->esize);
         }
     }
 }
 
 /* Whether rows that are read, and those that are written, follow each other. */
-static int together(const fc_planes *p) { return p->row_ld * p->stride_h == p->ow; }
+static int together(const fc_planes *p) { return p->step_ld == p->ow; }
 
 /* Some panels of the same width, side by side, from pixel `first` on, `step` elements apart: plane by plane, so that long runs are read. Of what they
  * read, `in` has the first row of the band that begins with output row `top`. */
@@ -58,7 +53,7 @@ static void fill_panels(const fc_planes *p, const void *in, ptrdiff_t top, ptrdi
                            .nr = nr};
     /* Counted on, not divided: divisions take as long as a row of a panel. */
     const int runs_on = together(p);
-    ptrdiff_t at = 0, panel = 0, j = first % p->ow, row = (first / p->ow - top) * p->stride_h * p->row_ld;
+    ptrdiff_t at = 0, panel = 0, j = first % p->ow, row = (first / p->ow - top) * p->step_ld;
     for (ptrdiff_t left = columns, run; left > 0; left -= run) {
         run = fc_min(nr - at, left);
         if (!runs_on) run = fc_min(run, p->ow - j);
@@ -69,7 +64,7 @@ static void fill_panels(const fc_planes *p, const void *in, ptrdiff_t top, ptrdi
         }
         at += run, j += run;
         if (at == nr) at = 0, panel += step;
-        if (!runs_on && j == p->ow) j = 0, row += p->stride_h * p->row_ld;
+        if (!runs_on && j == p->ow) j = 0, row += p->step_ld;
     }
     p->kernels->frame.gather(&args);
 }
@@ -77,7 +72,7 @@ static void fill_panels(const fc_planes *p, const void *in, ptrdiff_t top, ptrdi
 /* The scratch memory of a task: where output channels begin, panels, what is copied, and for the matrix unit parts and sums. */
 typedef struct {
     void **out;
-    char *panel, *row, *band, *parts;
+    char *panel, *band, *parts;
     float *sums;
 } space;
 
@@ -96,13 +91,13 @@ static ptrdiff_t panels_at_once(const fc_planes *p, ptrdiff_t nr) {
 static int make_space(const fc_planes *p, space *s) {
     const ptrdiff_t width = p->kernels->gemm.panel[0].nr, step = panel_step(p, width), out = fc_round_up(p->k * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     const ptrdiff_t panel = fc_max(step * p->esize, p->matrix ? 0 : fc_min(FC_PLANES_PANELS * step * p->esize, GROUP_BYTES));
-    const ptrdiff_t band = p->copy ? fc_round_up((p->c * p->plane_ld + p->row_ld) * p->esize, FC_ALIGN) : 0;
+    const ptrdiff_t band = p->copy ? fc_round_up(p->c * p->plane_ld * p->esize, FC_ALIGN) : 0;
     const ptrdiff_t parts = p->matrix ? fc_matrix_bytes(width, fc_planes_terms(p)) : 0;
     const ptrdiff_t sums = p->matrix ? fc_matrix_groups(p->k) * FC_MATRIX_GROUP * FC_MATRIX_GROUP * (ptrdiff_t)sizeof(float) : 0;
     char *const at = fc_scratch(FC_SLOT_TASK, (size_t)(out + panel + band + parts + sums));
     if (!at) return 0;
-    s->out = (void **)at, s->panel = at + out, s->row = s->panel + panel, s->band = s->row + p->row_ld * p->esize;
-    s->parts = s->row + band, s->sums = (float *)(s->parts + parts);
+    s->out = (void **)at, s->panel = at + out, s->band = s->panel + panel;
+    s->parts = s->band + band, s->sums = (float *)(s->parts + parts);
     return 1;
 }
 
@@ -157,13 +152,13 @@ static ptrdiff_t alike(const fc_planes *p, const fc_panels *panels, ptrdiff_t in
 fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrdiff_t pixels, const fc_panels *panels, void *out, ptrdiff_t out_ld) {
     const ptrdiff_t top = begin / p->ow, rows = (begin + pixels - 1) / p->ow - top + 1, esize = p->esize;
     const ptrdiff_t lead = fc_planes_terms(p) - p->kh * p->kw * p->c; /* rows of ones for the bias */
-    const int in_place = !p->copy && p->kh * p->kw == 1 && together(p), as_it_lies = p->matrix && in_place;
+    const int dense = p->kh * p->kw == 1 && together(p), in_place = !p->copy && dense, as_it_lies = p->matrix && dense;
     const void *const image = fc_at(p->in, n * p->in_planes * p->h * p->w, esize), *source = fc_at(image, top * p->stride_h * p->w, esize);
     space s;
     if (!make_space(p, &s)) return FC_NO_MEMORY;
     for (ptrdiff_t k = 0; k < p->k; k++) s.out[k] = fc_at_mut(out, k * out_ld, esize);
     if (p->copy) {
-        copy_band(p, image, top, rows, s.row, s.band);
+        copy_band(p, image, top, rows, s.band);
         source = s.band;
     }
     if (p->matrix) p->kernels->matrix->begin();
@@ -176,8 +171,7 @@ fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrd
         if (!as_it_lies) fill_panels(p, source, top, begin + first.first, columns, nr, step, fc_at_mut(s.panel, lead * nr, esize));
         for (ptrdiff_t j = 0; j < count; j++) {
             const fc_panel panel = fc_panels_get(panels, i + j);
-            const float *const pixel = (const float *)image + p->offset[0] + begin + panel.first;
-            if (as_it_lies) run_matrix(p, &s, pixel, p->plane_ld, panel.first, panel.columns);
+            if (as_it_lies) run_matrix(p, &s, fc_at(source, p->offset[0] + begin - top * p->ow + panel.first, esize), p->plane_ld, panel.first, panel.columns);
             else if (p->matrix) run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
             else {
                 /* What will be in this panel's place, in whole strips: of panels half as wide every other one fetches. */

@@ -107,9 +107,7 @@ FC_INLINE void NAME(transpose_square)(const real *const in, const ptrdiff_t ld_i
 }
 
 /* The place of the square after the one at `at`: side by side, but the last, which ends where its side does, and may overlap. */
-FC_INLINE ptrdiff_t NAME(next_square)(const ptrdiff_t at, const ptrdiff_t size) {
-    return at + VL < size && at + 2 * VL > size ? size - VL : at + VL;
-}
+FC_INLINE ptrdiff_t NAME(next_square)(const ptrdiff_t at, const ptrdiff_t size) { return at + VL < size && at + 2 * VL > size ? size - VL : at + VL; }
 
 /* Of the side whose lines are further apart VL lines at a time are walked from end to end. */
 FC_INLINE void NAME(transpose_squares)(const real *const in, const ptrdiff_t ld_in, real *const out, const ptrdiff_t ld_out, const ptrdiff_t rows,
@@ -157,10 +155,12 @@ static void NAME(take_every)(const void *in_, ptrdiff_t step, void *out_, ptrdif
         for (int l = 0; l < VL; l++) lane[l] = 2 * l;
         const vindex even = v_index(lane);
         for (; i + VL < n; i += VL) v_store(out + i, v_permute2(v_load(in + 2 * i), v_load(in + 2 * i + VL), even));
-        if (i + VL == n) {
-            v_store(out + i, v_permute2(v_load(in + 2 * i), v_load_n(in + 2 * i + VL, VL - 1), even));
-            return;
-        }
+        if (i == n) return;
+        const ptrdiff_t rest = 2 * (n - i) - 1; /* that are read */
+        const vec low = v_load_n(in + 2 * i, rest < VL ? rest : VL);
+        const vec high = rest > VL ? v_load_n(in + 2 * i + VL, rest - VL) : low;
+        v_store_n(out + i, v_permute2(low, high, even), n - i);
+        return;
     }
     for (; i < n; i++) out[i] = in[i * step];
 }
