@@ -47,8 +47,8 @@ static int merges(const fc_conv2d *conv) { return merge_windows(conv).kw < conv-
 
 /* Whether Winograd can turn NCHW strip by strip, and NHWC would not go another way. */
 static int winograd_turns(const fc_conv2d *conv, int gradient) {
-    const int plain =
-        conv->groups == 1 && conv->dilation_h == 1 && conv->dilation_w == 1 && (!gradient || (conv->stride_h == 1 && conv->stride_w == 1));
+    enum { WIDE = 256 };
+    const int plain = conv->groups == 1 && (!gradient || (conv->stride_h == 1 && conv->stride_w == 1)) && (conv->dilation_w == 1 || conv->w < WIDE);
     if (conv->layout != FC_NCHW || !plain || merges(conv) || fc_folded_pays(conv, 0)) return 0;
     return gradient ? !fc_scattered_pays(conv) : !use_few(conv);
 }

@@ -71,7 +71,8 @@ static fc_status fold_planes_task(const void *context, ptrdiff_t task) {
         for (ptrdiff_t c = 0; c < conv->c; c++) {
             const float *const from = y >= 0 && y < conv->h ? call->from + ((n * conv->c + c) * conv->h + y) * conv->w : NULL;
             float *const to = call->to + folded_plane(conv, f, n, phase, c) + row * f->w;
-            fc_copy_strided_row(&fc_kernels(FC_F32)->frame, from, conv->w, stride, phase % stride - conv->pad_left, to, f->w, (ptrdiff_t)sizeof(float));
+            fc_copy_strided_row(&fc_kernels(FC_F32)->frame, from, conv->w, stride, phase % stride - conv->pad_left, to, f->w,
+                                (ptrdiff_t)sizeof(float));
         }
     }
     return FC_OK;

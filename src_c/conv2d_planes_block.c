@@ -171,7 +171,8 @@ fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrd
         if (!as_it_lies) fill_panels(p, source, top, begin + first.first, columns, nr, step, fc_at_mut(s.panel, lead * nr, esize));
         for (ptrdiff_t j = 0; j < count; j++) {
             const fc_panel panel = fc_panels_get(panels, i + j);
-            if (as_it_lies) run_matrix(p, &s, fc_at(source, p->offset[0] + begin - top * p->ow + panel.first, esize), p->plane_ld, panel.first, panel.columns);
+            if (as_it_lies)
+                run_matrix(p, &s, fc_at(source, p->offset[0] + begin - top * p->ow + panel.first, esize), p->plane_ld, panel.first, panel.columns);
             else if (p->matrix) run_matrix(p, &s, (const float *)s.panel, nr, panel.first, panel.columns);
             else {
                 /* What will be in this panel's place, in whole strips: of panels half as wide every other one fetches. */

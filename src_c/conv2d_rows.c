@@ -21,8 +21,8 @@ void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_
     memset(to + inside * pixel, 0, (size_t)((pixels - before - inside) * pixel));
 }
 
-void fc_copy_strided_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t first, void *to, ptrdiff_t pixels,
-                         ptrdiff_t esize) {
+void fc_copy_strided_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t first, void *to,
+                         ptrdiff_t pixels, ptrdiff_t esize) {
     const ptrdiff_t skipped = first < 0 ? -fc_ceil_div(-first, stride) : first / stride, column = first - skipped * stride;
     const void *const from = row && column < width ? fc_at(row, column, esize) : NULL;
     fc_copy_padded_row(frame, from, fc_ceil_div(width - column, stride), stride, skipped, 1, to, pixels, 1, esize);

@@ -312,7 +312,7 @@ static fc_status by_tiles(fc_winograd_call *call) {
     const fc_status status = fc_winograd_transform_call(call);
     if (status != FC_OK) return status;
     const ptrdiff_t chunked = chunk_tiles(p);
-    call->block = fc_winograd_share(p->tiles, chunked ? chunked : block_tiles(p), p->kernels->mr);
+    call->block = fc_winograd_whole_rows(p, fc_winograd_share(p->tiles, chunked ? chunked : block_tiles(p), p->kernels->mr));
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
     return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), chunked ? chunks_task : tiles_task, call);
 }
@@ -332,7 +332,7 @@ static ptrdiff_t panels_of_task(const fc_winograd_call *call, ptrdiff_t threads)
 
 static fc_status by_panels(fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t most = PANEL_TILES, threads = fc_get_num_threads();
+    const ptrdiff_t most = fc_winograd_whole_rows(p, PANEL_TILES), threads = fc_get_num_threads();
     call->group = panels_of_task(call, threads);
     call->count = fc_min(most, p->tiles);
     if (p->tiles > most) {

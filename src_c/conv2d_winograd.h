@@ -141,9 +141,9 @@ static inline float *fc_winograd_pixel(const fc_winograd_view *v, ptrdiff_t imag
 }
 
 /* Some tiles, one after the other, of one image, and the pixels that they read or write: `turned` of their channels are turned at once. Of NHWC all
- * tiles and channels, which are where they are. */
+ * tiles and channels, which are where they are. Rows that belong to one class lie `step` apart. */
 typedef struct {
-    ptrdiff_t tiles, image, turned;
+    ptrdiff_t tiles, image, turned, step;
     fc_span rows, cols;
 } fc_winograd_strip;
 enum { FC_WINOGRAD_READ, FC_WINOGRAD_WRITTEN };
@@ -210,6 +210,12 @@ int fc_winograd_pools(const fc_winograd_plan *plan);
 static inline ptrdiff_t fc_winograd_share(ptrdiff_t tiles, ptrdiff_t most, ptrdiff_t mr) {
     const ptrdiff_t tasks = fc_round_up(fc_ceil_div(tiles, most), fc_get_num_threads());
     return fc_min(most, fc_round_up(fc_ceil_div(tiles, tasks), mr));
+}
+
+/* The same in whole rows of tiles where columns of NCHW that belong to several classes are turned back together. */
+static inline ptrdiff_t fc_winograd_whole_rows(const fc_winograd_plan *p, ptrdiff_t tiles) {
+    const ptrdiff_t row = p->planar && p->cols.classes > 1 ? p->cols.classes * p->cols.tiles : 1;
+    return fc_max(1, tiles / row) * row;
 }
 
 /* Transforms all weights of a call, unless they are. */

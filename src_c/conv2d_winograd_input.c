@@ -2,6 +2,8 @@
  * caches. */
 #include "conv2d_winograd.h"
 
+#include <assert.h>
+
 /* Of a strip that is turned: it stays in the cache between a first and a second level. */
 enum { STRIP_BYTES = 128 << 10, STRIP_CHANNELS = 32 };
 
@@ -17,13 +19,15 @@ static ptrdiff_t behind(const fc_winograd_axis *a) {
     return offset + (a->tile - 1) * a->in_step + 1;
 }
 
-static fc_span read_pixels(const fc_winograd_axis *a, ptrdiff_t first, ptrdiff_t last) {
-    const fc_span s = {fc_max(0, first - before(a)), fc_min(last + behind(a), a->in)};
+/* Rows or columns first, first + step, ... inside of the image. */
+static fc_span inside(ptrdiff_t first, ptrdiff_t end, ptrdiff_t step, ptrdiff_t size) {
+    const fc_span s = {first < 0 ? first + fc_round_up(-first, step) : first, fc_min(end, size)};
     return s.first < s.end ? s : (fc_span){0, 0};
 }
 
-static fc_span written_pixels(const fc_winograd_axis *a, ptrdiff_t first, ptrdiff_t last, ptrdiff_t outputs) {
-    return (fc_span){fc_max(0, first), fc_min(last + (outputs - 1) * a->out_step + 1, a->out)};
+/* What tiles read or write that begin at first .. last; of `outputs` outputs each, but for their first ones. */
+static fc_span pixels_of(const fc_winograd_axis *a, int written, ptrdiff_t step, ptrdiff_t first, ptrdiff_t last, ptrdiff_t outputs) {
+    return written ? inside(first, last + (outputs - 1) * a->out_step + 1, step, a->out) : inside(first - before(a), last + behind(a), step, a->in);
 }
 
 fc_winograd_strip fc_winograd_strip_at(const fc_winograd_plan *p, int written, ptrdiff_t index, ptrdiff_t most, ptrdiff_t channels) {
@@ -31,21 +35,26 @@ fc_winograd_strip fc_winograd_strip_at(const fc_winograd_plan *p, int written, p
     if (!p->planar) return strip;
     const fc_winograd_axis *const rows = &p->rows, *const cols = &p->cols;
     const fc_winograd_tile first = fc_winograd_tile_at(p, index);
+    const ptrdiff_t line = cols->classes * cols->tiles, left = line - (first.col_class * cols->tiles + first.col); /* tiles of a row of them */
     const ptrdiff_t width = written ? cols->out : cols->in, channel = fc_min(channels, STRIP_CHANNELS) * (ptrdiff_t)sizeof(float);
     const ptrdiff_t row_step = rows->m * (written ? rows->out_step : rows->in_step), col_step = cols->m * (written ? cols->out_step : cols->in_step);
     const ptrdiff_t height = written ? row_step : before(rows) + behind(rows), across = written ? col_step : before(cols) + behind(cols);
-    strip.tiles = fc_min(most, cols->tiles - first.col);
-    if (strip.tiles == cols->tiles) {
+    strip.tiles = fc_min(most, left);
+    strip.step = rows->classes; /* rows of other classes lie between those that are turned */
+    if (strip.tiles == line) {
         /* Whole rows of tiles, as many as fit. */
-        const ptrdiff_t fit = (STRIP_BYTES / (width * channel) - height) / row_step + 1;
-        strip.tiles *= fc_max(1, fc_min(fc_min(most / cols->tiles, rows->tiles - first.row), fit));
+        const ptrdiff_t fit = (STRIP_BYTES / (width * channel) * strip.step - height) / row_step + 1;
+        strip.tiles *= fc_max(1, fc_min(fc_min(most / line, rows->tiles - first.row), fit));
     }
-    if (strip.tiles <= cols->tiles) strip.tiles = fc_min(strip.tiles, fc_max(1, (STRIP_BYTES / (height * channel) - across) / col_step + 1));
+    const int all = cols->classes > 1; /* columns of several classes lie between each other: what is turned back is whole rows of tiles */
+    if (strip.tiles <= line && !all)
+        strip.tiles = fc_min(strip.tiles, fc_max(1, (STRIP_BYTES / (fc_ceil_div(height, strip.step) * channel) - across) / col_step + 1));
     const fc_winograd_tile last = fc_winograd_tile_at(p, index + strip.tiles - 1);
     strip.image = first.image;
-    strip.rows = written ? written_pixels(rows, first.out_y, last.out_y, last.rows) : read_pixels(rows, first.in_y, last.in_y);
-    strip.cols = written ? written_pixels(cols, first.out_x, last.out_x, last.columns) : read_pixels(cols, first.in_x, last.in_x);
-    const ptrdiff_t pixels = (strip.rows.end - strip.rows.first) * (strip.cols.end - strip.cols.first);
+    strip.rows = pixels_of(rows, written, strip.step, written ? first.out_y : first.in_y, written ? last.out_y : last.in_y, last.rows);
+    strip.cols =
+        all ? (fc_span){0, width} : pixels_of(cols, written, 1, written ? first.out_x : first.in_x, written ? last.out_x : last.in_x, last.columns);
+    const ptrdiff_t pixels = fc_ceil_div(strip.rows.end - strip.rows.first, strip.step) * (strip.cols.end - strip.cols.first);
     if (pixels > 0) strip.turned = fc_max(1, STRIP_BYTES / (pixels * (ptrdiff_t)sizeof(float)) / STRIP_CHANNELS) * STRIP_CHANNELS;
     strip.turned = fc_min(channels, strip.turned);
     return strip;
@@ -55,22 +64,23 @@ fc_winograd_view fc_winograd_view_of(const fc_winograd_plan *p, int written, con
                                      ptrdiff_t count) {
     const ptrdiff_t ld = written ? p->ldy : p->ldx, rows = written ? p->rows.out : p->rows.in, cols = written ? p->cols.out : p->cols.in;
     if (!p->planar) return (fc_winograd_view){(float *)array + first, rows * cols * ld, cols * ld, ld, 0, 0, 0};
-    const ptrdiff_t width = strip->cols.end - strip->cols.first, pixels = width * (strip->rows.end - strip->rows.first);
-    float *const place = fc_scratch(FC_SLOT_STRIP, (size_t)(fc_max(1, pixels) * count) * sizeof(float));
-    return (fc_winograd_view){place, 0, width * count, count, strip->image, strip->rows.first, strip->cols.first};
+    const ptrdiff_t line = fc_ceil_div((strip->cols.end - strip->cols.first) * count, strip->step);
+    float *const place = fc_scratch(FC_SLOT_STRIP, (size_t)((strip->rows.end - strip->rows.first + strip->step) * line) * sizeof(float));
+    return (fc_winograd_view){place, 0, line, count, strip->image, strip->rows.first, strip->cols.first};
 }
 
 void fc_winograd_turn(const fc_winograd_plan *p, int written, const fc_winograd_strip *strip, const fc_winograd_view *view, const float *array,
                       ptrdiff_t first, ptrdiff_t count, int back) {
     if (!p->planar) return;
+    assert(!back || p->cols.classes == 1 || strip->tiles % (p->cols.classes * p->cols.tiles) == 0);
     const fc_frame_kernels *const frame = &fc_kernels(FC_F32)->frame;
-    const ptrdiff_t channels = written ? p->ldy : p->ldx, all_cols = written ? p->cols.out : p->cols.in;
+    const ptrdiff_t channels = written ? p->ldy : p->ldx, all_cols = written ? p->cols.out : p->cols.in, step = strip->step;
     const ptrdiff_t plane = all_cols * (written ? p->rows.out : p->rows.in), width = strip->cols.end - strip->cols.first;
-    ptrdiff_t rows = strip->rows.end - strip->rows.first, run = width;
-    if (width == all_cols) run *= rows, rows = fc_min(rows, 1); /* they follow each other */
+    ptrdiff_t rows = fc_ceil_div(strip->rows.end - strip->rows.first, step), run = width;
+    if (width == all_cols && step == 1) run *= rows, rows = fc_min(rows, 1); /* they follow each other */
     const float *outer = array + (strip->image * channels + first) * plane + strip->rows.first * all_cols + strip->cols.first;
     float *inner = view->base;
-    for (ptrdiff_t i = 0; i < rows; i++, outer += all_cols, inner += view->line) {
+    for (ptrdiff_t i = 0; i < rows; i++, outer += step * all_cols, inner += step * view->line) {
         if (back) frame->transpose(inner, count, (float *)outer, plane, run, count);
         else frame->transpose(outer, plane, inner, count, count, run);
     }
@@ -87,10 +97,10 @@ static void transform(const fc_winograd_plan *p, fc_span pieces, const fc_winogr
             const ptrdiff_t y = tile.in_y + p->rows.in_offset[piece / p->cols.pieces], x = tile.in_x + p->cols.in_offset[piece % p->cols.pieces];
             const fc_span rows = fc_clip(y, p->rows.in_step, p->rows.tile, p->rows.in);
             const fc_span cols = fc_clip(x, p->cols.in_step, p->cols.tile, p->cols.in);
-            const int inside = rows.first < rows.end && cols.first < cols.end;
+            const int seen = rows.first < rows.end && cols.first < cols.end;
             args.row0 = args.row1 = args.col0 = args.col1 = 0;
             args.x = view->base;
-            if (inside) {
+            if (seen) {
                 args.row0 = (int)rows.first, args.row1 = (int)rows.end, args.col0 = (int)cols.first, args.col1 = (int)cols.end;
                 args.x = fc_winograd_pixel(view, tile.image, y + rows.first * p->rows.in_step, x + cols.first * p->cols.in_step);
             }

@@ -330,7 +330,7 @@ fc_status fc_winograd_by_matrix(fc_winograd_call *call) {
         call->operand = operand;
     }
     call->group = p->panels;
-    call->block = fc_winograd_share(p->tiles, block_tiles(p), FC_MATRIX_GROUP);
+    call->block = fc_winograd_whole_rows(p, fc_winograd_share(p->tiles, block_tiles(p), FC_MATRIX_GROUP));
     const double macs = (double)p->tiles * p->positions * (double)p->depth * (double)p->width;
     return fc_parallel_for(fc_ceil_div(p->tiles, call->block), fc_macs_ns(macs), tiles_task, call);
 }
