@@ -2,7 +2,7 @@
  * channel,
  *   z[a][c][p] = sum over k of w[a][c][k] dy[k][p],
  * then those of a pixel of dx are added up: runs of planes that are shifted against each other. With a stride those of the columns of each remainder are
- * added up apart. */
+ * added up apart. So is the gradient of single pixels with a stride, of any number of channels. */
 #include "conv2d_planes.h"
 
 #include <string.h>
@@ -19,12 +19,20 @@ typedef struct {
 /* Rows of dy and dx that lie as far apart are added up by runs of them. */
 static int by_runs(const fc_conv2d *conv) { return conv->stride_h == 1 && conv->stride_w == 1 && conv->ow == conv->w; }
 
+/* Single pixels with a stride, every one inside: nothing is added up, zeros lie between. */
+static int apart(const fc_conv2d *conv) {
+    const int inside =
+        conv->pad_top == 0 && conv->pad_left == 0 && (conv->oh - 1) * conv->stride_h < conv->h && conv->ow == fc_ceil_div(conv->w, conv->stride_w);
+    return conv->kh * conv->kw == 1 && conv->stride_w > 1 && inside;
+}
+
 /* Where the products take longer than adding them up, as measured. */
 int fc_planes_scattered_pays(const fc_conv2d *conv) {
     enum { FEW_PLANES = 9, FEW_COLUMNS = 8 };
     const ptrdiff_t planes = conv->kh * conv->kw * conv->c;
-    return conv->layout == FC_NCHW && conv->groups == 1 && conv->algorithm != FC_WINOGRAD && conv->c <= MOST_CHANNELS && planes >= FEW_PLANES &&
-           5 * conv->k >= 4 * planes && conv->ow >= FEW_COLUMNS && (by_runs(conv) || conv->stride_w == 2);
+    if (conv->layout != FC_NCHW || conv->groups > 1 || conv->algorithm == FC_WINOGRAD || planes < FEW_PLANES) return 0;
+    if (apart(conv)) return 1;
+    return conv->c <= MOST_CHANNELS && 5 * conv->k >= 4 * planes && conv->ow >= FEW_COLUMNS && (by_runs(conv) || conv->stride_w == 2);
 }
 
 /* Rows of dy that rows first .. first + count - 1 of dx receive from. */
@@ -106,6 +114,16 @@ static void add_rows(const scattered *s, const piece *t, ptrdiff_t c) {
     }
 }
 
+static void put_rows(const scattered *s, const piece *t, ptrdiff_t c) {
+    const fc_conv2d *const conv = s->conv;
+    for (ptrdiff_t y = t->first; y < t->first + t->count; y++) {
+        void *const row = dx_row(s, t, c, y);
+        const ptrdiff_t r = y / conv->stride_h;
+        if (y % conv->stride_h || r >= conv->oh) memset(row, 0, (size_t)(conv->w * s->products.esize));
+        else s->products.kernels->frame.put_every(z_row(s, t, 0, 0, c, r), conv->stride_w, row, conv->w);
+    }
+}
+
 static fc_status scatter_task(const void *context, ptrdiff_t task) {
     const scattered *const s = context;
     const fc_conv2d *const conv = s->conv;
@@ -123,7 +141,7 @@ static fc_status scatter_task(const void *context, ptrdiff_t task) {
         const fc_status status = fc_planes_block(p, t.n, t.rows.first * conv->ow, pixels, &panels, t.z, t.ld);
         if (status != FC_OK) return status;
     }
-    for (ptrdiff_t c = 0; c < conv->c; c++) (by_runs(conv) ? add_planes : add_rows)(s, &t, c);
+    for (ptrdiff_t c = 0; c < conv->c; c++) (apart(conv) ? put_rows : by_runs(conv) ? add_planes : add_rows)(s, &t, c);
     return FC_OK;
 }
 

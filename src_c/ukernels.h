@@ -182,6 +182,8 @@ typedef struct {
     void (*slide)(const fc_slide_args *args);
     /* out[i] = in[i * step], i < n */
     void (*take_every)(const void *in, ptrdiff_t step, void *out, ptrdiff_t n);
+    /* out[i * step] = in[i], the others zero, i * step < n */
+    void (*put_every)(const void *in, ptrdiff_t step, void *out, ptrdiff_t n);
     void (*gather)(const fc_gather_args *args);
     /* acc[i] += x[i], i < n */
     void (*add_into)(const void *x, void *acc, ptrdiff_t n);

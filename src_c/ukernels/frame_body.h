@@ -165,6 +165,25 @@ static void NAME(take_every)(const void *in_, ptrdiff_t step, void *out_, ptrdif
     for (; i < n; i++) out[i] = in[i * step];
 }
 
+static void NAME(put_every)(const void *in_, ptrdiff_t step, void *out_, ptrdiff_t n) {
+    const real *const in = in_;
+    real *const out = out_;
+    if (step == 2) {
+        int32_t lane[VL];
+        for (int l = 0; l < VL; l++) lane[l] = l % 2 ? VL : l / 2;
+        const vindex apart = v_index(lane);
+        ptrdiff_t i = 0;
+        for (; i + 2 * VL <= n; i += VL) v_store(out + i, v_permute2(v_load(in + i / 2), v_zero(), apart));
+        for (; i < n; i += VL) {
+            const ptrdiff_t some = n - i < VL ? n - i : VL;
+            v_store_n(out + i, v_permute2(v_load_n(in + i / 2, (some + 1) / 2), v_zero(), apart), some);
+        }
+        return;
+    }
+    memset(out, 0, (size_t)n * sizeof(real));
+    for (ptrdiff_t i = 0; i * step < n; i++) out[i * step] = in[i];
+}
+
 static void NAME(gather)(const fc_gather_args *const a) {
     const ptrdiff_t last = a->pieces - 1;
     real *out = a->out;
@@ -254,4 +273,5 @@ static void NAME(stream_end)(void) { v_stream_end(); }
 
 #define FC_FRAME_KERNELS                                                                          \
     {NAME(pack),       NAME(transpose), NAME(column_sums), NAME(add_sum),    NAME(slide),         \
-     NAME(take_every), NAME(gather),    NAME(add_into),    NAME(stream_end), NAME(multiply_adds)}
+     NAME(take_every), NAME(put_every), NAME(gather),      NAME(add_into),   NAME(stream_end),    \
+     NAME(multiply_adds)}
