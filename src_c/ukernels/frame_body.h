@@ -271,7 +271,6 @@ static double NAME(multiply_adds)(double count) {
 
 static void NAME(stream_end)(void) { v_stream_end(); }
 
-#define FC_FRAME_KERNELS                                                                          \
-    {NAME(pack),       NAME(transpose), NAME(column_sums), NAME(add_sum),    NAME(slide),         \
-     NAME(take_every), NAME(put_every), NAME(gather),      NAME(add_into),   NAME(stream_end),    \
-     NAME(multiply_adds)}
+#define FC_FRAME_KERNELS                                                                                          \
+    {NAME(pack),      NAME(transpose), NAME(column_sums), NAME(add_sum),    NAME(slide),        NAME(take_every), \
+     NAME(put_every), NAME(gather),    NAME(add_into),    NAME(stream_end), NAME(multiply_adds)}
