@@ -54,10 +54,13 @@ static void activate(const fc_conv2d *conv, float *y, ptrdiff_t rows, ptrdiff_t 
     for (ptrdiff_t i = 0; i < rows; i++, y += row) fc_kernels(FC_F32)->elementwise.activation[conv->activation](y, y, width * conv->k);
 }
 
+/* Elements of a tile's position in V. */
+static ptrdiff_t v_depth(const few_call *call) { return call->kernels->few_depth ? call->kernels->few_depth : call->conv->c; }
+
 /* Up to 4 rows of y. With `blocks`, which hold BLOCK tiles of all channels each, they go past the caches. */
 static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, float *const blocks[2], float *y) {
     const fc_conv2d *const conv = call->conv;
-    const ptrdiff_t k = conv->k, lanes = call->kernels->lanes, size = FC_WINOGRAD_POSITIONS * conv->c, line = conv->ow * k;
+    const ptrdiff_t k = conv->k, lanes = call->kernels->lanes, size = FC_WINOGRAD_POSITIONS * v_depth(call), line = conv->ow * k;
     fc_winograd_few_args out = {.row = blocks ? BLOCK * 4 * k : line,
                                 .pixel = k,
                                 .channels = conv->c,
@@ -92,9 +95,10 @@ static void output_rows(const few_call *call, const float *v, ptrdiff_t rows, fl
 static fc_status few_task(const void *context, ptrdiff_t task) {
     const few_call *const call = context;
     const fc_conv2d *const conv = call->conv;
-    const ptrdiff_t c = conv->c, lanes = call->kernels->lanes, bands = fc_ceil_div(call->rows, ROWS), line = (call->tiles * 4 + 2) * c + lanes;
+    const ptrdiff_t c = conv->c, lanes = call->kernels->lanes, bands = fc_ceil_div(call->rows, ROWS), depth = v_depth(call),
+                    line = fc_round_up((call->tiles * 4 + 2) * depth + lanes, lanes);
     const ptrdiff_t image = task / bands, first = task % bands * ROWS, last = fc_min(first + ROWS, call->rows);
-    const ptrdiff_t v_size = fc_round_up(FC_WINOGRAD_POSITIONS * call->tiles * c + lanes, FC_ALIGN);
+    const ptrdiff_t v_size = fc_round_up(FC_WINOGRAD_POSITIONS * call->tiles * depth + lanes, FC_ALIGN);
     const ptrdiff_t lines_size = fc_round_up(FC_WINOGRAD_TILE * line, FC_ALIGN);
     const ptrdiff_t pixel = conv->k * (ptrdiff_t)sizeof(float);
     const int stream = !fc_stores_through() && fc_streams(call->y, pixel, conv->n * conv->oh * conv->ow * pixel);

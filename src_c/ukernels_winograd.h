@@ -85,9 +85,11 @@ typedef struct {
     void (*dw)(const fc_winograd_dw_args *args);
 } fc_winograd_transforms;
 
-/* V of a row of tiles of an image with few channels: v[tile][36][channels], `tiles` of them and a vector of what has no meaning. x is
+/* V of a row of tiles of an image with few channels: v[tile][36][channels], or with few_depth
+ * v[tile / few_tiles][36][few_tiles][few_depth], `tiles` of them and a vector of what has no meaning. x is
  * 6 rows of the image, NULL outside of it, `elements` long. `lines` holds 6 rows of `line` elements that are 0 where they are not
- * written: the rows, transformed, from element `before` on. */
+ * written: the rows, transformed, from element `before` on;
+ * with few_depth pixels take up as many elements each. */
 typedef struct {
     const void *x[FC_WINOGRAD_TILE];
     ptrdiff_t elements, before, line, channels, tiles;
@@ -127,7 +129,7 @@ typedef struct {
     fc_winograd_panel panel[2]; /* the wide one, and half of it */
     void (*few_input)(const fc_winograd_few_input_args *args);
     void (*few)(const fc_winograd_few_args *args);
-    int few_tiles;
+    int few_tiles, few_depth;
     fc_winograd_transforms transforms[FC_WINOGRAD_SHAPES][FC_WINOGRAD_R_MAX - FC_WINOGRAD_R_MIN + 1]; /* by shape of the tile, and r */
 } fc_winograd_kernels;
 

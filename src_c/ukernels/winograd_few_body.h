@@ -5,6 +5,60 @@
  * vector of weights, and rows of positions wait in memory for the second half of the output transform. */
 #define FC_FEW_TILES (FC_WINOGRAD_MR > 6 ? 1 : 2)
 
+/* V is [tiles / FC_FEW_GROUP][36][FC_FEW_GROUP][FC_FEW_DEPTH], or with depth 0 [tile][36][channels]. */
+#if FC_FEW_TILES == 1 && VL == 16
+#define FC_FEW_GROUP 4
+#define FC_FEW_DEPTH 4
+#define FC_FEW_POSITION(C) VL
+
+/* Pixels take up 4 lanes each, whatever the channels; a position of 4 tiles is a vector. */
+static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) {
+    static const int32_t spread[3][VL] = {{0, 1, 0, 0, 2, 3, 0, 0, 4, 5, 0, 0, 6, 7, 0, 0},
+                                          {0, 1, 2, 0, 3, 4, 5, 0, 6, 7, 8, 0, 9, 10, 11, 0},
+                                          {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
+    static const int32_t blocks[6][VL] = {
+        {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23},   {8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31},
+        {0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27}, {4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31},
+        {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}, {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23}};
+    const ptrdiff_t c = a->channels, line = a->line;
+    const vindex pixels = v_index(spread[c - 2]);
+    real *to = (real *)a->lines + a->before / c * FC_FEW_DEPTH;
+    for (ptrdiff_t e = 0; e < a->elements; e += 4 * c, to += VL) {
+        const vmask there = v_first(a->elements - e < 4 * c ? a->elements - e : 4 * c);
+        vec d[6], t[6];
+        FC_UNROLL(6)
+        for (int i = 0; i < 6; i++) {
+            const real *const x = a->x[i];
+            d[i] = x ? v_permute(v_load_lanes(x + e, there), pixels) : v_zero();
+        }
+        NAME(winograd_bt)(d, t);
+        FC_UNROLL(6)
+        for (int i = 0; i < 6; i++) v_store(to + i * line, t[i]);
+    }
+    const vindex lower = v_index(blocks[0]), upper = v_index(blocks[1]), even = v_index(blocks[2]), odd = v_index(blocks[3]),
+                 next_first = v_index(blocks[4]), next_second = v_index(blocks[5]);
+    for (int i = 0; i < 6; i++) {
+        const real *from = (const real *)a->lines + i * line;
+        real *v = (real *)a->v + i * 6 * VL;
+        for (ptrdiff_t tile = 0; tile < a->tiles; tile += FC_FEW_GROUP, from += FC_FEW_GROUP * VL, v += 36 * VL) {
+            const vec t0 = v_load(from), t1 = v_load(from + VL), t2 = v_load(from + 2 * VL), t3 = v_load(from + 3 * VL), t4 = v_load(from + 4 * VL);
+            const vec first01 = v_permute2(t0, t1, lower), first23 = v_permute2(t2, t3, lower);
+            const vec last01 = v_permute2(t0, t1, upper), last23 = v_permute2(t2, t3, upper);
+            vec d[6], t[6];
+            d[0] = v_permute2(first01, first23, even), d[1] = v_permute2(first01, first23, odd);
+            d[2] = v_permute2(last01, last23, even), d[3] = v_permute2(last01, last23, odd);
+            d[4] = v_permute2(d[0], t4, next_first), d[5] = v_permute2(d[1], t4, next_second);
+            NAME(winograd_bt)(d, t);
+            FC_UNROLL(6)
+            for (int j = 0; j < 6; j++) v_store(v + j * VL, t[j]);
+        }
+    }
+}
+#else
+#define FC_FEW_GROUP FC_FEW_TILES
+#define FC_FEW_DEPTH 0
+#define FC_FEW_POSITION(C) (C)
+
 static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) {
     const ptrdiff_t c = a->channels, line = a->line;
     real *const lines = a->lines;
@@ -34,6 +88,8 @@ static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) 
             for (int j = 0; j < 6; j++) v_store_4(v + j * c, t[j]);
         }
 }
+
+#endif
 
 /* Tiles `tile` .. tile + FC_FEW_TILES - 1; FULL: all of their outputs are stored, in whole vectors. The number of channels C is a
  * constant, so that all addresses are constants apart. */
@@ -97,12 +153,12 @@ FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const
     }
 }
 
-/* One tile. The same, but for the order of the sums. */
+/* One tile. The same, but for the order of the sums. Lines of y are fetched from `ahead` on, unless it is NULL. */
 FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_args *const a, const real *const p, const ptrdiff_t tile,
-                                       const ptrdiff_t channel) {
+                                       const ptrdiff_t channel, const real *const ahead) {
     const double A = FC_WINOGRAD_A, B = FC_WINOGRAD_B, GA = FC_WINOGRAD_GA, GB = FC_WINOGRAD_GB;
     const double of_at[2][4] = {{GA, GA * A, GA * A * A, GA * A * A * A}, {GB, GB * B, GB * B * B, GB * B * B * B}};
-    const ptrdiff_t pixel = a->pixel, row = a->row;
+    const ptrdiff_t P = FC_FEW_POSITION(C), pixel = a->pixel, row = a->row;
     const ptrdiff_t columns = a->columns - channel > VL ? VL : a->columns - channel;
     const int whole = a->rows == 4 && columns == VL && (tile + 1) * 4 <= a->width;
     const real *const weights = (const real *)a->u + 36 * C * channel;
@@ -110,18 +166,18 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
     vec y[4][4]; /* column, row */
     FC_UNROLL(6)
     for (int i = 0; i < 6; i++) {
-        const real *const x = p + i * 6 * C, *const u = weights + i * 6 * C * VL;
+        const real *const x = p + i * 6 * P, *const u = weights + i * 6 * C * VL;
         vec acc[6], out[5];
         FC_UNROLL(6)
-        for (int j = 0; j < 6; j++) acc[j] = v_mul(v_set1(x[j * C]), v_load(u + j * C * VL));
+        for (int j = 0; j < 6; j++) acc[j] = v_mul(v_set1(x[j * P]), v_load(u + j * C * VL));
         FC_UNROLL(4)
         for (int ch = 1; ch < C; ch++) {
             FC_UNROLL(6)
-            for (int j = 0; j < 6; j++) v_accumulate(acc[j], v_set1(x[j * C + ch]), v_load(u + (j * C + ch) * VL));
+            for (int j = 0; j < 6; j++) v_accumulate(acc[j], v_set1(x[j * P + ch]), v_load(u + (j * C + ch) * VL));
         }
-        if (i < 4 && whole && a->fetch) { /* those of the tile that is next */
+        if (i < 4 && ahead) {
             FC_UNROLL(4)
-            for (int j = 0; j < 4; j++) __builtin_prefetch(to + i * row + (j + 4) * pixel, 1);
+            for (int j = 0; j < 4; j++) __builtin_prefetch(ahead + i * row + j * pixel, 1);
         }
         NAME(winograd_at)(4, acc, out);
         FC_UNROLL(4)
@@ -158,11 +214,14 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
 }
 
 FC_INLINE void NAME(winograd_few_row)(const ptrdiff_t C, const fc_winograd_few_args *const a) {
-    const real *v = a->v;
-    for (ptrdiff_t tile = 0; tile * 4 < a->width; tile += FC_FEW_TILES, v += FC_FEW_TILES * 36 * C) {
+    const ptrdiff_t group = FC_FEW_GROUP * 36 * (FC_FEW_DEPTH ? FC_FEW_DEPTH : C);
+    for (ptrdiff_t tile = 0; tile * 4 < a->width; tile += FC_FEW_TILES) {
+        const real *const v = (const real *)a->v + tile / FC_FEW_GROUP * group + tile % FC_FEW_GROUP * FC_FEW_DEPTH;
         const int whole = a->rows == 4 && (tile + FC_FEW_TILES) * 4 <= a->width;
+        const ptrdiff_t next = (tile + 1) * 4; /* of this row of tiles, or the first of the next */
+        const real *const ahead = (const real *)a->y + (next < a->width ? next * a->pixel : 4 * a->row);
         for (ptrdiff_t channel = 0; channel < a->columns; channel += VL) {
-            if (FC_FEW_TILES == 1) NAME(winograd_few_tile)(C, a, v, tile, channel);
+            if (FC_FEW_TILES == 1) NAME(winograd_few_tile)(C, a, v, tile, channel, a->fetch ? ahead + channel : NULL);
             else if (whole && channel + VL <= a->columns) NAME(winograd_few_tiles)(C, 1, a, v, tile, channel);
             else NAME(winograd_few_tiles)(C, 0, a, v, tile, channel);
         }
