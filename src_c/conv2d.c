@@ -245,8 +245,7 @@ fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const v
 
 fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const void *w, int packed, const void *bias, void *y, uint8_t *indices) {
     check_conv(conv);
-    const int plain =
-        conv->dtype == FC_F32 && conv->layout == FC_NHWC && conv->groups == 1 && (conv->activation == FC_LINEAR || conv->activation == FC_RELU);
+    const int plain = conv->dtype == FC_F32 && conv->layout == FC_NHWC && conv->groups == 1 && fc_in_registers(conv->activation);
     if (!plain || conv->oh % 2 || conv->ow % 2 || (!packed && fc_images_pay(conv))) return FC_UNSUPPORTED;
     const header head = packed ? header_in(w) : (header){0};
     fc_conv2d of = packed_conv(conv, &head);

@@ -52,7 +52,7 @@ static void run_rows(const planes_map *job, ptrdiff_t image, ptrdiff_t group, pt
             args.accumulate = j > 0 && job->in_planes > 1;
             job->kernels->planes.convolve(&args);
         }
-    if (job->activation == FC_LINEAR || job->activation == FC_RELU) return;
+    if (fc_in_registers(job->activation)) return;
     for (ptrdiff_t p = 0; p < groups * job->out_planes; p++) {
         void *const y = fc_at_mut(job->out, (out + p) * out_plane + first * job->args.out_width, job->esize);
         job->kernels->elementwise.activation[job->activation](y, y, count * job->args.out_width);

@@ -201,7 +201,7 @@ static void run_part(const map *job, const share *s, ptrdiff_t image, ptrdiff_t 
         const ptrdiff_t left = end - (job->walks_lines ? i : begin), lines = fc_min(job->lines, left), at = fc_min(i, end - lines);
         run_rows(job, s, image, at, lines, to + at * row * job->esize);
     }
-    if (activation == FC_LINEAR || activation == FC_RELU) return;
+    if (fc_in_registers(activation)) return;
     for (ptrdiff_t j = begin * job->ow; j < end * job->ow; j++) {
         void *const pixel = to + j * job->out_c * job->esize;
         job->kernels->elementwise.activation[activation](pixel, pixel, s->channels);
@@ -299,7 +299,7 @@ static fc_status run_map(map *job) {
     /* A line of the cache at a time: halves of them, which several others come between, may take six times as long. */
     job->stream = job->lines == 1 && outputs >= STREAM_INPUTS * inputs && job->kernels->gemm.lanes * job->esize == FC_ALIGN &&
                   fc_streams(job->out, job->chunk * job->esize, (outputs + inputs) * job->esize) && job->out_c * job->esize % FC_ALIGN == 0 &&
-                  (c->activation == FC_LINEAR || c->activation == FC_RELU);
+                  fc_in_registers(c->activation);
     const double macs = (double)outputs * (double)(c->kh * c->kw * job->planes);
     return fc_parallel_for(fc_ceil_div(c->n, job->images) * job->parts * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
 }

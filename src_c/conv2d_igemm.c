@@ -125,7 +125,7 @@ static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *ar
 }
 
 void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t columns) {
-    if (g->activation == FC_LINEAR || g->activation == FC_RELU) return;
+    if (fc_in_registers(g->activation)) return;
     for (ptrdiff_t m = 0; m < pixels; m++) {
         void *const row = fc_at_mut(out[m], group * g->k + first, g->esize);
         g->kernels->elementwise.activation[g->activation](row, row, columns);
@@ -279,8 +279,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
 
     const ptrdiff_t bytes_moved = (g->n * g->h * g->w * g->ldx + pixels * g->ldy) * g->esize;
     const int bound = !g->pooled && !fc_stores_through() && (fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION);
-    g->stream =
-        bound && fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot && (g->activation == FC_LINEAR || g->activation == FC_RELU);
+    g->stream = bound && fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot && fc_in_registers(g->activation);
     g->fetch = !g->stream && !g->pooled && (fc_stores_through() || !g->by_offset);
 
     const ptrdiff_t align = FC_ALIGN / g->esize;

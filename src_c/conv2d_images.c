@@ -116,7 +116,7 @@ static fc_status convolve_task(const void *context, ptrdiff_t task) {
         }
         convolve_run(c, x, y, j, next);
     }
-    if (c->activation != FC_LINEAR && c->activation != FC_RELU) c->kernels->elementwise.activation[c->activation](y, y, out * c->block);
+    if (!fc_in_registers(c->activation)) c->kernels->elementwise.activation[c->activation](y, y, out * c->block);
     c->kernels->frame.transpose(y, c->block, fc_at_mut(c->y, task * c->block * out, c->esize), out, out, images_in(c, task));
     return FC_OK;
 }

@@ -20,6 +20,9 @@ static inline int fc_streams(const void *out, ptrdiff_t run, ptrdiff_t bytes) {
  * fetching them ahead costs nothing, and stores past it wait for few buffers. */
 static inline int fc_stores_through(void) { return fc_l2_bytes() >= (1 << 20); }
 
+/* Whether kernels apply an activation before they store: others follow, row by row. */
+static inline int fc_in_registers(fc_activation activation) { return activation == FC_LINEAR || activation == FC_RELU; }
+
 /* So many images that no choice depends on how many; and for how many weights are packed. */
 enum { FC_MANY_IMAGES = 64 };
 static inline ptrdiff_t fc_packed_images(const fc_conv2d *conv) { return conv->few ? 1 : FC_MANY_IMAGES; }
@@ -74,8 +77,8 @@ void fc_copy_padded_row(const fc_frame_kernels *frame, const void *row, ptrdiff_
                         ptrdiff_t pixels, ptrdiff_t ld, ptrdiff_t esize);
 
 /* The same of a plane: pixels first, first + stride, ... of a row. */
-void fc_copy_strided_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t first, void *to, ptrdiff_t pixels,
-                         ptrdiff_t esize);
+void fc_copy_strided_row(const fc_frame_kernels *frame, const void *row, ptrdiff_t width, ptrdiff_t stride, ptrdiff_t first, void *to,
+                         ptrdiff_t pixels, ptrdiff_t esize);
 
 /* The same for pixels that are turned into planes: pixels first .. first + pixels - 1 of every plane, zero outside of the row. */
 void fc_spread_padded_row(const fc_depthwise_kernels *kernels, const fc_spread_args *spread, const void *row, ptrdiff_t width, ptrdiff_t first,

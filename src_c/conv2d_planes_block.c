@@ -183,7 +183,7 @@ fc_status fc_planes_block(const fc_planes *p, ptrdiff_t n, ptrdiff_t begin, ptrd
         }
     }
     if (p->matrix) p->kernels->matrix->end();
-    if (p->activation == FC_LINEAR || p->activation == FC_RELU) return FC_OK;
+    if (fc_in_registers(p->activation)) return FC_OK;
     for (ptrdiff_t k = 0; k < p->k; k++) p->kernels->elementwise.activation[p->activation](s.out[k], s.out[k], pixels);
     return FC_OK;
 }

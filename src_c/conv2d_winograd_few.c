@@ -50,7 +50,7 @@ static void send(const few_call *call, const pending *p, ptrdiff_t part, ptrdiff
 
 /* An activation that the kernels do not know, of `rows` rows of `width` pixels. */
 static void activate(const fc_conv2d *conv, float *y, ptrdiff_t rows, ptrdiff_t row, ptrdiff_t width) {
-    if (conv->activation == FC_LINEAR || conv->activation == FC_RELU) return;
+    if (fc_in_registers(conv->activation)) return;
     for (ptrdiff_t i = 0; i < rows; i++, y += row) fc_kernels(FC_F32)->elementwise.activation[conv->activation](y, y, width * conv->k);
 }
 

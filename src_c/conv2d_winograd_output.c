@@ -13,7 +13,7 @@ fc_winograd_panels fc_winograd_panels_at(const fc_winograd_call *call, ptrdiff_t
 
 /* Activations that the output transform does not know. */
 static void activate(const fc_winograd_call *call, const fc_winograd_output_args *args) {
-    if (call->activation == FC_LINEAR || call->activation == FC_RELU) return;
+    if (fc_in_registers(call->activation)) return;
     for (ptrdiff_t i = 0; i < args->row1 - args->row0; i++)
         for (ptrdiff_t j = 0; j < args->col1 - args->col0; j++) {
             float *const y = (float *)args->y + i * args->row + j * args->pixel;
