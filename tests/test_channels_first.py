@@ -73,7 +73,12 @@ ALONG: dict[str, tuple[tuple[int, int, int, int], int, tuple[int, int], dict[str
     "1x1": ((2, 23, 29, 65), 129, (1, 1), {}),
     "1x1-strided": ((2, 23, 29, 17), 31, (1, 1), {"strides": 2}),
     "1x1-strided-apart": ((2, 31, 40, 40), 33, (1, 1), {"strides": (2, 3)}),
-    "1x1-strided-padded": ((2, 30, 35, 40), 48, (1, 1), {"strides": 2, "padding": ((1, 0), (0, 2))}),
+    "1x1-strided-padded": (
+        (2, 30, 35, 40),
+        48,
+        (1, 1),
+        {"strides": 2, "padding": ((1, 0), (0, 2))},
+    ),
     "first-layer-folded": ((3, 34, 45, 3), 40, (5, 6), {"strides": (2, 3), "padding": "same"}),
     "dilated": ((2, 23, 21, 33), 40, (3, 3), {"dilation_rate": (2, 3), "padding": "same"}),
     "dilated-columns": ((3, 17, 45, 17), 24, (3, 3), {"dilation_rate": (1, 4)}),

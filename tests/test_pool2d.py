@@ -94,7 +94,8 @@ CASES += [
     Pool("planes-3x3-stride3", 2, 12, 17, 16, (4, 5), 3, "same"),
     Pool("columns-whole-only-when-rounded", 2, 9, 32, 3, (3, 6), (1, 3)),
 ]
-# Small planes, one or several of which are taken as one row: outputs of about one vector, and windows without overlap.
+# Small planes, one or several of which are taken as one row: outputs of about one vector, and
+# windows without overlap.
 CASES += [
     Pool(f"small-planes-{h}x{w}-{pool}-{stride}-{padding}-c{c}", 4, h, w, c, pool, stride, padding)
     for h, w, c in ((6, 6, 16), (7, 7, 17), (12, 12, 8), (13, 13, 9), (8, 30, 8), (3, 3, 32))
