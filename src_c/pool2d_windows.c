@@ -90,7 +90,7 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     for (ptrdiff_t image = first; image < fc_min(p->n, first + job->task_windows); image++) {
         char *const dx = fc_at_mut(job->out, image * pixels * p->c + channel, job->esize);
         const window only = locate(p, image * per_image);
-        const int all = job->kind == MEAN && rows_together(p, &only) == p->h;
+        const int all = job->kind == MEAN && only.columns.end - only.columns.first == p->w && rows_together(p, &only) == p->h;
         if (channels == p->c && !all) memset(dx, 0, (size_t)(pixels * p->c * job->esize));
         for (ptrdiff_t i = 0; channels < p->c && !all && i < pixels; i++) memset(dx + i * p->c * job->esize, 0, (size_t)(channels * job->esize));
         for (ptrdiff_t i = image * per_image; i < (image + 1) * per_image; i++) {

@@ -93,6 +93,7 @@ CASES += [
     Pool("planes-wide", 1, 7, 1300, 1, 3, 2, "same"),
     Pool("planes-3x3-stride3", 2, 12, 17, 16, (4, 5), 3, "same"),
     Pool("columns-whole-only-when-rounded", 2, 9, 32, 3, (3, 6), (1, 3)),
+    Pool("one-window-of-a-row", 2, 1, 7, 33, (1, 5), (1, 3)),
 ]
 # Small planes, one or several of which are taken as one row: outputs of about one vector, and
 # windows without overlap.
