@@ -47,6 +47,7 @@ SOURCES = [
     "src_c/conv2d_winograd_products.c",
     "src_c/conv2d_winograd_weights.c",
     "src_c/conv2d_winograd_few.c",
+    "src_c/conv2d_winograd_gradient.c",
     "src_c/conv2d_folded.c",
     "src_c/conv2d_winograd_wgrad.c",
     "src_c/conv2d_images.c",

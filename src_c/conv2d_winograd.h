@@ -156,6 +156,18 @@ fc_winograd_view fc_winograd_view_of(const fc_winograd_plan *plan, int written, 
 void fc_winograd_turn(const fc_winograd_plan *plan, int written, const fc_winograd_strip *strip, const fc_winograd_view *view, const float *array,
                       ptrdiff_t first, ptrdiff_t count, int back);
 
+/* D of `count` tiles from tile `first` on, some panels of them: of place t of panel i to d + i * panel + t * nr. Adds their sums, tile by tile, to
+ * sums[channel]. `ahead` as above. */
+typedef struct {
+    ptrdiff_t position, panel;
+    int ahead;
+} fc_winograd_d_layout;
+fc_status fc_winograd_gradient(const fc_winograd_plan *plan, fc_span panels, const float *dy, ptrdiff_t first, ptrdiff_t count,
+                               fc_winograd_order order, const fc_winograd_d_layout *layout, float *d, float *sums);
+/* Those sums alone, of tiles begin .. end - 1; and db, from the sums of some ranges of tiles, `width` elements each. */
+fc_status fc_winograd_sum_gradient(const fc_winograd_plan *plan, const float *dy, ptrdiff_t begin, ptrdiff_t end, float *sums);
+void fc_winograd_sum_ranges(const fc_winograd_plan *plan, ptrdiff_t ranges, float *sums, float *db);
+
 /* U of all weights, [position][panel][piece][c][nr], positions fc_winograd_u_position elements apart. */
 ptrdiff_t fc_winograd_u_position(const fc_winograd_plan *plan);
 fc_status fc_winograd_transform_all(const fc_winograd_plan *plan, const float *w, float *u);

@@ -42,11 +42,9 @@ static ptrdiff_t v_position(const wgrad_call *call, ptrdiff_t tiles) {
     return tiles * (in_lanes(&call->plan) ? chunk_lanes(call) : channels_step(call)) + FC_WINOGRAD_SKEW;
 }
 static ptrdiff_t v_chunk(const wgrad_call *call, ptrdiff_t tiles) { return call->plan.positions * v_position(call, tiles); }
-static ptrdiff_t d_position(ptrdiff_t tiles, ptrdiff_t nr) { return tiles * nr + FC_WINOGRAD_SKEW; }
-/* Where D of a panel starts, behind that of panels that are all wide. */
-static ptrdiff_t d_panel(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_t panels) {
-    return panels * p->positions * d_position(tiles, p->kernels->panel[0].nr);
-}
+static ptrdiff_t d_position(const fc_winograd_plan *p, ptrdiff_t tiles) { return tiles * p->kernels->panel[0].nr + FC_WINOGRAD_SKEW; }
+/* Where D of a panel starts, behind others. */
+static ptrdiff_t d_panel(const fc_winograd_plan *p, ptrdiff_t tiles, ptrdiff_t panels) { return panels * p->positions * d_position(p, tiles); }
 static ptrdiff_t sums_position(const wgrad_call *call, ptrdiff_t nr) { return call->chunk * nr + FC_WINOGRAD_SKEW; }
 /* Where the sums of a chunk start, of `chunks`, behind those of panels that are all wide. */
 static ptrdiff_t sums_at(const wgrad_call *call, ptrdiff_t panels, ptrdiff_t nr, ptrdiff_t chunks, ptrdiff_t chunk) {
@@ -95,53 +93,12 @@ static fc_status transform_x(const wgrad_call *call, fc_span chunks, ptrdiff_t f
     return FC_OK;
 }
 
-/* D of tiles from `tile` on, of panels index .. index + each - 1 of D, the first of which is `start`; `view` has their channels. */
-static void gradients(const wgrad_call *call, ptrdiff_t index, ptrdiff_t each, const fc_winograd_columns *start, const fc_winograd_view *view,
-                      fc_winograd_tile tile, ptrdiff_t count, fc_winograd_order *order, ptrdiff_t total, float *d, float *db_sums) {
-    const fc_winograd_plan *const p = &call->plan;
-    fc_winograd_gradient_args args = {.row = p->rows.out_step * view->line, .pixel = p->cols.out_step * view->pixel};
-    const ptrdiff_t zero = p->planar ? start->first : 0; /* the first channel of the view */
-    for (ptrdiff_t t = 0; t < count; t++, fc_winograd_next_tile(p, &tile)) {
-        const ptrdiff_t place = fc_winograd_place(p, &tile, order);
-        const fc_span rows = fc_clip(tile.out_y, p->rows.out_step, tile.rows, p->rows.out);
-        const fc_span cols = fc_clip(tile.out_x, p->cols.out_step, tile.columns, p->cols.out);
-        const int inside = rows.end > 0 && cols.end > 0;
-        const float *const dy = inside ? fc_winograd_pixel(view, tile.image, tile.out_y, tile.out_x) : view->base;
-        args.rows = inside ? (int)rows.end : 0, args.cols = (int)cols.end;
-        args.ahead = !call->splits && !p->planar && tile.col + 1 < p->cols.tiles;
-        fc_winograd_columns panel = *start;
-        for (ptrdiff_t i = index; i < index + each; i++, fc_winograd_next_panel(p, &panel)) {
-            args.columns = panel.columns, args.nr = panel.nr;
-            args.dy = dy + panel.first - zero;
-            args.position = d_position(total, panel.nr);
-            args.d = d + d_panel(p, total, i) + place * panel.nr;
-            args.sum = db_sums + panel.first;
-            p->transforms->gradient(&args);
-        }
-    }
-}
-
-/* D of the same tiles for some panels; adds their sums to db_sums, tile by tile. */
+/* D of the same tiles for some panels; adds their sums to db_sums. */
 static fc_status transform_dy(const wgrad_call *call, fc_span panels, ptrdiff_t first, ptrdiff_t count, fc_winograd_order order, ptrdiff_t total,
                               float *d, float *db_sums) {
-    const fc_winograd_plan *const p = &call->plan;
-    const ptrdiff_t all = panels.end - panels.first, each = p->planar ? 1 : all;
-    for (ptrdiff_t end = first + count, tiles; first < end; first += tiles) {
-        const fc_winograd_strip strip = fc_winograd_strip_at(p, FC_WINOGRAD_WRITTEN, first, end - first, p->kernels->panel[0].nr);
-        const fc_winograd_tile tile = fc_winograd_tile_at(p, first);
-        const fc_winograd_order before = order;
-        fc_winograd_columns panel = fc_winograd_panel_at(p, panels.first);
-        tiles = strip.tiles;
-        for (ptrdiff_t i = 0; i < all; i += each, fc_winograd_next_panel(p, &panel)) {
-            const ptrdiff_t channel = p->planar ? panel.first : 0;
-            const fc_winograd_view view = fc_winograd_view_of(p, FC_WINOGRAD_WRITTEN, &strip, call->dy, channel, panel.columns);
-            if (!view.base) return FC_NO_MEMORY;
-            fc_winograd_turn(p, FC_WINOGRAD_WRITTEN, &strip, &view, call->dy, channel, panel.columns, 0);
-            order = before;
-            gradients(call, i, each, &panel, &view, tile, tiles, &order, total, d, db_sums);
-        }
-    }
-    return FC_OK;
+    const fc_winograd_d_layout layout = {
+        .position = d_position(&call->plan, total), .panel = d_panel(&call->plan, total, 1), .ahead = !call->splits && !call->plan.planar};
+    return fc_winograd_gradient(&call->plan, panels, call->dy, first, count, order, &layout, d, db_sums);
 }
 
 /* Products of a stage fetch what those of the next position will read: the first rows of a vector its part of V, the others some of D. */
@@ -166,9 +123,9 @@ static void products(const wgrad_call *call, const fc_winograd_columns *panel, p
     if (fc_winograd_vanishes(p, at.piece, 0, q)) return; /* belongs to a tap that is not there */
     const fc_span places = fc_winograd_present(p, order, q);
     const float *const a = v + q * v_position(call, tiles) + places.first * step;
-    const float *const b = d + q * d_position(tiles, panel->nr) + places.first * panel->nr;
+    const float *const b = d + q * d_position(p, tiles) + places.first * panel->nr;
     float *const out = sums + q * sums_position(call, panel->nr);
-    const char *next_d = (const char *)(b + d_position(tiles, panel->nr));
+    const char *next_d = (const char *)(b + d_position(p, tiles));
     for (ptrdiff_t c = 0; c < at.c1 - at.c0; c += mr) {
         const float *const rows = a + c / lanes * block + c % lanes;
         fetching ahead = {rows, step * (ptrdiff_t)sizeof(float)};
@@ -320,13 +277,7 @@ static fc_status db_task(const void *context, ptrdiff_t task) {
     const fc_winograd_plan *const p = &call->plan;
     const ptrdiff_t begin = call->splits ? p->tiles * task / call->splits : task * call->tiles;
     const ptrdiff_t end = call->splits ? p->tiles * (task + 1) / call->splits : fc_min(begin + call->tiles, p->tiles);
-    float *const d = fc_scratch(FC_SLOT_TASK, (size_t)d_panel(p, 1, p->panels) * sizeof(float)), *const sums = call->db_sums + task * p->width;
-    if (!d) return FC_NO_MEMORY;
-    memset(sums, 0, (size_t)p->width * sizeof(float));
-    fc_status status = FC_OK;
-    for (ptrdiff_t t = begin; t < end && status == FC_OK; t++)
-        status = transform_dy(call, (fc_span){0, p->panels}, t, 1, fc_winograd_order_of(p, t, 1), 1, d, sums);
-    return status;
+    return fc_winograd_sum_gradient(p, call->dy, begin, end, call->db_sums + task * p->width);
 }
 
 static double products_ns(const fc_winograd_plan *p, ptrdiff_t tiles) {
@@ -410,8 +361,7 @@ static fc_status run(wgrad_call *call) {
                              : blocks  ? by_blocks(call)
                                        : by_stages(call, fc_min(STAGE, p->tiles));
     if (status != FC_OK || !call->db) return status;
-    for (ptrdiff_t i = 1; i < parts; i++) fc_kernels(FC_F32)->frame.add_into(call->db_sums + i * p->width, call->db_sums, p->k);
-    memcpy(call->db, call->db_sums, (size_t)p->k * sizeof(float));
+    fc_winograd_sum_ranges(p, parts, call->db_sums, call->db);
     return FC_OK;
 }
 
