@@ -158,19 +158,20 @@ double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
            fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups, 0);
 }
 
-/* Whether the time of Winograd's way, times `margin`, is below that of as many multiply-adds as the direct way takes. */
-static int pays(const fc_conv2d *conv, int transposed, int packed, double direct, double margin) {
+/* Whether the time of Winograd's way, times `margin`, is below that of as many multiply-adds as the direct way takes. `weights`: how often
+ * weights are transformed. */
+static int pays(const fc_conv2d *conv, int transposed, double weights, double direct, double margin) {
     const pass_sizes s = sizes_of(conv, transposed);
     if (s.c < 6 || s.k < 6 || s.c * s.k < 64 || conv->kh * conv->kw == 1 || !may_apply(conv)) return 0;
     const piece_choice choice = choose_pieces(conv, transposed);
     if (conv->few) direct += reading((double)(conv->kh * conv->kw) * (double)(s.c * s.k)) / 2;
-    return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * margin;
+    return choice.found && direct > ((double)conv->n * choice.cost.image + weights * choice.cost.weights) * margin;
 }
 
 /* The direct way runs nearer to the peak, where transforms are not what counts and where the pieces of strided kernels make short sums. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
     const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
-    return pays(conv, transposed, packed, direct, !wide ? 1.3 : strided ? 1.45 : 1.05);
+    return pays(conv, transposed, packed ? 0 : 1, direct, !wide ? 1.3 : strided ? 1.45 : 1.05);
 }
 
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
@@ -178,11 +179,11 @@ int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
 }
 
 /* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it; strided pieces are more work there than it
- * seems. */
+ * seems. What becomes of the sums, which are written and read, takes longer than to transform weights. */
 int fc_winograd_pays_weights(const fc_conv2d *conv) {
     const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
     const double share = fc_wgrad_share(conv);
-    return pays(conv, 0, 0, direct_products(conv, 0) * share, !wide ? 1.3 : share == 1 ? 0.9 : strided ? 1.4 : 1.05);
+    return pays(conv, 0, 1.5, direct_products(conv, 0) * share, !wide ? 1.3 : share == 1 ? 0.9 : strided ? 1.4 : 1.05);
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
