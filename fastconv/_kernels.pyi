@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 Buffer = Any
 
@@ -18,6 +19,20 @@ class Program:
     def pool(self, first: int) -> None: ...
     def run(self, *arrays: Buffer) -> None: ...
     def repeat(self, count: int, *arrays: Buffer, beside: tuple[Program, ...] = ()) -> None: ...
+
+class DirectRun:
+    def __init__(
+        self,
+        program: Program,
+        counts: list[int],
+        idle: list[Any],
+        plan: object,
+        empty: Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]],
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        y_shape: tuple[int, ...],
+    ) -> None: ...
+    def __call__(self, x: object) -> NDArray[Any] | None: ...
 
 class Conv2D:
     x_shape: tuple[int, ...]

@@ -12,31 +12,41 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastconv import _naming, config
 
-__all__ = ["Variable", "assign_all", "changed", "changes", "element_limit", "moved", "moves"]
+__all__ = [
+    "Variable",
+    "assign_all",
+    "changed",
+    "changes",
+    "counts",
+    "element_limit",
+    "moved",
+    "moves",
+]
 
-#: How often the memory of any variable was replaced, and how often its content may have changed.
-_counts = [0, 0]
+#: How often the memory of any variable was replaced, and how often its content may have changed:
+#: read through :func:`moves` and :func:`changes` where speed is not all.
+counts = [0, 0]
 
 
 def moves() -> int:
     """Return a number that changes whenever the value of any variable moves to other memory."""
-    return _counts[0]
+    return counts[0]
 
 
 def changes() -> int:
     """Return a number that changes whenever the value of any variable may have changed."""
-    return _counts[1]
+    return counts[1]
 
 
 def moved() -> None:
     """Note that recorded passes no longer hold."""
-    _counts[0] += 1
+    counts[0] += 1
     changed()
 
 
 def changed() -> None:
     """Note that values were changed in place, through :attr:`Variable.memory` or a flat buffer."""
-    _counts[1] += 1
+    counts[1] += 1
 
 
 #: Elements that may still be created, in a list of one; None for no limit.

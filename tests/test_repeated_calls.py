@@ -1,6 +1,7 @@
 """The short way of calls like an earlier one gives what the long way gives, errors included."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -221,3 +222,53 @@ def test_training_is_not_taken_for_a_call_like_an_earlier_one() -> None:
     for _ in range(2):
         np.testing.assert_array_equal(model(x), x)
         assert (model(x, training=True) == 0).any()
+
+
+def test_results_of_a_model_called_again_stay_as_they_are() -> None:
+    model = small_model()
+    inputs = [rng.random((2, 6, 6, 2), np.float32) for _ in range(5)]
+    results = [model(x) for x in inputs for _ in range(3)]
+    expected = [one_by_one(model, x) for x in inputs for _ in range(3)]
+    np.testing.assert_allclose(results, expected, rtol=0, atol=1e-6)
+    part = model(inputs[0])[0]  # refers to the whole
+    frozen = part.copy()
+    for x in inputs:
+        model(x)
+    np.testing.assert_array_equal(part, frozen)
+
+
+def test_a_result_that_was_dropped_may_have_been_changed() -> None:
+    model = small_model()
+    x = rng.random((2, 6, 6, 2), np.float32)
+    expected = model(x).copy()
+    for _ in range(4):
+        y = model(x)
+        y.flags.writeable = False
+        del y
+        y = model(x)
+        y.shape = (3, 2)
+        del y
+        np.testing.assert_array_equal(model(x), expected)
+
+
+def test_shapes_in_turn_and_layers_that_are_added() -> None:
+    model = small_model()
+    few, more = rng.random((1, 6, 6, 2), np.float32), rng.random((3, 6, 6, 2), np.float32)
+    expected = [one_by_one(model, few), one_by_one(model, more)]
+    for x, y in zip([few, more, more, few, few], [0, 1, 1, 0, 0], strict=True):
+        np.testing.assert_allclose(model(x), expected[y], rtol=0, atol=1e-6)
+    model.add(layers.Dense(5))
+    for _ in range(3):
+        assert model(few).shape == (1, 5)
+
+
+def test_threads_that_call_a_model_at_once() -> None:
+    model = small_model()
+    inputs = [rng.random((1, 6, 6, 2), np.float32) for _ in range(4)]
+    expected = [model(x).copy() for x in inputs]
+
+    def wrong(i: int) -> int:
+        return sum(not np.array_equal(model(inputs[i]), expected[i]) for _ in range(300))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(wrong, range(4))) == [0, 0, 0, 0]

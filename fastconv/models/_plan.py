@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import functional
-from fastconv._variable import moves
+from fastconv._kernels import DirectRun
+from fastconv._variable import counts, moves
 from fastconv.layers._activated import ActivatedLayer
 from fastconv.layers.layer import Layer, State, known_shape
 from fastconv.models._buffers import Workspace, aligned
@@ -233,8 +234,8 @@ class Plan:
             return out
         return y
 
-    def forward_new(self, x: Array) -> Array | None:
-        """Return a new array: the output for ``x``, of the input's shape, in one call.
+    def forward_new(self, x: Array) -> tuple[Array, DirectRun] | None:
+        """Return a new array, the output for ``x``, and what makes it again for one like it.
 
         None, and nothing is done, unless the pass is one program that can take ``x`` as it is.
         """
@@ -242,12 +243,15 @@ class Plan:
         if program is None or x.dtype is not self._input_dtype or self._moves != moves():
             return None
         flags = x.flags
-        if not (flags.c_contiguous and flags.aligned):
+        if not (flags.c_contiguous and flags.aligned) or self.home is None:
             return None
         self._forward.refresh()
         out = np.empty(self.output_shape, self._input_dtype)
+        again = DirectRun(
+            program, counts, self.home, self, np.empty, out.dtype, x.shape, self.output_shape
+        )
         program.run(x, out)
-        return out
+        return out, again
 
     def forward_each(self, batch: Batch, out: Array) -> None:
         """Run all layers on every batch that ``batch`` holds; ``out`` has the rows of all."""

@@ -1,6 +1,7 @@
 """The plans of a model: made on demand, lent out, given back."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ Array = NDArray[Any]
 _KEPT = 8
 
 
+def _nothing(x: object) -> None:
+    return None
+
+
 class Plans:
     """Lends plans: one at a time for training, as many as there are callers for inference.
 
@@ -31,6 +36,8 @@ class Plans:
         #: Rows of a slice for the shape of a sample.
         self._slice_rows: dict[tuple[int, ...], int] = {}
         self._lock = threading.Lock()
+        #: Makes the output for an array like that of the last call, or returns None.
+        self.direct: Callable[[Any], Array | None] = _nothing
         self._training_workspace = Workspace()
         self._flat: FlatParameters | None = None
         #: The weights with a penalty or a projection, found once.
@@ -40,6 +47,7 @@ class Plans:
     def clear(self) -> None:
         """Drop all plans: the layers or what they train have changed."""
         self._idle = {}
+        self.direct = _nothing
         self._slice_rows = {}
         self._training_workspace = Workspace()
 
@@ -77,7 +85,10 @@ class Plans:
             plans.append(plan)
 
     def forward_new(self, x: Array) -> Array | None:
-        """Return the output for a few rows if a plan is idle that makes it in one call."""
+        """Return the output for a few rows if a plan is idle that makes it in one call.
+
+        The next call like it can do with :attr:`direct`.
+        """
         shape = x.shape
         plans = self._idle.get((shape, False, False))
         if not plans or shape[0] > LEAST_ROWS:
@@ -87,9 +98,14 @@ class Plans:
         except IndexError:  # another thread was faster
             return None
         try:
-            return plan.forward_new(x)
+            made = plan.forward_new(x)
         finally:
             self.give(plan)
+        if made is None:
+            return None
+        if plans is self._idle.get((shape, False, False)):  # not cleared meanwhile
+            self.direct = made[1]
+        return made[0]
 
     def take_slices(self, batch_shape: tuple[int, ...], rows: int) -> list[Plan]:
         """Lend plans for slices of ``rows`` samples, each for a thread; none if that has no use.
@@ -132,4 +148,5 @@ class Plans:
             for old in list(self._idle)[: len(self._idle) - _KEPT]:
                 if old != key:
                     del self._idle[old]
+                    self.direct = _nothing  # which may hold one of them
         return plan
