@@ -80,3 +80,13 @@ def test_setting() -> None:
             runtime.set_kept_memory(1.5)  # type: ignore[arg-type]
     finally:
         runtime.set_kept_memory(before)
+
+
+def test_where_lines_begin() -> None:
+    memory = KeptMemory(4000)
+    blocks = [memory.take(size) for size in (1000, 1100, 1500, 1700, 5000, 900)]
+    blocks += [memory.take(size) for size in (1001, 3000)]
+    for block in blocks:
+        start = memory.line_of(block)
+        assert 0 <= start < 64
+        assert (block.ctypes.data + start) % 64 == 0

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastconv import _kernels
-from fastconv._memory import results
+from fastconv._memory import LINE, results
 
 Array = NDArray[Any]
 
-_LINE = 64
 _SAME = 2
 #: Bytes from which on `empty` aligns, and uses kept memory.
 LARGE = 1 << 18
@@ -84,8 +83,8 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], aligned_from: int = LARG
     size = prod(shape) * dtype.itemsize
     if size < aligned_from:
         return _empty(shape, dtype)
-    memory = results.take(size + _LINE)
-    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)
+    memory = results.take(size + LINE)
+    return _ndarray(shape, dtype, memory, results.line_of(memory))
 
 
 def output(
