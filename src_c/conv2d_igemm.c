@@ -110,18 +110,26 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
     args->accumulate = 0;
 }
 
-/* All pixels of one panel, whose weights are packed and do not stay in the caches: half of its tiles fetch the weights of the panel
- * that is next, or `first` after the last one; the others what args->next says. */
+/* All pixels of one panel, whose weights are packed and do not stay in the caches. Of some taps at a time, whose weights stay there from tile to
+ * tile: half of the tiles fetch those that follow, or `first` after the last ones; the others what args->next says. */
 static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
                           const void *first, int last) {
-    const ptrdiff_t mr = p->kernels->mr, reduction = fc_igemm_reduction(g), bytes = reduction * p->kernels->nr * g->esize;
-    const ptrdiff_t half = fc_min(pixels, fc_round_up(fc_ceil_div(pixels, 2), mr));
-    fc_gemm_args before = *args;
-    before.next = last ? first : fc_at(args->w, reduction * p->kernels->nr, g->esize);
-    before.next_end = (const char *)before.next + bytes;
-    before.next_bytes = fc_ceil_div(bytes, fc_ceil_div(half, mr) * reduction);
-    fc_panel_tiles(p->kernels->gemm, mr, &before, rows, out, half);
-    if (pixels > half) fc_panel_tiles(p->kernels->gemm, mr, args, rows + half, out + half, pixels - half);
+    const ptrdiff_t mr = p->kernels->mr, tap = g->depth * p->kernels->nr * g->esize, half = fc_min(pixels, fc_round_up(fc_ceil_div(pixels, 2), mr));
+    const int whole = p->columns < p->kernels->nr; /* sums that go on are read in whole vectors */
+    const ptrdiff_t some = whole ? g->taps : fc_max(1, fc_min(g->taps, fc_l2_bytes() / 4 / fc_max(tap, 1)));
+    const void *const weights = args->w;
+    const int relu = args->relu;
+    for (ptrdiff_t t = 0; t < g->taps || t == 0; t += some) {
+        args->taps = fc_min(some, g->taps - t), args->w = fc_at(weights, t * tap, 1);
+        args->accumulate = t > 0, args->relu = relu && t + some >= g->taps;
+        fc_gemm_args before = *args;
+        before.next = last && t + some >= g->taps ? first : fc_at(weights, (t + args->taps) * tap, 1);
+        before.next_end = (const char *)before.next + args->taps * tap;
+        before.next_bytes = fc_ceil_div(p->kernels->nr * g->esize, fc_ceil_div(half, mr));
+        fc_panel_tiles(p->kernels->gemm, mr, &before, rows + t * args->row_stride, out, half);
+        if (pixels > half) fc_panel_tiles(p->kernels->gemm, mr, args, rows + t * args->row_stride + half, out + half, pixels - half);
+    }
+    args->taps = g->taps, args->accumulate = 0, args->relu = relu;
 }
 
 void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t columns) {
