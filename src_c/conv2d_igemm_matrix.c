@@ -7,6 +7,7 @@
 enum {
     BLOCK_PIXELS = 64, /* that are split at once */
     FAR_PIXELS = 192,  /* the same where weights pass through the cache */
+    ROUND_PIXELS = 224, /* of a round of steps only */
     TASK_BLOCKS = 4    /* of one task */
 };
 
@@ -78,61 +79,93 @@ static fc_status weights_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
-/* Pixels that are split at once: their parts take up a sixth of the cache, or most of it where weights pass through. */
-static ptrdiff_t pixels_at_once(const fc_igemm *g) {
-    const ptrdiff_t pixel = steps_of(g) * FC_MATRIX_STEP / FC_MATRIX_GROUP, cache = fc_l2_bytes();
-    const ptrdiff_t pixels = far_weights(g) ? fc_min(FAR_PIXELS, cache / 16 * 11 / pixel) : fc_min(BLOCK_PIXELS, cache / 6 / pixel);
-    return fc_max(1, pixels / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
+/* Pixels that are split at once, and steps. Parts of all steps take up a sixth of the cache; where weights pass through, most of it, or
+ * those of a round, beside all sums, where that leaves room for as many pixels: weights pass as often as there are blocks of those. */
+typedef struct {
+    ptrdiff_t pixels, steps;
+} at_once;
+
+static ptrdiff_t whole_groups(ptrdiff_t pixels) { return fc_max(1, pixels / FC_MATRIX_GROUP) * FC_MATRIX_GROUP; }
+
+static at_once plan_at_once(const fc_igemm *g) {
+    const ptrdiff_t steps = steps_of(g), pixel = steps * FC_MATRIX_STEP / FC_MATRIX_GROUP, cache = fc_l2_bytes(), most = cache / 16 * 11;
+    if (!far_weights(g)) return (at_once){whole_groups(fc_min(BLOCK_PIXELS, cache / 6 / pixel)), steps};
+    const at_once all = {whole_groups(fc_min(FAR_PIXELS, most / pixel)), steps};
+    const ptrdiff_t sums = fc_matrix_groups(g->k) * FC_MATRIX_GROUP * (ptrdiff_t)sizeof(float);
+    const at_once round = {whole_groups(fc_min(ROUND_PIXELS, most / 2 / sums)), fc_min(steps, FC_MATRIX_ROUND)};
+    return round.pixels < all.pixels ? all : round;
+}
+
+/* Pixels of a task, `most` at a time, a chunk of steps after the other. */
+typedef struct {
+    const fc_igemm *g;
+    at_once most;
+    ptrdiff_t steps;
+    fc_igemm_rows rows;
+    fc_matrix_left parts; /* of what comes next */
+    ptrdiff_t pixel, first; /* where that begins */
+} pixels_walk;
+
+static void begin_parts(pixels_walk *w, void *to) {
+    const fc_igemm *const g = w->g;
+    fc_matrix_left *const parts = &w->parts;
+    parts->rows = (const float *const *)w->rows.in + w->pixel;
+    parts->count = fc_min(w->most.pixels, w->rows.pixels - w->pixel), parts->steps = fc_min(w->most.steps, w->steps - w->first);
+    parts->piece = g->pieces.piece, parts->first = g->pieces.first + 2 * w->first, parts->whole = g->pieces.whole + w->first;
+    parts->out = to, parts->row = parts->step = 0;
 }
 
 static fc_status pixels_task(const void *context, ptrdiff_t task) {
     const fc_igemm *const g = context;
     const fc_matrix_kernels *const kernels = g->kernels->matrix;
     const int far = far_weights(g);
-    const ptrdiff_t most = pixels_at_once(g), steps = steps_of(g), sums_bytes = most * FC_MATRIX_GROUP * (ptrdiff_t)sizeof(float);
-    const ptrdiff_t parts_bytes = fc_matrix_bytes(most, fc_igemm_reduction(g));
-    fc_igemm_rows r;
-    const size_t more = (size_t)(sums_bytes + (far ? 1 : 2) * parts_bytes);
-    const fc_status status = g->by_offset ? fc_igemm_point_band(g, task, more, &r) : fc_igemm_point_block(g, task, more, &r);
+    pixels_walk w = {.g = g, .most = plan_at_once(g), .steps = steps_of(g)};
+    const int chunked = w.most.steps < w.steps, beside = !far || chunked;
+    const ptrdiff_t row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP, column_group = chunked ? w.most.pixels * FC_MATRIX_GROUP : 0;
+    const ptrdiff_t sums_bytes = w.most.pixels * FC_MATRIX_GROUP * (chunked ? fc_matrix_groups(g->k) : 1) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t parts_bytes = w.most.pixels / FC_MATRIX_GROUP * w.most.steps * FC_MATRIX_STEP;
+    fc_igemm_rows *const r = &w.rows;
+    const size_t more = (size_t)(sums_bytes + (beside ? 2 : 1) * parts_bytes);
+    const fc_status status = g->by_offset ? fc_igemm_point_band(g, task, more, r) : fc_igemm_point_block(g, task, more, r);
     if (status != FC_OK) return status;
-    float *const sums = r.space;
-    char *left = (char *)r.space + sums_bytes, *other = far ? left : left + parts_bytes;
+    char *left = (char *)r->space + sums_bytes, *other = beside ? left + parts_bytes : left;
     const char *next = NULL;
-    const ptrdiff_t bytes = fc_igemm_next_input(g, &r, &next), pixel = bytes / r.pixels;
-    fc_matrix_left parts = {.rows = (const float *const *)r.in,
-                            .count = fc_min(most, r.pixels),
-                            .steps = steps,
-                            .piece = g->pieces.piece,
-                            .first = g->pieces.first,
-                            .whole = g->pieces.whole,
-                            .out = left};
+    const ptrdiff_t bytes = fc_igemm_next_input(g, r, &next), pixel = bytes / r->pixels, column = r->group * g->k;
     kernels->begin();
-    kernels->left(&parts);
-    for (ptrdiff_t m = 0; m < r.pixels; m += most) {
-        const ptrdiff_t count = fc_min(most, r.pixels - m), after = m + count, column = r.group * g->k;
-        parts.rows += count, parts.count = fc_min(most, r.pixels - after), parts.row = parts.step = 0, parts.out = other;
+    begin_parts(&w, left);
+    kernels->left(&w.parts);
+    while (w.pixel < r->pixels) {
+        const ptrdiff_t m = w.pixel, count = w.parts.count, first = w.first, steps = w.parts.steps;
+        const int last = first + steps == w.steps;
+        if (last) w.pixel += count, w.first = 0;
+        else w.first += steps;
+        if (w.pixel < r->pixels) begin_parts(&w, other);
+        else w.parts.row = w.parts.count;
         const fc_matrix_finish_args finish = {
-            .bias = g->bias ? (const float *)g->bias + column : NULL, .out = r.out + m, .column = column, .relu = g->activation == FC_RELU};
-        const ptrdiff_t products = fc_matrix_groups(count) * fc_matrix_groups(g->k) * FC_MATRIX_PRODUCTS;
+            .bias = g->bias ? (const float *)g->bias + column : NULL, .out = r->out + m, .column = column, .relu = g->activation == FC_RELU};
+        const ptrdiff_t products = fc_matrix_groups(count) * fc_matrix_groups(g->k) * steps * FC_MATRIX_PRODUCTS;
         const fc_matrix_job job = {.left = left,
-                                   .right = g->operand + r.group * operand_bytes(g),
+                                   .right = g->operand + r->group * operand_bytes(g) + first * FC_MATRIX_STEP,
                                    .rows = count,
                                    .columns = g->k,
                                    .steps = steps,
-                                   .sums = sums,
-                                   .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
-                                   .finish = &finish,
-                                   .left_each = far ? 0 : fc_ceil_div(parts.count, products),
+                                   .right_skip = (w.steps - steps) * FC_MATRIX_STEP,
+                                   .sums = r->space,
+                                   .row_group = row_group,
+                                   .column_group = column_group,
+                                   .accumulate = first > 0,
+                                   .finish = last ? &finish : NULL,
+                                   .left_each = beside ? fc_ceil_div((w.parts.count - w.parts.row) * w.parts.steps, products) : 0,
                                    .next = next + m * pixel,
                                    .next_bytes = count * pixel,
                                    .far = far};
-        fc_matrix_multiply(kernels, &job, far ? NULL : &parts);
-        kernels->left(&parts);
+        fc_matrix_multiply(kernels, &job, beside ? &w.parts : NULL);
+        kernels->left(&w.parts);
         char *const made = other;
         other = left, left = made;
     }
     kernels->end();
-    fc_igemm_activate(g, r.group, r.out, r.pixels, 0, g->k);
+    fc_igemm_activate(g, r->group, r->out, r->pixels, 0, g->k);
     return FC_OK;
 }
 
@@ -143,14 +176,17 @@ fc_status fc_igemm_make_parts(fc_igemm *g, void *operand) {
 
 fc_status fc_igemm_matrix_run(fc_igemm *g, void *space, double work) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
+    const at_once most = plan_at_once(g);
     if (!g->by_offset) {
-        const ptrdiff_t each = fc_round_up(fc_ceil_div(g->groups * pixels, 2 * threads), FC_MATRIX_GROUP);
+        const ptrdiff_t fit = (far_weights(g) ? 1 : TASK_BLOCKS) * most.pixels,
+                        blocks = fc_max(fc_ceil_div(pixels, fit), fc_ceil_div(2 * threads, g->groups));
         g->splits = 1;
-        g->block = fc_max(FC_MATRIX_GROUP, fc_min((far_weights(g) ? 1 : TASK_BLOCKS) * pixels_at_once(g), each));
+        g->block = fc_round_up(fc_ceil_div(pixels, blocks), FC_MATRIX_GROUP); /* about equal ones */
         g->blocks = fc_ceil_div(pixels, g->block);
     }
     const fc_matrix_terms terms = terms_of(g);
     g->pieces = fc_matrix_cut(&terms, space);
+    for (ptrdiff_t s = 0; s < steps_of(g); s++) g->pieces.whole[s] = fc_min(g->pieces.whole[s], most.steps - s % most.steps); /* of a chunk */
     if (g->parts) {
         g->operand = g->parts;
     } else {

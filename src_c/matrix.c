@@ -2,9 +2,6 @@
 
 #include <assert.h>
 
-/* Of the sums, for all rows: what a group of columns needs for them stays in the first-level cache. */
-enum { STEPS = 6 };
-
 static ptrdiff_t pieces_at_most(const fc_matrix_terms *terms) { return 2 * fc_matrix_steps(terms->runs * terms->length) + terms->runs; }
 
 size_t fc_matrix_pieces_bytes(const fc_matrix_terms *terms) {
@@ -54,10 +51,11 @@ static int lie_evenly(void *const *out, ptrdiff_t rows) {
     return step > 0;
 }
 
-/* Groups whose sums can be stored where they belong as they are: whole halves of rows that lie evenly. Bit i is that of group i. */
+/* Groups whose sums can be stored where they belong as they are: whole halves of rows that lie evenly, which begin with this job. Bit i is that
+ * of group i. */
 static uint64_t stored_directly(const fc_matrix_job *job) {
     uint64_t groups = 0;
-    if (!job->finish || job->finish->relu || job->finish->row_bias) return groups;
+    if (!job->finish || job->finish->relu || job->finish->row_bias || job->accumulate) return groups;
     for (ptrdiff_t i = 0; i < fc_matrix_groups(job->rows); i++) {
         const ptrdiff_t rows = fc_min(FC_MATRIX_GROUP, job->rows - i * FC_MATRIX_GROUP);
         if (rows % FC_MATRIX_SIDE == 0 && lie_evenly(job->finish->out + i * FC_MATRIX_GROUP, rows)) groups |= (uint64_t)1 << i;
@@ -71,7 +69,7 @@ void fc_matrix_begin(fc_matrix_walk *walk, const fc_matrix_job *job) {
     const ptrdiff_t row_groups = fc_matrix_groups(job->rows);
     assert(job->steps > 0 && job->rows > 0 && row_groups <= 64);
     walk->job = job;
-    walk->rounds = fc_ceil_div(job->steps, STEPS);
+    walk->rounds = fc_ceil_div(job->steps, FC_MATRIX_ROUND);
     walk->each = 0; /* divisions take as long as products */
     if (job->far) walk->each = FC_MATRIX_STEP / row_groups;
     else if (job->next_bytes > 0) walk->each = job->next_bytes / (row_groups * fc_matrix_groups(job->columns) * job->steps);
@@ -96,7 +94,8 @@ int fc_matrix_next(void *context, fc_matrix_block *block) {
     block->out = sums, block->ld = ld;
     block->from = at->round > 0 || job->accumulate ? sums : NULL, block->from_ld = ld;
     block->left_each = job->left_each;
-    block->next = job->far ? at->right + some * FC_MATRIX_STEP + group * at->each * some : at->next, block->next_bytes = at->each;
+    const char *const follows = at->right + some * FC_MATRIX_STEP + (last ? job->right_skip : 0);
+    block->next = job->far ? follows + group * at->each * some : at->next, block->next_bytes = at->each;
     block->line_count = finishes ? rows : 0, block->finish.rows = 0;
     if (finishes) {
         const fc_matrix_finish_args *const finish = job->finish;
@@ -116,7 +115,7 @@ int fc_matrix_next(void *context, fc_matrix_block *block) {
     }
     at->next += at->each * some;
     if ((at->i += FC_MATRIX_GROUP) < job->rows) return 1;
-    at->i = 0, at->right += some * FC_MATRIX_STEP;
+    at->i = 0, at->right = follows;
     if (++at->round == at->rounds) at->round = 0, at->j += FC_MATRIX_GROUP;
     return 1;
 }

@@ -14,6 +14,9 @@ static inline void *fc_matrix_half(void *operand, ptrdiff_t steps, ptrdiff_t j, 
     return (char *)operand + (j / FC_MATRIX_GROUP * steps + step) * FC_MATRIX_STEP + j % FC_MATRIX_GROUP / FC_MATRIX_SIDE * (FC_MATRIX_STEP / 2);
 }
 
+/* Steps of the sums that are made for all rows before the next: what a group of columns needs for them stays in the first-level cache. */
+enum { FC_MATRIX_ROUND = 6 };
+
 /* In cycles, as measured: a product, the parts of a line of an operand on the right, and of a row's sums of half a group. */
 #define FC_MATRIX_PRODUCT_CYCLES 133
 #define FC_MATRIX_RIGHT_CYCLES 25
@@ -41,6 +44,7 @@ fc_matrix_pieces fc_matrix_cut(const fc_matrix_terms *terms, void *space);
 typedef struct {
     const char *left, *right;
     ptrdiff_t rows, columns, steps;
+    ptrdiff_t right_skip; /* bytes between a group of columns and the next */
     float *sums;
     ptrdiff_t row_group, column_group;
     int tight;

@@ -58,8 +58,9 @@ static inline line *line_of(const fc_matrix_left *left, ptrdiff_t row, ptrdiff_t
 
 /* The next n steps of a work, at most, where the terms of a row lie side by side: without branches that are hard to predict. */
 static inline __attribute__((always_inline)) void split_whole_rows(fc_matrix_left *left, ptrdiff_t n) {
-    const ptrdiff_t steps = left->steps, offset = left->piece[0].offset;
-    const float *const *const rows = left->rows + left->piece[0].source;
+    const fc_matrix_piece *const piece = &left->piece[left->first[0]];
+    const ptrdiff_t steps = left->steps, offset = piece->offset;
+    const float *const *const rows = left->rows + piece->source;
     ptrdiff_t row = left->row, s = left->step;
     for (; n > 0 && row < left->count; n--) {
         const float *const x = rows[row] + offset + s * FC_MATRIX_DEPTH;
