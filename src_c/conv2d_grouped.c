@@ -1,10 +1,11 @@
 /* Convolution of many groups of few channels, depthwise among them: vectors run along the channels of the output.
  *
  * With p input channels and m output channels per group it is the sum of p depthwise convolutions. The input of the j-th has channel
- * j of each group, m times over: rows of the input are spread to p such planes, copied with their padding. A depthwise convolution
- * reads its input where it is. Kernel rows outside of the image are left out, or rows of zeros where two rows of the output are
- * computed at once. Forward and input gradient are one map from rows to rows, with two ways of finding the taps; weights are
- * transposed for the latter. */
+ * j of each group, m times over: rows of the input are spread to p such planes, copied with their padding; or they are copied as they
+ * are, and kernels make the planes in registers, where the groups that fill a vector have no more channels of the input than that. A
+ * depthwise convolution reads its input where it is. Kernel rows outside of the image are left out, or rows of zeros where two rows of
+ * the output are computed at once. Forward and input gradient are one map from rows to rows, with two ways of finding the taps; weights
+ * are transposed for the latter. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
@@ -17,7 +18,9 @@ enum {
     CROWDED_BYTES = 2048,
     NARROW = 6,
     STREAM_INPUTS = 2, /* results go past the caches if they are so many times their input */
-    COPY_BYTES = 20 << 10, /* of copied rows: they stay in the first-level cache */
+    COPY_BYTES = 20 << 10, /* of copied rows: they stay in the first-level cache, */
+    LONG_BYTES = 64 << 10, /* or, for long runs of memory, in the second-level cache where a row is read once for all planes */
+    SETS_STEP = 256,       /* pixels of such copies a multiple of so many bytes apart would share few cache sets */
     TILE_BYTES = 16 << 10,
     MIN_TILE = 8, /* of the input that a walk sees, and pixels of it */
     WAYS = 8,
@@ -71,6 +74,8 @@ typedef struct {
     void *out;
     ptrdiff_t h, w, oh, ow; /* of `in` and `out` */
     ptrdiff_t in_c, out_c, planes, times; /* channels of `in` and `out`, and those of one group */
+    ptrdiff_t copied;       /* planes of the copies: `planes`, or one of which kernels make them with `lanes` */
+    int32_t lanes[FC_GROUPED_LANES_MAX];
     ptrdiff_t held;         /* rows of the input that a task keeps copies of, 0: they are read where they are */
     ptrdiff_t left, copy_w; /* columns of the input that are copied: the first, and how many */
     ptrdiff_t chunk, chunks; /* output channels of a task */
@@ -94,6 +99,14 @@ static ptrdiff_t column_phases(const map *job) { return fc_min(column_phase(job,
 
 static ptrdiff_t phase_pixels(const map *job, const phase *p) { return (job->ow - 1 - p->first) / p->step + 1; }
 
+/* Whether kernels make the planes. */
+static int permutes(const map *job) { return job->copied < job->planes; }
+
+/* Elements from pixel to pixel of copies of so many channels. */
+static ptrdiff_t copy_step(const map *job, ptrdiff_t channels) {
+    return permutes(job) ? fc_grouped_step(job->kernels, channels, job->esize) : fc_round_up(channels, job->kernels->gemm.lanes);
+}
+
 /* One task's part of the work. */
 typedef struct {
     ptrdiff_t first, channels; /* of the output */
@@ -106,9 +119,9 @@ typedef struct {
 } share;
 
 static int allocate(const map *job, share *s) {
-    const ptrdiff_t list = job->conv.kh * job->planes, x_list = list + (job->lines - 1) * job->conv.stride_h;
+    const ptrdiff_t list = job->conv.kh * job->planes, x_list = list + (job->lines - 1) * job->conv.stride_h * job->planes;
     const ptrdiff_t lists = fc_round_up((x_list + list + job->held) * (ptrdiff_t)sizeof(void *), FC_ALIGN);
-    const ptrdiff_t copies = job->held * job->planes * job->copy_w * s->step, weights = job->held ? list * job->conv.kw * s->step : 0;
+    const ptrdiff_t copies = job->held * job->copied * job->copy_w * s->step, weights = job->held ? list * job->conv.kw * s->step : 0;
     char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(lists + (copies + weights) * job->esize));
     if (!memory) return 0;
     s->x = (const void **)(void *)memory;
@@ -128,10 +141,10 @@ static int allocate(const map *job, share *s) {
 static const void *input_row(const map *job, const share *s, ptrdiff_t r) {
     if (!job->held) return fc_at(job->in, r * job->w * job->in_c + s->first, job->esize);
     const ptrdiff_t plane = job->copy_w * s->step, slot = r % job->held;
-    void *const copy = fc_at_mut(s->copies, slot * job->planes * plane, job->esize);
+    void *const copy = fc_at_mut(s->copies, slot * job->copied * plane, job->esize);
     if (s->which[slot] == r) return copy;
     s->which[slot] = r;
-    const fc_spread_args spread = {s->channels / job->times, job->planes, job->times, job->in_c, s->step, plane};
+    const fc_spread_args spread = fc_grouped_spread(s->channels / job->times, job->planes, job->times, permutes(job), job->in_c, s->step, plane);
     const void *const row = fc_at(job->in, r * job->w * job->in_c + s->first / job->times * job->planes, job->esize);
     fc_spread_padded_row(&job->kernels->depthwise, &spread, row, job->w, job->left, copy, job->copy_w, job->esize);
     return copy;
@@ -153,16 +166,20 @@ static void run_rows(const map *job, const share *s, ptrdiff_t image, ptrdiff_t 
     const ptrdiff_t rows = fc_max(0, taken.end - taken.first - (lines - 1) * line_rows), first = image * job->h + vertical.base;
     for (ptrdiff_t r = taken.first; r < taken.end; r++) {
         const void *const row = r >= inside.first && r < inside.end ? input_row(job, s, first + r * vertical.spread) : job->zeros;
-        for (ptrdiff_t j = 0; j < job->planes; j++) s->x[(r - taken.first) * job->planes + j] = fc_at(row, j * job->copy_w * s->step, job->esize);
+        for (ptrdiff_t j = 0; j < job->planes; j++)
+            s->x[(r - taken.first) * job->planes + j] = fc_at(row, j % job->copied * job->copy_w * s->step, job->esize);
     }
     fc_depthwise_args args = {
         .x = s->x,
         .w = s->w,
+        .lanes = permutes(job) ? job->lanes : NULL,
+        .planes = job->planes,
+        .times = job->times,
         .rows = rows * job->planes,
         .x_step = s->step,
         .width = job->held ? job->copy_w : job->w,
         .lines = lines,
-        .line_rows = line_rows,
+        .line_rows = line_rows * job->planes,
         .channels = s->channels,
         .bias = job->bias ? fc_at(job->bias, s->first, job->esize) : NULL,
         .y_line = job->ow * job->out_c,
@@ -186,7 +203,7 @@ static void run_rows(const map *job, const share *s, ptrdiff_t image, ptrdiff_t 
         args.pixels = phase_pixels(job, &p);
         args.y = fc_at_mut(to, p.first * job->out_c, job->esize);
         args.y_step = p.step * job->out_c;
-        job->kernels->depthwise.convolve(&args);
+        (permutes(job) ? job->kernels->depthwise.groups : job->kernels->depthwise.convolve)(&args);
         args.next = NULL, args.next_elements = 0;
     }
 }
@@ -213,7 +230,7 @@ static fc_status map_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t chunk = task % job->chunks, part = task / job->chunks % job->parts;
     const ptrdiff_t first = task / job->chunks / job->parts * job->images, last = fc_min(job->conv.n, first + job->images);
     share s = {.first = chunk * job->chunk, .channels = fc_min(job->chunk, job->out_c - chunk * job->chunk)};
-    s.step = job->held ? fc_round_up(s.channels, job->kernels->gemm.lanes) : job->in_c;
+    s.step = job->held ? copy_step(job, s.channels) : job->in_c;
     if (!allocate(job, &s)) return FC_NO_MEMORY;
     const ptrdiff_t groups = fc_ceil_div(job->oh, job->lines), begin = groups * part / job->parts * job->lines;
     const ptrdiff_t end = fc_min(job->oh, groups * (part + 1) / job->parts * job->lines);
@@ -236,10 +253,10 @@ static void plan_copies(map *job) {
     if (right < job->left) job->left = 0, right = 0;
     job->copy_w = right - job->left + 1;
     job->held = fc_min(job->h, (c->kh - 1) * c->dilation_h + 1 + (job->lines - 1) * c->stride_h);
-    const ptrdiff_t column = job->held * job->planes * job->copy_w * job->esize;
+    const ptrdiff_t column = job->held * job->copied * job->copy_w * job->esize;
     /* Whole groups, whole vectors, whole lines of the cache. */
     const ptrdiff_t line = FC_ALIGN / job->esize, unit = job->times / gcd(job->times, line) * line;
-    job->chunk = fc_min(job->out_c, unit * fc_max(1, COPY_BYTES / (column * unit)));
+    job->chunk = fc_min(job->out_c, unit * fc_max(1, (permutes(job) ? LONG_BYTES : COPY_BYTES) / (column * unit)));
     job->chunks = fc_ceil_div(job->out_c, job->chunk);
 }
 
@@ -260,15 +277,45 @@ static int copies_pay(const map *job) {
     return job->in_c * job->esize % CROWDED_BYTES == 0 || (c->kw - 1) * c->dilation_w * NARROW >= job->w;
 }
 
-/* Two rows of the output at once where kernels walk along both: 3x3, 5x5 or 7x7 taps, as far apart in both directions. */
+/* Two rows of the output at once where kernels walk along both, 3x3, 5x5 or 7x7 taps as far apart in both directions, or make planes for both. */
 static void plan_lines(map *job) {
     const fc_conv2d *const c = &job->conv;
     const phase rows = row_phase(job, 0), columns = column_phase(job, 0);
     const ptrdiff_t shift = columns.advance / columns.spread;
+    const int shares =
+        permutes(job) && c->kw == 3 && shift == 1 && columns.taps == c->kw && rows.taps == c->kh && rows.step == 1 && rows.advance == rows.spread;
     const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh &&
                       columns.taps == c->kw && rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2;
-    job->lines = walks && job->oh > 1 ? 2 : 1;
-    job->walks_lines = c->kh == 3 && shift == 1;
+    job->lines = (walks || shares) && job->oh > 1 ? 2 : 1;
+    job->walks_lines = walks && c->kh == 3 && shift == 1;
+}
+
+int fc_grouped_in_registers(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times) {
+    const ptrdiff_t lanes = kernels->gemm.lanes;
+    return kernels->depthwise.groups && planes > 1 && planes <= times && lanes % times == 0 && planes * lanes <= FC_GROUPED_LANES_MAX;
+}
+
+ptrdiff_t fc_grouped_step(const fc_ukernels *kernels, ptrdiff_t channels, ptrdiff_t esize) {
+    const ptrdiff_t lanes = kernels->gemm.lanes, step = fc_round_up(channels, lanes);
+    return step * esize % SETS_STEP == 0 ? step + lanes : step;
+}
+
+fc_spread_args fc_grouped_spread(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times, int whole, ptrdiff_t from_step, ptrdiff_t to_step,
+                                 ptrdiff_t plane) {
+    const fc_spread_args spread = {groups, planes, times, from_step, to_step, plane}, copy = {groups * planes, 1, 1, from_step, to_step, plane};
+    return whole ? copy : spread;
+}
+
+void fc_grouped_lanes(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times, int32_t *lanes) {
+    const ptrdiff_t vector = kernels->gemm.lanes;
+    for (ptrdiff_t i = 0; i < planes * vector; i++) lanes[i] = (int32_t)(i % vector / times * planes + i / vector);
+}
+
+/* Whether they are for one pass, whose rows must have enough pixels of each phase. */
+static int in_registers(const fc_conv2d *conv, int gradient) {
+    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups;
+    const ptrdiff_t pixels = gradient ? conv->w / conv->stride_w : conv->ow / conv->dilation_w;
+    return pixels >= FC_GROUPED_PIXELS && fc_grouped_in_registers(fc_kernels(conv->dtype), gradient ? k : c, gradient ? c : k);
 }
 
 static fc_status run_map(map *job) {
@@ -279,11 +326,13 @@ static fc_status run_map(map *job) {
     job->times = job->out_c / c->groups;
     job->chunk = job->out_c;
     job->chunks = 1;
+    job->copied = in_registers(&job->conv, job->gradient) ? 1 : job->planes;
+    if (permutes(job)) fc_grouped_lanes(job->kernels, job->planes, job->times, job->lanes);
     plan_lines(job);
     if (job->planes > 1 || job->times > 1 || (job->lines == 1 && copies_pay(job))) plan_copies(job);
     const int transposes = job->gradient && (job->planes > 1 || job->times > 1);
     const ptrdiff_t weights = transposes ? fc_round_up(c->kh * c->kw * job->planes * job->out_c * job->esize, FC_ALIGN) : 0;
-    const ptrdiff_t row = job->held ? job->copy_w * fc_round_up(job->chunk, job->kernels->gemm.lanes) : job->w * job->in_c;
+    const ptrdiff_t row = job->held ? job->copy_w * copy_step(job, job->chunk) : job->w * job->in_c;
     const ptrdiff_t zeros = job->lines > 1 ? row * job->esize : 0;
     char *const memory = weights + zeros ? fc_scratch(FC_SLOT_CALL, (size_t)(weights + zeros)) : NULL;
     if (weights + zeros && !memory) return FC_NO_MEMORY;
@@ -297,20 +346,21 @@ static fc_status run_map(map *job) {
     job->parts = fc_max(1, fc_min(job->oh / job->lines, image / TASK_ELEMENTS));
     const ptrdiff_t outputs = c->n * job->oh * job->ow * job->out_c, inputs = c->n * job->h * job->w * job->in_c;
     /* A line of the cache at a time: halves of them, which several others come between, may take six times as long. */
-    job->stream = job->lines == 1 && outputs >= STREAM_INPUTS * inputs && job->kernels->gemm.lanes * job->esize == FC_ALIGN &&
+    job->stream = !permutes(job) && job->lines == 1 && outputs >= STREAM_INPUTS * inputs && job->kernels->gemm.lanes * job->esize == FC_ALIGN &&
                   fc_streams(job->out, job->chunk * job->esize, (outputs + inputs) * job->esize) && job->out_c * job->esize % FC_ALIGN == 0 &&
                   fc_in_registers(c->activation);
     const double macs = (double)outputs * (double)(c->kh * c->kw * job->planes);
     return fc_parallel_for(fc_ceil_div(c->n, job->images) * job->parts * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
 }
 
-static int applies(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times) {
-    return groups > 1 && (planes == 1 || times == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES));
+static int applies(const fc_conv2d *conv, int gradient) {
+    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, planes = gradient ? k : c, times = gradient ? c : k;
+    return conv->groups > 1 && (planes == 1 || times == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES) || in_registers(conv, gradient));
 }
 
-int fc_grouped_forward_applies(const fc_conv2d *conv) { return applies(conv->groups, conv->c / conv->groups, conv->k / conv->groups); }
+int fc_grouped_forward_applies(const fc_conv2d *conv) { return applies(conv, 0); }
 
-int fc_grouped_backward_input_applies(const fc_conv2d *conv) { return applies(conv->groups, conv->k / conv->groups, conv->c / conv->groups); }
+int fc_grouped_backward_input_applies(const fc_conv2d *conv) { return applies(conv, 1); }
 
 fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     map job = {.conv = *conv,

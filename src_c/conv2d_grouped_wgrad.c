@@ -1,18 +1,20 @@
 /* The weight gradient of many groups of few channels: rows of dy are summed in registers, one vector of channels at a time. Where
  * groups are larger than one channel, the rows of x that a band of dy sees are spread to planes, as in conv2d_grouped.c, and copied with
- * their padding; else they are read where they are. Tasks are chunks of channels times parts of the bands; the parts are added up in
- * order at the end. */
+ * their padding, or copied as they are for kernels that make the planes; else they are read where they are. Tasks are chunks of channels
+ * times parts of the bands; the parts are added up in order at the end. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
 #include <string.h>
 
 enum {
-    COPY_BYTES = 128 << 10, /* of x: a band and its dy stay in the second-level cache */
+    COPY_BYTES = 128 << 10, /* of x: a band and its dy stay in the second-level cache, */
+    LONG_BYTES = 256 << 10, /* and so they do if both are copied */
     MAX_PLANES = 4,        /* up to here planes beat a GEMM for each group, */
     MAX_TIMES = 8,         /* if the groups of dy are small as well */
-    CHUNK = 64,            /* channels of a task, about, if x is copied */
-    WIDE_CHUNK = 256,      /* and if it is not: long runs of memory */
+    CHUNK = 64,            /* channels of a task, about, if x is copied, */
+    LONG_CHUNK = 128,      /* if it is copied without spreading, */
+    WIDE_CHUNK = 256,      /* and if it is not copied: long runs of memory */
     TASKS = 8,             /* to aim at; like the chunks the parts depend on the shape alone */
     TILE = 12,
     WIDE_TILE = 48,
@@ -25,13 +27,20 @@ typedef struct {
     ptrdiff_t esize;
     const void *x, *dy;
     ptrdiff_t planes, times; /* channels of a group of x and of dy */
-    int copies;
+    int copies, permutes; /* x is copied; kernels make the planes of the copies, with `lanes` */
+    int32_t lanes[FC_GROUPED_LANES_MAX];
     ptrdiff_t chunk, chunks, parts, slots; /* slots: elements of a chunk in acc */
     ptrdiff_t copy_w, band, bands;         /* columns of a copied row, output rows of a band, bands of an image */
     char *acc;                             /* [parts][kh * kw * planes + 1][chunks][slots], the sums of dy last; part 0 receives the total */
 } wgrad;
 
 static ptrdiff_t weight_rows(const wgrad *g) { return g->conv->kh * g->conv->kw * g->planes; }
+
+/* The last chunk has the channels that are left. */
+static ptrdiff_t chunk_channels(const wgrad *g, ptrdiff_t chunk) {
+    const ptrdiff_t left = g->conv->k - chunk * g->chunk;
+    return chunk == g->chunks - 1 ? left : g->chunk;
+}
 
 static ptrdiff_t acc_row(const wgrad *g) { return g->chunks * g->slots; }
 
@@ -46,11 +55,16 @@ static ptrdiff_t tile_columns(const fc_conv2d *c, ptrdiff_t esize) {
     return c->kw > 3 ? WIDE_TILE : fc_max(TILE, fc_min(WIDE_TILE, RUN_BYTES / (c->c * esize)));
 }
 
+/* Elements of the copies of x, and of dy where it is copied too. */
+static ptrdiff_t x_elements(const wgrad *g, ptrdiff_t step) { return rows_seen(g, g->band) * g->copy_w * step * (g->permutes ? 1 : g->planes); }
+
+static ptrdiff_t dy_elements(const wgrad *g, ptrdiff_t step) { return g->permutes ? g->band * g->conv->ow * step : 0; }
+
 /* Copies rows top .. top + rows - 1 of an image: [plane][row][column][channel]. */
 static void copy_band(const wgrad *g, ptrdiff_t image, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t channels, ptrdiff_t step, void *to) {
     const fc_conv2d *const c = g->conv;
     const ptrdiff_t row = g->copy_w * step;
-    const fc_spread_args spread = {channels / g->times, g->planes, g->times, c->c, step, rows * row};
+    const fc_spread_args spread = fc_grouped_spread(channels / g->times, g->planes, g->times, g->permutes, c->c, step, rows * row);
     for (ptrdiff_t r = 0; r < rows; r++) {
         const ptrdiff_t y = top + r, at = (image * c->h + y) * c->w * c->c + first / g->times * g->planes;
         fc_spread_padded_row(&g->kernels->depthwise, &spread, y < 0 || y >= c->h ? NULL : fc_at(g->x, at, g->esize), c->w, -c->pad_left,
@@ -70,6 +84,25 @@ static void add_rows(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t ro
     g->kernels->depthwise.wgrad(args);
 }
 
+/* The same for all planes, which kernels make of the copies; dy is copied too, for it is read for each kernel row. */
+static void add_groups(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t row, ptrdiff_t first, const void *copy, char *acc, void *dy) {
+    const fc_conv2d *const c = g->conv;
+    const ptrdiff_t channels = args->channels, pixels = args->lines * c->ow;
+    const fc_spread_args spread = {channels, 1, 1, c->k, args->dy_step, 0};
+    g->kernels->depthwise.spread(&spread, fc_at(g->dy, row * c->ow * c->k + first, g->esize), dy, pixels);
+    args->dy = dy;
+    args->x = copy;
+    args->rows = c->kh;
+    args->acc = acc;
+    g->kernels->depthwise.groups_wgrad(args);
+    /* Whole vectors, the last of which may overlap the one before it, as in the rows of weights. */
+    const ptrdiff_t lanes = g->kernels->gemm.lanes, whole = channels / lanes * lanes;
+    void *const sums = acc + weight_rows(g) * acc_row(g) * g->esize;
+    g->kernels->frame.column_sums(dy, args->dy_step, pixels, whole, sums);
+    if (whole < channels)
+        g->kernels->frame.column_sums(fc_at(dy, channels - lanes, g->esize), args->dy_step, pixels, lanes, fc_at_mut(sums, whole, g->esize));
+}
+
 static void add_copied(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first, char *acc,
                        void *copy) {
     const fc_conv2d *const c = g->conv;
@@ -77,6 +110,10 @@ static void add_copied(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t 
     const ptrdiff_t copied = rows_seen(g, rows), line = g->copy_w * args->x_step;
     args->lines = rows;
     copy_band(g, image, i0 * c->stride_h - c->pad_top, copied, first, args->channels, args->x_step, copy);
+    if (g->permutes) {
+        add_groups(g, args, image * c->oh + i0, first, copy, acc, fc_at_mut(copy, x_elements(g, args->x_step), g->esize));
+        return;
+    }
     for (ptrdiff_t j = 0; j < g->planes; j++) add_rows(g, args, image * c->oh + i0, first, fc_at(copy, j * copied * line, g->esize), taps, acc, j);
 }
 
@@ -97,11 +134,12 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
     const wgrad *const g = context;
     const fc_conv2d *const c = g->conv;
     const ptrdiff_t chunk = task / g->parts, part = task % g->parts, all = c->n * g->bands;
-    const ptrdiff_t first = chunk * g->chunk, channels = fc_min(g->chunk, c->k - first);
-    const ptrdiff_t step = g->copies ? fc_round_up(channels, g->kernels->gemm.lanes) : c->c;
+    const ptrdiff_t first = chunk * g->chunk, channels = chunk_channels(g, chunk);
+    const ptrdiff_t spread = g->permutes ? fc_grouped_step(g->kernels, channels, g->esize) : fc_round_up(channels, g->kernels->gemm.lanes);
+    const ptrdiff_t step = g->copies ? spread : c->c;
     void *copy = NULL;
     if (g->copies) {
-        copy = fc_scratch(FC_SLOT_TASK, (size_t)(rows_seen(g, g->band) * g->copy_w * step * g->planes * g->esize));
+        copy = fc_scratch(FC_SLOT_TASK, (size_t)((x_elements(g, step) + dy_elements(g, step)) * g->esize));
         if (!copy) return FC_NO_MEMORY;
     }
     char *const acc = g->acc + (part * part_elements(g) + chunk * g->slots) * g->esize;
@@ -110,8 +148,8 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
         .x_step = step,
         .x_advance = g->copies ? c->stride_h * g->copy_w * step : 0,
         .x_line = c->dilation_h * step * (g->copies ? g->copy_w : c->w),
-        .dy_step = c->k,
-        .dy_line = c->ow * c->k,
+        .dy_step = g->permutes ? step : c->k,
+        .dy_line = c->ow * (g->permutes ? step : c->k),
         .lines = 1,
         .column = g->copies ? 0 : -c->pad_left,
         .width = g->copies ? g->copy_w : c->w,
@@ -122,6 +160,10 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
         .channels = channels,
         .tile = g->copies ? c->ow : fc_max(1, tile_columns(c, g->esize) / c->stride_w),
         .ldw = g->planes * acc_row(g),
+        .lanes = g->lanes,
+        .planes = g->planes,
+        .times = g->times,
+        .ld_plane = acc_row(g),
     };
     const ptrdiff_t last = all * (part + 1) / g->parts;
     for (ptrdiff_t b = all * part / g->parts; b < last; b++) {
@@ -137,14 +179,16 @@ static void plan(wgrad *g) {
     const ptrdiff_t k = c->k;
     g->copies = g->planes > 1 || g->times > 1;
     /* Whole groups, and whole lines of the cache if it can be. */
-    const ptrdiff_t about = g->copies ? fc_max(1, CHUNK / g->planes) : WIDE_CHUNK;
+    const ptrdiff_t about = g->permutes ? LONG_CHUNK : g->copies ? fc_max(1, CHUNK / g->planes) : WIDE_CHUNK;
     g->chunk = fc_min(k, fc_round_up(fc_ceil_div(k, fc_ceil_div(k, about)), FC_ALIGN / g->esize));
     if (g->times > 1) g->chunk = fc_min(k, fc_round_up(g->chunk, g->times));
     g->chunks = fc_ceil_div(k, g->chunk);
-    g->slots = fc_round_up(g->chunk, g->kernels->gemm.lanes);
+    if (g->permutes) g->chunks = k / g->chunk; /* at least a vector each */
+    g->slots = fc_round_up(fc_max(g->chunk, chunk_channels(g, g->chunks - 1)), g->kernels->gemm.lanes);
     g->copy_w = (c->ow - 1) * c->stride_w + (c->kw - 1) * c->dilation_w + 1;
-    const ptrdiff_t row_bytes = g->copy_w * g->chunk * g->planes * g->esize, fits = COPY_BYTES / row_bytes - rows_seen(g, 1);
-    g->band = g->copies ? fc_max(1, fc_min(c->oh, fits / c->stride_h + 1)) : 1;
+    const ptrdiff_t bytes = g->permutes ? LONG_BYTES : COPY_BYTES, planes = g->permutes ? 1 : g->planes, dy_w = g->permutes ? c->ow : 0;
+    const ptrdiff_t pixel = g->chunk * planes * g->esize, fits = (bytes / pixel - rows_seen(g, 1) * g->copy_w) / (g->copy_w * c->stride_h + dy_w);
+    g->band = g->copies ? fc_max(1, fc_min(c->oh, fits + 1)) : 1;
     g->bands = fc_ceil_div(c->oh, g->band);
     g->band = fc_ceil_div(c->oh, g->bands);
     g->bands = fc_ceil_div(c->oh, g->band);
@@ -156,7 +200,7 @@ static void unpack(const wgrad *g, ptrdiff_t row, ptrdiff_t rows, void *to) {
     const ptrdiff_t lanes = g->kernels->gemm.lanes, k = g->conv->k;
     for (ptrdiff_t r = 0; r < rows; r++)
         for (ptrdiff_t chunk = 0; chunk < g->chunks; chunk++) {
-            const ptrdiff_t first = chunk * g->chunk, channels = fc_min(g->chunk, k - first);
+            const ptrdiff_t first = chunk * g->chunk, channels = chunk_channels(g, chunk);
             const ptrdiff_t rest = channels < lanes ? 0 : channels % lanes, whole = channels - rest;
             const char *const from = g->acc + ((row + r) * acc_row(g) + chunk * g->slots) * g->esize;
             char *const out = (char *)to + (r * k + first) * g->esize;
@@ -165,9 +209,17 @@ static void unpack(const wgrad *g, ptrdiff_t row, ptrdiff_t rows, void *to) {
         }
 }
 
+/* Whether kernels make the planes. */
+static int in_registers(const fc_conv2d *conv) {
+    const ptrdiff_t planes = conv->c / conv->groups, times = conv->k / conv->groups;
+    const fc_ukernels *const kernels = fc_kernels(conv->dtype);
+    return fc_grouped_in_registers(kernels, planes, times) && conv->kw == 3 && planes % 4 == 0 && conv->ow >= FC_GROUPED_PIXELS &&
+           conv->k >= kernels->gemm.lanes && (conv->stride_w == conv->dilation_w || conv->stride_w == 2 * conv->dilation_w);
+}
+
 int fc_grouped_backward_weights_applies(const fc_conv2d *conv) {
     const ptrdiff_t planes = conv->c / conv->groups, times = conv->k / conv->groups;
-    return conv->groups > 1 && (planes == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES));
+    return conv->groups > 1 && (planes == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES) || in_registers(conv));
 }
 
 fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
@@ -178,6 +230,8 @@ fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, cons
                .dy = dy,
                .planes = conv->c / conv->groups,
                .times = conv->k / conv->groups};
+    g.permutes = in_registers(conv);
+    if (g.permutes) fc_grouped_lanes(g.kernels, g.planes, g.times, g.lanes);
     plan(&g);
     g.acc = fc_scratch(FC_SLOT_CALL, (size_t)(g.parts * part_elements(&g) * g.esize));
     if (!g.acc) return FC_NO_MEMORY;

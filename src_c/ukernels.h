@@ -98,6 +98,8 @@ typedef struct {
  * Columns outside of 0 .. width - 1 are left out. act is relu or the identity. */
 typedef struct {
     const void *const *x, *const *w;
+    const int32_t *lanes; /* for groups of several channels, see fc_depthwise_kernels */
+    ptrdiff_t planes, times;
     ptrdiff_t rows, taps, ldw;
     ptrdiff_t x_step, column, width, advance, spread;
     ptrdiff_t lines, line_rows, pixels, channels;
@@ -127,6 +129,8 @@ typedef struct {
     ptrdiff_t ldw;
     void *bias; /* or NULL */
     const void *x_next, *dy_next; /* rows that will be read soon, or NULL: fetched along with these */
+    const int32_t *lanes;         /* the same, and from plane to plane of acc */
+    ptrdiff_t planes, times, ld_plane;
 } fc_depthwise_wgrad_args;
 
 /* Pixels of `groups` groups of `planes` channels become planes: plane j has, in the place of each group, its channel j, repeated.
@@ -137,10 +141,20 @@ typedef struct {
     ptrdiff_t from_step, to_step, plane;
 } fc_spread_args;
 
+/* convolve and wgrad take channels as they are. The other two, or NULL, are for groups of several channels of x, and make the planes (see
+ * fc_spread_args) in registers: channel c of x is then channel c0 / times * planes + lanes[j * vector + c - c0] for plane j and the vector that
+ * begins at channel c0. `times` divides the vector and is not below `planes`. There are FC_GROUPED_PIXELS pixels or more, all columns are inside,
+ * and x has whole vectors.
+ * groups: row r is of plane r % planes, w has whole vectors too, nothing is streamed. groups_wgrad: every row of x has all planes, whose sums are
+ * ld_plane apart; 3 taps with advance = spread or twice that, a vector of channels or more, planes by fours; no bias, nothing is fetched. */
+#define FC_GROUPED_PIXELS 7
+#define FC_GROUPED_LANES_MAX 128
 typedef struct {
     void (*convolve)(const fc_depthwise_args *args);
     void (*wgrad)(const fc_depthwise_wgrad_args *args);
     void (*spread)(const fc_spread_args *args, const void *from, void *to, ptrdiff_t pixels);
+    void (*groups)(const fc_depthwise_args *args);
+    void (*groups_wgrad)(const fc_depthwise_wgrad_args *args);
 } fc_depthwise_kernels;
 
 /* Sums of windows of `width` elements, `step` apart, pixel by pixel:

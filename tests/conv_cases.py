@@ -134,6 +134,20 @@ _GROUPS += [
     Conv("groups6-few-uneven", 1, 5, 6, 18, 24, (3, 2), padding=((0, 2), (3, 1)), groups=6),
     Conv("groups-few-stride-leaves-rest", 1, 12, 12, 16, 16, (2, 2), (5, 5), "valid", groups=4),
     Conv("groups40-few", 1, 6, 20, 160, 160, groups=40),
+    # Some groups at a time fill a vector, whose last one may overlap the one before.
+    *(Conv(f"groups3-8to8-{w}", 2, 5, w, 24, 24, groups=3) for w in (6, 7, 8, 13, 15)),
+    Conv("groups5-4to4-one-row", 2, 1, 9, 20, 20, groups=5),
+    Conv("groups5-4to8-5x3", 1, 9, 9, 20, 40, (5, 3), groups=5),
+    Conv("groups4-8to16", 1, 7, 8, 32, 64, groups=4),
+    Conv("groups4-8to4-valid", 1, 6, 10, 32, 16, padding="valid", groups=4),
+    Conv("groups7-8to8-stride2", 1, 9, 15, 56, 56, strides=(2, 2), groups=7),
+    Conv("groups6-4to4-stride2-even", 2, 8, 16, 24, 24, strides=(2, 2), groups=6),
+    Conv("groups6-4to4-stride1x2", 1, 6, 17, 24, 24, strides=(1, 2), groups=6),
+    Conv("groups6-4to4-stride3", 1, 9, 22, 24, 24, strides=(3, 3), groups=6),
+    Conv("groups6-4to4-dilation2", 1, 9, 15, 24, 24, dilation=(2, 2), groups=6),
+    Conv("groups5-8to8-5x5", 1, 6, 9, 40, 40, (5, 5), groups=5),
+    Conv("groups9-2to2-1x1", 2, 3, 9, 18, 18, (1, 1), groups=9),
+    Conv("groups20-8to8", 1, 4, 7, 160, 160, groups=20),
 ]
 
 _PADDINGS = [

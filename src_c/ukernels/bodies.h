@@ -8,6 +8,7 @@
 #include "frame_body.h"
 #include "depthwise_wgrad_body.h"
 #include "depthwise_walk_body.h"
+#include "grouped_body.h"
 #include "depthwise_body.h"
 #include "pool_body.h"
 #include "pool_tiles_body.h"
@@ -49,6 +50,7 @@ FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
 #undef FC_STRING
 #undef FC_STRING_
 #undef FC_DEPTHWISE_KERNELS
+#undef FC_GROUPED_KERNELS
 #undef FC_FRAME_KERNELS
 #undef FC_POOL_KERNELS
 #undef FC_PLANE_KERNELS

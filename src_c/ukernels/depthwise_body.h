@@ -257,4 +257,4 @@ static void NAME(depthwise_spread)(const fc_spread_args *const args, const void 
     else NAME(spread_elements)(a, from, to, pixels);
 }
 
-#define FC_DEPTHWISE_KERNELS {.convolve = NAME(depthwise), .wgrad = NAME(depthwise_wgrad), .spread = NAME(depthwise_spread)}
+#define FC_DEPTHWISE_KERNELS {.convolve = NAME(depthwise), .wgrad = NAME(depthwise_wgrad), .spread = NAME(depthwise_spread), FC_GROUPED_KERNELS}

@@ -6,9 +6,10 @@ typedef struct {
     const real *x, *dy, *next, *dy_next;
     ptrdiff_t at;
     vec grad[7], bias;
+    vindex lanes[4]; /* of the planes of groups, which then take the place of kernel rows */
 } NAME(wgrad_walk);
 
-FC_INLINE void NAME(wgrad_columns)(const int ROWS, const int TAPS, const int SHIFT, const int CHECK, const int first, const int end,
+FC_INLINE void NAME(wgrad_columns)(const int PLANES, const int ROWS, const int TAPS, const int SHIFT, const int CHECK, const int first, const int end,
                                    const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk, ptrdiff_t column, vec acc[5][7]) {
     FC_UNROLL(2)
     for (int u = 0; u < SHIFT; u++, walk->at += a->spread * a->x_step, column += a->spread) {
@@ -16,8 +17,8 @@ FC_INLINE void NAME(wgrad_columns)(const int ROWS, const int TAPS, const int SHI
         if (walk->next) __builtin_prefetch(walk->next + walk->at, 0, 2);
         const real *x = walk->x + walk->at;
         FC_UNROLL(5)
-        for (int r = 0; r < ROWS; r++, x += a->x_line) {
-            vec value = v_load(x);
+        for (int r = 0; r < ROWS; r++, x += PLANES ? 0 : a->x_line) {
+            vec value = PLANES ? v_permute(v_load(x), walk->lanes[r]) : v_load(x);
             v_keep(value);
             FC_UNROLL(7)
             for (int d = first; d < end; d++)
@@ -38,47 +39,50 @@ FC_INLINE void NAME(wgrad_on)(const int LIVE, const int MORE, const int BIAS, co
 }
 
 /* ROWS kernel rows from `row` on, `pixels` pixels from `first` on; the vector of channels at c, with its sums at `slot`. */
-FC_INLINE void NAME(wgrad_block)(const int ROWS, const int TAPS, const int SHIFT, const int BIAS, const fc_depthwise_wgrad_args *const a,
-                                 const ptrdiff_t row, const ptrdiff_t first, const ptrdiff_t pixels, const ptrdiff_t c, const ptrdiff_t slot) {
+FC_INLINE void NAME(wgrad_block)(const int PLANES, const int ROWS, const int TAPS, const int SHIFT, const int BIAS,
+                                 const fc_depthwise_wgrad_args *const a, const ptrdiff_t row, const ptrdiff_t plane, const ptrdiff_t first,
+                                 const ptrdiff_t pixels, const ptrdiff_t c, const ptrdiff_t slot) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
-    real *const out = (real *)a->acc + row * TAPS * a->ldw + slot, *const bias = (real *)a->bias + slot;
+    const ptrdiff_t ld = PLANES ? a->ld_plane : TAPS * a->ldw;
+    real *const out = (real *)a->acc + row * TAPS * a->ldw + plane * a->ld_plane + slot, *const bias = (real *)a->bias + slot;
     NAME(wgrad_walk) walk;
     vec acc[5][7];
     FC_UNROLL(5)
     for (int r = 0; r < ROWS; r++) {
         FC_UNROLL(7)
-        for (int t = 0; t < TAPS; t++) acc[r][t] = v_load(out + (r * TAPS + t) * a->ldw);
+        for (int t = 0; t < TAPS; t++) acc[r][t] = v_load(out + r * ld + t * a->ldw);
+        if (PLANES) walk.lanes[r] = v_index(a->lanes + (plane + r) * VL);
     }
     if (BIAS) walk.bias = v_load(bias);
-    const int fetches = row == 0 && slot * (ptrdiff_t)sizeof(real) % 64 == 0; /* once for a line of the cache */
+    const int fetches = !PLANES && row == 0 && slot * (ptrdiff_t)sizeof(real) % 64 == 0; /* once for a line of the cache */
     walk.next = fetches && a->x_next ? (const real *)a->x_next + c : NULL;
     for (ptrdiff_t l = 0; l < a->lines; l++) {
         const ptrdiff_t from = first * a->dy_step + c;
         ptrdiff_t column = a->column + first * a->advance;
-        walk.x = (const real *)a->x + row * a->x_line + l * a->x_advance + c;
+        walk.x = (const real *)a->x + row * a->x_line + l * a->x_advance + (PLANES ? c / a->times * a->planes : c);
         walk.at = column * a->x_step;
         walk.dy = (const real *)a->dy + l * a->dy_line + from;
         walk.dy_next = fetches && a->dy_next ? (const real *)a->dy_next + from : NULL;
         FC_UNROLL(7)
         for (int s = 0; s < LIVE - 1; s++, column += a->advance) {
             NAME(wgrad_on)(LIVE, 1, BIAS, a, &walk);
-            NAME(wgrad_columns)(ROWS, TAPS, SHIFT, 1, 0, s + 1, a, &walk, column, acc);
+            NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, !PLANES, 0, s + 1, a, &walk, column, acc);
         }
         for (ptrdiff_t i = LIVE - 1; i < pixels; i++) {
             NAME(wgrad_on)(LIVE, 1, BIAS, a, &walk);
-            NAME(wgrad_columns)(ROWS, TAPS, SHIFT, 0, 0, LIVE, a, &walk, 0, acc);
+            NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, 0, 0, LIVE, a, &walk, 0, acc);
         }
         column = a->column + (first + pixels) * a->advance;
         FC_UNROLL(7)
         for (int s = 1; s < LIVE; s++, column += a->advance) {
             NAME(wgrad_on)(LIVE, 0, 0, a, &walk);
-            NAME(wgrad_columns)(ROWS, TAPS, SHIFT, 1, s, LIVE, a, &walk, column, acc);
+            NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, !PLANES, s, LIVE, a, &walk, column, acc);
         }
     }
     FC_UNROLL(5)
     for (int r = 0; r < ROWS; r++) {
         FC_UNROLL(7)
-        for (int t = 0; t < TAPS; t++) v_store(out + (r * TAPS + t) * a->ldw, acc[r][t]);
+        for (int t = 0; t < TAPS; t++) v_store(out + r * ld + t * a->ldw, acc[r][t]);
     }
     if (BIAS) v_store(bias, walk.bias);
 }
@@ -93,11 +97,11 @@ FC_INLINE void NAME(wgrad_walks)(const int ROWS, const int TAPS, const int SHIFT
             const ptrdiff_t c = slot + VL <= channels ? slot : channels - VL;
             ptrdiff_t r = 0;
             if (ROWS == 5 || a->bias) {
-                if (ROWS == 5 || r + ROWS <= a->rows) NAME(wgrad_block)(ROWS, TAPS, SHIFT, 1, a, r, first, pixels, c, slot), r += ROWS;
-                else NAME(wgrad_block)(1, TAPS, SHIFT, 1, a, r, first, pixels, c, slot), r++;
+                if (ROWS == 5 || r + ROWS <= a->rows) NAME(wgrad_block)(0, ROWS, TAPS, SHIFT, 1, a, r, 0, first, pixels, c, slot), r += ROWS;
+                else NAME(wgrad_block)(0, 1, TAPS, SHIFT, 1, a, r, 0, first, pixels, c, slot), r++;
             }
-            for (; ROWS < 5 && r + ROWS <= a->rows; r += ROWS) NAME(wgrad_block)(ROWS, TAPS, SHIFT, 0, a, r, first, pixels, c, slot);
-            for (; ROWS < 5 && r < a->rows; r++) NAME(wgrad_block)(1, TAPS, SHIFT, 0, a, r, first, pixels, c, slot);
+            for (; ROWS < 5 && r + ROWS <= a->rows; r += ROWS) NAME(wgrad_block)(0, ROWS, TAPS, SHIFT, 0, a, r, 0, first, pixels, c, slot);
+            for (; ROWS < 5 && r < a->rows; r++) NAME(wgrad_block)(0, 1, TAPS, SHIFT, 0, a, r, 0, first, pixels, c, slot);
         }
     }
 }
