@@ -213,8 +213,9 @@ static void unpack(const wgrad *g, ptrdiff_t row, ptrdiff_t rows, void *to) {
 static int in_registers(const fc_conv2d *conv) {
     const ptrdiff_t planes = conv->c / conv->groups, times = conv->k / conv->groups;
     const fc_ukernels *const kernels = fc_kernels(conv->dtype);
-    return fc_grouped_in_registers(kernels, planes, times) && conv->kw == 3 && planes % 4 == 0 && conv->ow >= FC_GROUPED_PIXELS &&
-           conv->k >= kernels->gemm.lanes && (conv->stride_w == conv->dilation_w || conv->stride_w == 2 * conv->dilation_w);
+    return kernels->depthwise.groups_wgrad && fc_grouped_in_registers(kernels, planes, times) && conv->kw == 3 && planes % 4 == 0 &&
+           conv->ow >= FC_GROUPED_PIXELS && conv->k >= kernels->gemm.lanes &&
+           (conv->stride_w == conv->dilation_w || conv->stride_w == 2 * conv->dilation_w);
 }
 
 int fc_grouped_backward_weights_applies(const fc_conv2d *conv) {

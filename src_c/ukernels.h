@@ -141,7 +141,7 @@ typedef struct {
     ptrdiff_t from_step, to_step, plane;
 } fc_spread_args;
 
-/* convolve and wgrad take channels as they are. The other two, or NULL, are for groups of several channels of x, and make the planes (see
+/* convolve and wgrad take channels as they are. The other two, either of which may be NULL, are for groups of several channels of x, and make the planes (see
  * fc_spread_args) in registers: channel c of x is then channel c0 / times * planes + lanes[j * vector + c - c0] for plane j and the vector that
  * begins at channel c0. `times` divides the vector and is not below `planes`. There are FC_GROUPED_PIXELS pixels or more, all columns are inside,
  * and x has whole vectors.

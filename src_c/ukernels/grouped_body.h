@@ -87,24 +87,29 @@ static void NAME(grouped)(const fc_depthwise_args *const args) {
     }
 }
 
-/* The weight gradient, ROWS planes at a time. */
-FC_INLINE void NAME(wgrad_groups)(const int ROWS, const int SHIFT, const fc_depthwise_wgrad_args *const a) {
+/* The weight gradient, four planes at a time, for which there must be registers. */
+#if FC_REGISTERS >= 32
+FC_INLINE void NAME(wgrad_groups)(const int SHIFT, const fc_depthwise_wgrad_args *const a) {
     const ptrdiff_t channels = a->channels;
     for (ptrdiff_t slot = 0; slot < channels; slot += VL)
         for (ptrdiff_t r = 0; r < a->rows; r++)
-            for (ptrdiff_t plane = 0; plane < a->planes; plane += ROWS)
-                NAME(wgrad_block)(1, ROWS, 3, SHIFT, 0, a, r, plane, 0, a->pixels, slot + VL <= channels ? slot : channels - VL, slot);
+            for (ptrdiff_t plane = 0; plane < a->planes; plane += 4)
+                NAME(wgrad_block)(1, 4, 3, SHIFT, 0, a, r, plane, 0, a->pixels, slot + VL <= channels ? slot : channels - VL, slot);
 }
 
 static void NAME(grouped_wgrad)(const fc_depthwise_wgrad_args *const args) {
     const fc_depthwise_wgrad_args copy = *args, *const a = &copy;
     assert(a->taps == 3 && a->advance <= 2 * a->spread && a->advance % a->spread == 0 && a->channels >= VL && a->pixels >= FC_GROUPED_PIXELS);
     assert(!a->bias && !a->x_next && !a->dy_next && a->planes % 4 == 0 && VL % a->times == 0 && a->planes <= a->times);
-    if (a->advance == a->spread) NAME(wgrad_groups)(FC_REGISTERS >= 32 ? 4 : 2, 1, a);
-    else NAME(wgrad_groups)(FC_REGISTERS >= 32 ? 4 : 2, 2, a);
+    if (a->advance == a->spread) NAME(wgrad_groups)(1, a);
+    else NAME(wgrad_groups)(2, a);
 }
+#define FC_GROUPED_WGRAD NAME(grouped_wgrad)
+#else
+#define FC_GROUPED_WGRAD NULL
+#endif
 
-#define FC_GROUPED_KERNELS .groups = NAME(grouped), .groups_wgrad = NAME(grouped_wgrad)
+#define FC_GROUPED_KERNELS .groups = NAME(grouped), .groups_wgrad = FC_GROUPED_WGRAD
 #else
 #define FC_GROUPED_KERNELS .groups = NULL, .groups_wgrad = NULL
 #endif
