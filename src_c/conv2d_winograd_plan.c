@@ -171,7 +171,7 @@ static int pays(const fc_conv2d *conv, int transposed, double weights, double di
 /* The direct way runs nearer to the peak, where transforms are not what counts and where the pieces of strided kernels make short sums. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
     const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
-    return pays(conv, transposed, packed ? 0 : 1, direct, !wide ? 1.3 : strided ? 1.45 : 1.05);
+    return pays(conv, transposed, packed ? 0 : 1, direct, strided ? (wide ? 1.45 : transposed ? 1.4 : 1.5) : wide ? 1.05 : 1.3);
 }
 
 int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
@@ -179,11 +179,12 @@ int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
 }
 
 /* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it; strided pieces are more work there than it
- * seems. What becomes of the sums, which are written and read, takes longer than to transform weights. */
+ * seems, and so are small sums of transformed tiles with narrow ones. What becomes of the sums, which are written and read, takes longer than to
+ * transform weights. */
 int fc_winograd_pays_weights(const fc_conv2d *conv) {
     const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
-    const double share = fc_wgrad_share(conv);
-    return pays(conv, 0, 1.5, direct_products(conv, 0) * share, !wide ? 1.3 : share == 1 ? 0.9 : strided ? 1.4 : 1.05);
+    const double share = fc_wgrad_share(conv), narrow = conv->kh == 1 || conv->kw == 1 ? 1.3 : 1.6;
+    return pays(conv, 0, 1.5, direct_products(conv, 0) * share, !wide ? narrow : share == 1 ? 0.9 : strided ? 1.4 : 1.05);
 }
 
 static fc_winograd_axis axis_forward(ptrdiff_t in, ptrdiff_t out, ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t pad, ptrdiff_t r) {
