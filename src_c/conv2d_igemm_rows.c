@@ -1,6 +1,8 @@
 /* Where the pixels of a task of the implicit GEMM are read and written. */
 #include "conv2d_igemm.h"
 
+enum { EDGE_DEPTH = 8 }; /* with fewer channels a band that reaches over the image is copied in less time than cut apart */
+
 /* Where the windows of rows i and i + 1 of the grid are written. */
 static void output_windows(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, void **out) {
     char *to = fc_at_mut(g->y, (n * g->oh + i) / 2 * (g->ow / 2) * g->ldy, g->esize);
@@ -80,13 +82,13 @@ static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t
     }
 }
 
-/* Copies what pixels first .. end - 1 of the rows of a band read of `rows` rows from `top` on, which are inside of the image; row after row
- * lies as far apart as in the image. */
-static void copy_ends(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t end, char *to) {
-    const ptrdiff_t x = first * g->stride_w + g->min_x, pixels = (end - 1 - first) * g->stride_w + g->max_x - g->min_x + 1, row = g->w * g->ldx;
-    for (ptrdiff_t r = 0; r < rows; r++, to += row * g->esize)
-        fc_copy_padded_row(&g->kernels->frame, fc_at(g->x, (n * g->h + top + r) * row, g->esize), g->w, g->ldx, x, g->depth, to, pixels, g->ldx,
-                           g->esize);
+/* Copies `pixels` columns from x on of `rows` rows from `top` on, with their padding; row after row lies as far apart as in the image. */
+static void copy_columns(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t x, ptrdiff_t pixels, char *to) {
+    const ptrdiff_t row = g->w * g->ldx;
+    for (ptrdiff_t y = top; y < top + rows; y++, to += row * g->esize) {
+        const void *const from = y < 0 || y >= g->h ? NULL : fc_at(g->x, (n * g->h + y) * row, g->esize);
+        fc_copy_padded_row(&g->kernels->frame, from, g->w, g->ldx, x, g->depth, to, pixels, g->ldx, g->esize);
+    }
 }
 
 /* The place of pixel j of row i of a band: row by row, or window by window. */
@@ -94,29 +96,44 @@ static ptrdiff_t place_of(const fc_igemm *g, ptrdiff_t i, ptrdiff_t j) {
     return g->pooled ? (i / 2 * g->grid_w + j / 2 * 2 + i % 2) * 2 + j % 2 : i * g->grid_w + j;
 }
 
-/* Pixels `first` .. end - 1 of `rows` rows of the grid: where they read, in rows of `row` elements from `base` on, `ld` from pixel to pixel. */
-static void point_pixels(const fc_igemm *g, const char *base, ptrdiff_t row, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t first, ptrdiff_t end,
+/* Pixels `first` .. end - 1 of some rows of a band: where they read, in rows of `row` elements from `base` on, `ld` from pixel to pixel. */
+static void point_pixels(const fc_igemm *g, const char *base, ptrdiff_t row, ptrdiff_t ld, fc_span rows, ptrdiff_t first, ptrdiff_t end,
                          const void **in) {
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const char *from = base + i * g->stride_h * row * g->esize;
+    for (ptrdiff_t i = rows.first; i < rows.end; i++) {
+        const char *from = base + (i - rows.first) * g->stride_h * row * g->esize;
         for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[place_of(g, i, j)] = from;
     }
 }
 
-/* The pixels at the ends of the rows of a band. */
-static fc_status point_ends(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t copied, ptrdiff_t rows, const void **in) {
-    const ptrdiff_t row = g->w * g->ldx, window = g->max_x - g->min_x + 1, right = g->grid_w - g->right;
-    char *ends = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * row * g->esize));
-    if (!ends) return FC_NO_MEMORY;
-    if (g->left > 0) {
-        copy_ends(g, n, top, copied, 0, g->left, ends);
-        point_pixels(g, ends, row, g->ldx, rows, 0, g->left, in);
-        ends += ((g->left - 1) * g->stride_w + window) * g->ldx * g->esize;
-    }
-    if (g->right > 0) {
-        copy_ends(g, n, top, copied, right, g->grid_w, ends);
-        point_pixels(g, ends, row, g->ldx, rows, right, g->grid_w, in);
-    }
+/* Rows of the image that so many rows of a band read. */
+static ptrdiff_t rows_read(const fc_igemm *g, ptrdiff_t rows) { return rows > 0 ? (rows - 1) * g->stride_h + g->max_y - g->min_y + 1 : 0; }
+
+/* Pixels first .. end - 1 of some rows of a band, whose first row reads from `top` on, in a copy. */
+static char *point_copied(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, fc_span rows, ptrdiff_t first, ptrdiff_t end, char *copy, const void **in) {
+    const ptrdiff_t count = rows.end - rows.first, y = top + rows.first * g->stride_h, x = first * g->stride_w + g->min_x, row = g->w * g->ldx;
+    if (first == end || count == 0) return copy;
+    const ptrdiff_t pixels = (end - 1 - first) * g->stride_w + g->max_x - g->min_x + 1;
+    copy_columns(g, n, y, rows_read(g, count), x, pixels, copy);
+    point_pixels(g, copy, row, g->ldx, rows, first, end, in);
+    return fc_at_mut(copy, pixels * g->ldx, g->esize);
+}
+
+/* A band that is read where it is, but for pixels that reach over the image: those at the ends of its rows, in copies beside each other, and
+ * its rows above and below. The first row reads from `top` on. */
+static fc_status point_in_place(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t rows, const void **in) {
+    const ptrdiff_t row = g->w * g->ldx, left = g->left, right = g->grid_w - g->right, room = g->h - rows_read(g, 1) - top;
+    const ptrdiff_t first = fc_min(rows, fc_ceil_div(fc_max(0, -top), g->stride_h));
+    const ptrdiff_t end = room < 0 ? first : fc_max(first, fc_min(rows, room / g->stride_h + 1));
+    const fc_span all = {0, rows}, above = {0, first}, inside = {first, end}, below = {end, rows};
+    const ptrdiff_t ends = rows_read(g, rows) * row, edge = rows_read(g, first) * row;
+    char *const copy = fc_scratch(FC_SLOT_TASK2, (size_t)((ends + edge + rows_read(g, rows - end) * row) * g->esize));
+    if (!copy) return FC_NO_MEMORY;
+    point_copied(g, n, top, all, right, g->grid_w, point_copied(g, n, top, all, 0, left, copy, in), in);
+    point_copied(g, n, top, above, left, right, copy + ends * g->esize, in);
+    point_copied(g, n, top, below, left, right, copy + (ends + edge) * g->esize, in);
+    if (first == end) return FC_OK;
+    const ptrdiff_t at = (n * g->h + top + first * g->stride_h) * row + (left * g->stride_w + g->min_x) * g->ldx;
+    point_pixels(g, fc_at(g->x, at, g->esize), row, g->ldx, inside, left, right, in);
     return FC_OK;
 }
 
@@ -139,20 +156,21 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
     if (!in) return FC_NO_MEMORY;
     *r = (fc_igemm_rows){.group = group, .pixels = pixels, .in = in, .out = (void **)(in + pixels), .space = (char *)in + bytes};
-    const ptrdiff_t copied = (rows - 1) * g->stride_h + g->max_y - g->min_y + 1, row = g->w * g->ldx;
-    const int in_place = g->in_place && top >= 0 && top + copied <= g->h;
+    const ptrdiff_t copied = rows_read(g, rows), row = g->w * g->ldx;
+    const fc_span all = {0, rows};
+    const int in_place = g->in_place && (g->depth >= EDGE_DEPTH || (top >= 0 && top + copied <= g->h));
     r->offset = in_place ? g->offset_in_place : g->offset;
-    if (g->copy && !in_place) {
+    if (in_place) {
+        const fc_status status = point_in_place(g, n, top, rows, in);
+        if (status != FC_OK) return status;
+    } else if (g->copy) {
         char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->depth * g->esize));
         if (!to) return FC_NO_MEMORY;
         copy_band(g, n, group, top, copied, to);
-        point_pixels(g, to, g->copy_w * g->depth, g->depth, rows, 0, g->grid_w, in);
+        point_pixels(g, to, g->copy_w * g->depth, g->depth, all, 0, g->grid_w, in);
     } else {
-        const ptrdiff_t left = in_place ? g->left : 0, right = in_place ? g->right : 0;
-        const ptrdiff_t first = (n * g->h + top) * row + (left * g->stride_w + g->min_x) * g->ldx + group * g->depth;
-        point_pixels(g, fc_at(g->x, first, g->esize), row, g->ldx, rows, left, g->grid_w - right, in);
-        const fc_status status = in_place ? point_ends(g, n, top, copied, rows, in) : FC_OK;
-        if (status != FC_OK) return status;
+        const ptrdiff_t first = (n * g->h + top) * row + g->min_x * g->ldx + group * g->depth;
+        point_pixels(g, fc_at(g->x, first, g->esize), row, g->ldx, all, 0, g->grid_w, in);
     }
     for (ptrdiff_t i = 0; i < rows && g->pooled; i += 2) output_windows(g, n, i0 + i, r->out + i / 2 * (g->ow / 2));
     for (ptrdiff_t i = 0; i < rows && !g->pooled; i++) output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
