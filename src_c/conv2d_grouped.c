@@ -15,6 +15,7 @@ enum {
     TASK_ELEMENTS = 1 << 15, /* of the output, in one task */
     MAX_PLANES = 6,          /* up to here planes beat a GEMM for each group, */
     MAX_TIMES = 8,           /* if the groups of the output are small as well */
+    MAX_TAPS = 3,            /* more of them in a row share too little in registers */
     CROWDED_BYTES = 2048,
     NARROW = 6,
     STREAM_INPUTS = 2, /* results go past the caches if they are so many times their input */
@@ -290,9 +291,11 @@ static void plan_lines(map *job) {
     job->walks_lines = walks && c->kh == 3 && shift == 1;
 }
 
+/* A group of fewer inputs whose outputs fill a vector is as well off with a GEMM. */
 int fc_grouped_in_registers(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times) {
     const ptrdiff_t lanes = kernels->gemm.lanes;
-    return kernels->depthwise.groups && planes > 1 && planes <= times && lanes % times == 0 && planes * lanes <= FC_GROUPED_LANES_MAX;
+    const int fits = planes > 1 && lanes % times == 0 && (planes == times || (planes < times && times < lanes));
+    return fits && kernels->depthwise.groups && planes * lanes <= FC_GROUPED_LANES_MAX;
 }
 
 ptrdiff_t fc_grouped_step(const fc_ukernels *kernels, ptrdiff_t channels, ptrdiff_t esize) {
@@ -311,11 +314,13 @@ void fc_grouped_lanes(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t ti
     for (ptrdiff_t i = 0; i < planes * vector; i++) lanes[i] = (int32_t)(i % vector / times * planes + i / vector);
 }
 
-/* Whether they are for one pass, whose rows must have enough pixels of each phase. */
+/* Whether they are for one pass: the rows of its phases are tiles of pixels that do not overlap by far. What dilated pixels do not share
+ * takes more time than vectors half empty. */
 static int in_registers(const fc_conv2d *conv, int gradient) {
-    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups;
-    const ptrdiff_t pixels = gradient ? conv->w / conv->stride_w : conv->ow / conv->dilation_w;
-    return pixels >= FC_GROUPED_PIXELS && fc_grouped_in_registers(fc_kernels(conv->dtype), gradient ? k : c, gradient ? c : k);
+    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, planes = gradient ? k : c, times = gradient ? c : k;
+    const ptrdiff_t pixels = gradient ? conv->w / conv->stride_w : conv->ow / conv->dilation_w, tiles = fc_ceil_div(pixels, FC_GROUPED_PIXELS);
+    return pixels >= FC_GROUPED_PIXELS && 2 * tiles * FC_GROUPED_PIXELS <= 3 * pixels && conv->kw <= MAX_TAPS &&
+           (planes <= MAX_PLANES || conv->dilation_w == 1) && fc_grouped_in_registers(fc_kernels(conv->dtype), planes, times);
 }
 
 static fc_status run_map(map *job) {
