@@ -152,9 +152,10 @@ static const void *input_row(const map *job, const share *s, ptrdiff_t r) {
 }
 
 /* The row of all images of the input that follows those which `lines` output rows read, and how many of them the next ones need. */
-static void fetch_next(const map *job, const phase *vertical, ptrdiff_t last, fc_depthwise_args *args) {
+static void fetch_next(const map *job, const share *s, const phase *vertical, ptrdiff_t last, fc_depthwise_args *args) {
     const fc_conv2d *const c = &job->conv;
-    args->next = fc_at(job->in, (last + 1) * job->w * job->in_c, job->esize);
+    args->next = fc_at(job->in, (last + 1) * job->w * job->in_c + s->first / job->times * job->planes, job->esize);
+    args->next_step = job->in_c;
     args->next_elements = fc_min(args->lines * vertical->advance / vertical->step, c->n * job->h - 1 - last) * job->w * job->in_c;
 }
 
@@ -188,7 +189,7 @@ static void run_rows(const map *job, const share *s, ptrdiff_t image, ptrdiff_t 
         .stream = job->stream,
     };
     const ptrdiff_t phases = column_phases(job), last = first + (inside.end - 1) * vertical.spread;
-    if (rows && !job->held && last + 1 < c->n * job->h) fetch_next(job, &vertical, last, &args);
+    if (rows && (!job->held || permutes(job)) && last + 1 < c->n * job->h) fetch_next(job, s, &vertical, last, &args);
     for (ptrdiff_t phase_index = 0; phase_index < phases; phase_index++) {
         const phase p = column_phase(job, phase_index);
         for (ptrdiff_t r = 0; r < rows; r++) {

@@ -109,7 +109,7 @@ typedef struct {
     int relu;
     int stream;       /* y goes past the caches, if lines is 1: every pixel of it is aligned to FC_ALIGN and a multiple of that long */
     const void *next; /* what will be read soon, or NULL: fetched along with the pixels */
-    ptrdiff_t next_elements;
+    ptrdiff_t next_elements, next_step; /* the latter, from pixel to pixel, where these channels of it are copied */
 } fc_depthwise_args;
 
 /* Its weight gradient, from `lines` rows of dy: acc[(r * taps + t) * ldw + slot(c)] += sum over l < lines, i < pixels of

@@ -8,9 +8,9 @@ FC_INLINE void NAME(grouped_store)(real *const y, const vec v, const ptrdiff_t n
     else NAME(store_channels)(y, v, n);
 }
 
-/* PX pixels from pixel i on; 0 < n <= VL channels from channel c on. */
+/* PX pixels from pixel i on; 0 < n <= VL channels from channel c on. So many pixels from `next` on are fetched, one with each row of x. */
 FC_INLINE void NAME(grouped_tile)(const int PX, const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a, const ptrdiff_t i,
-                                  const ptrdiff_t c, const ptrdiff_t n) {
+                                  const ptrdiff_t c, const ptrdiff_t n, const real *next, const ptrdiff_t fetches) {
     const int COLUMNS = (PX - 1) * SHIFT + TAPS;
     const ptrdiff_t spread = a->spread * a->x_step, advance = a->advance * a->x_step, ldw = a->ldw, rows = a->rows, line_rows = a->line_rows;
     const ptrdiff_t from = a->column * a->x_step + i * advance + c / a->times * a->planes;
@@ -23,6 +23,7 @@ FC_INLINE void NAME(grouped_tile)(const int PX, const int TAPS, const int SHIFT,
     }
     for (ptrdiff_t r = 0, plane = 0; r < rows + (LINES - 1) * line_rows; r++, plane = plane + 1 == a->planes ? 0 : plane + 1) {
         const vindex lanes = v_index(a->lanes + plane * VL);
+        if (r < fetches) __builtin_prefetch(next, 0, 2), next += a->next_step;
         const real *x = (const real *)a->x[r] + from;
         vec column[17], weight[3];
         if (LINES > 1) {
@@ -64,11 +65,14 @@ FC_INLINE void NAME(grouped_tile)(const int PX, const int TAPS, const int SHIFT,
 
 /* All pixels, at least PX, some of them twice. */
 FC_INLINE void NAME(grouped_pixels)(const int PX, const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a) {
-    const ptrdiff_t channels = a->channels, pixels = a->pixels;
+    const ptrdiff_t channels = a->channels, pixels = a->pixels, ahead = a->next ? a->next_elements / a->next_step : 0;
+    const ptrdiff_t fetches = (ahead * PX + pixels - 1) / pixels;
     for (ptrdiff_t i = 0; i < pixels; i += PX)
-        for (ptrdiff_t c = 0; c < channels; c += VL)
-            NAME(grouped_tile)(PX, TAPS, SHIFT, LINES, a, i + PX <= pixels ? i : pixels - PX, c + VL <= channels || c == 0 ? c : channels - VL,
-                               channels < VL ? channels : VL);
+        for (ptrdiff_t k = 0; k < channels; k += VL) {
+            const ptrdiff_t c = k + VL <= channels || k == 0 ? k : channels - VL;
+            const real *const next = ahead ? (const real *)a->next + ahead * i / pixels * a->next_step + c / a->times * a->planes : NULL;
+            NAME(grouped_tile)(PX, TAPS, SHIFT, LINES, a, i + PX <= pixels ? i : pixels - PX, c, channels < VL ? channels : VL, next, fetches);
+        }
 }
 
 static void NAME(grouped)(const fc_depthwise_args *const args) {
