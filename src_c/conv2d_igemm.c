@@ -15,6 +15,7 @@ enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
+    SHARED_PART = 8,       /* of the second-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     STEP_BYTES = 32 << 10, /* of weights in a step of the reduction */
     LINE_PIXELS = 2,       /* so few take long lines of weights */
@@ -237,7 +238,10 @@ static void plan_offsets(fc_igemm *g) {
     fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->depth : g->ldx, g->offset);
     plan_in_place(g);
     const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
-    const ptrdiff_t least = g->pooled ? 2 : 1, rows = fc_max(1, fc_min(BAND_PIXELS / g->grid_w, each));
+    /* Groups copy their channels of the same rows, one after the other: what a band reads stays in a part of the second-level cache. */
+    const int shared = g->groups > 1 && g->copy && g->stride_h > 1;
+    const ptrdiff_t stay = shared ? fc_max(1, fc_l2_bytes() / SHARED_PART / (g->stride_h * g->w * g->ldx * g->esize)) : g->grid_h;
+    const ptrdiff_t least = g->pooled ? 2 : 1, rows = fc_max(1, fc_min(fc_min(BAND_PIXELS / g->grid_w, stay), each));
     g->blocks = fc_ceil_div(g->grid_h, rows);
     g->band = fc_round_up(fc_ceil_div(g->grid_h, g->blocks), least);
     g->blocks = fc_ceil_div(g->grid_h, g->band);
