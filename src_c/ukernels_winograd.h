@@ -97,12 +97,14 @@ typedef struct {
 } fc_winograd_few_input_args;
 
 /* y of a row of tiles of 4 x 4 outputs, for 2 to 4 input channels, `width` pixels and `rows` <= 4, for `columns` output channels. u is
- * [columns / lanes][36][channels][lanes]. v holds tiles up to a multiple of few_tiles. All channels of some tiles are written before
+ * [columns / lanes][pieces][36][channels][lanes]. The pieces of the kernel, whose results are added up, have a v each, v_piece elements apart; the
+ * first short_pieces of them have fewer than 3 rows of taps. v holds tiles up to a multiple of few_tiles. All channels of some tiles are written before
  * the next: lines of memory are fetched in their order. */
 typedef struct {
     const void *v, *u;
     const void *bias; /* or NULL */
     void *y;
+    ptrdiff_t pieces, short_pieces, v_piece;
     ptrdiff_t row, pixel, channels, columns, width;
     int rows, relu;
     int fetch; /* lines of y, while their tiles are computed */

@@ -1,13 +1,18 @@
 /* Winograd for images of few channels, F(4x4, 3x3): the products are so few that they are computed where the output transform wants
  * them, in registers. See ukernels_winograd.h. */
 
-/* With many registers they hold the 16 outputs of one tile, to which each row of positions is added. With few, two tiles share each
- * vector of weights, and rows of positions wait in memory for the second half of the output transform. */
-#define FC_FEW_TILES (FC_WINOGRAD_MR > 6 ? 1 : 2)
+/* Tiles that share each vector of weights, as many as registers hold sums of a row of positions. Rows wait in memory for the second half of the
+ * output transform; but with many registers a kernel of one piece is computed tile by tile, the 16 outputs staying in registers. */
+#if FC_REGISTERS > 16
+#define FC_FEW_TILES 4
+#define FC_FEW_CHANNELS_LOOP FC_UNROLL(4)
+#else
+#define FC_FEW_TILES 2
+#define FC_FEW_CHANNELS_LOOP FC_ROLLED
+#endif
 
-/* V is [tiles / FC_FEW_GROUP][36][FC_FEW_GROUP][FC_FEW_DEPTH], or with depth 0 [tile][36][channels]. */
-#if FC_FEW_TILES == 1 && VL == 16
-#define FC_FEW_GROUP 4
+/* V is [tiles / FC_FEW_TILES][36][FC_FEW_TILES][FC_FEW_DEPTH], or with depth 0 [tile][36][channels]. */
+#if FC_FEW_TILES == 4 && VL == 16
 #define FC_FEW_DEPTH 4
 #define FC_FEW_POSITION(C) VL
 
@@ -22,9 +27,11 @@ static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) 
         {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}, {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23}};
     const ptrdiff_t c = a->channels, line = a->line;
     const vindex pixels = v_index(spread[c - 2]);
-    real *to = (real *)a->lines + a->before / c * FC_FEW_DEPTH;
-    for (ptrdiff_t e = 0; e < a->elements; e += 4 * c, to += VL) {
-        const vmask there = v_first(a->elements - e < 4 * c ? a->elements - e : 4 * c);
+    /* Vectors of lines are stored aligned: the first pixels of the first one lie before the image. */
+    const ptrdiff_t outside = a->before % (4 * c);
+    real *to = (real *)a->lines + a->before / (4 * c) * VL;
+    for (ptrdiff_t e = -outside; e < a->elements; e += 4 * c, to += VL) {
+        const vmask there = v_lanes(e < 0 ? outside : 0, a->elements - e < 4 * c ? a->elements - e : 4 * c);
         vec d[6], t[6];
         FC_UNROLL(6)
         for (int i = 0; i < 6; i++) {
@@ -40,7 +47,7 @@ static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) 
     for (int i = 0; i < 6; i++) {
         const real *from = (const real *)a->lines + i * line;
         real *v = (real *)a->v + i * 6 * VL;
-        for (ptrdiff_t tile = 0; tile < a->tiles; tile += FC_FEW_GROUP, from += FC_FEW_GROUP * VL, v += 36 * VL) {
+        for (ptrdiff_t tile = 0; tile < a->tiles; tile += FC_FEW_TILES, from += FC_FEW_TILES * VL, v += 36 * VL) {
             const vec t0 = v_load(from), t1 = v_load(from + VL), t2 = v_load(from + 2 * VL), t3 = v_load(from + 3 * VL), t4 = v_load(from + 4 * VL);
             const vec first01 = v_permute2(t0, t1, lower), first23 = v_permute2(t2, t3, lower);
             const vec last01 = v_permute2(t0, t1, upper), last23 = v_permute2(t2, t3, upper);
@@ -55,7 +62,6 @@ static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) 
     }
 }
 #else
-#define FC_FEW_GROUP FC_FEW_TILES
 #define FC_FEW_DEPTH 0
 #define FC_FEW_POSITION(C) (C)
 
@@ -91,69 +97,88 @@ static void NAME(winograd_few_input)(const fc_winograd_few_input_args *const a) 
 
 #endif
 
-/* Tiles `tile` .. tile + FC_FEW_TILES - 1; FULL: all of their outputs are stored, in whole vectors. The number of channels C is a
- * constant, so that all addresses are constants apart. */
-FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int FULL, const fc_winograd_few_args *const a, const real *p, ptrdiff_t tile,
-                                        ptrdiff_t channel) {
-    enum { T = FC_FEW_TILES };
-    const real *u = (const real *)a->u + 36 * C * channel;
-    const ptrdiff_t columns = FULL || a->columns - channel > VL ? VL : a->columns - channel;
-    vec buffer[6][4][T]; /* row of positions, column of outputs, tile */
-    FC_ROLLED
-    for (int i = 0; i < 6; i++, u += 6 * C * VL, p += 6 * C) {
-        vec acc[T][6];
-        if (FULL && a->fetch && i < 4) {
-            const real *const y = (const real *)a->y + channel + tile * 4 * a->pixel + i * a->row;
-            FC_UNROLL(16)
-            for (int j = 0; j < 4 * T; j++) __builtin_prefetch(y + j * a->pixel, 1);
-        }
-        FC_UNROLL(4)
-        for (int t = 0; t < T; t++) {
-            FC_UNROLL(6)
-            for (int j = 0; j < 6; j++) acc[t][j] = v_zero();
-        }
+/* winograd_at(4, ...) plus `base`, which m[0] and m[5] have already. */
+FC_INLINE void NAME(winograd_few_at)(const vec m[6], const vec base, vec out[4]) {
+    const double a = FC_WINOGRAD_A, b = FC_WINOGRAD_B, a2 = FC_WINOGRAD_A2, b2 = FC_WINOGRAD_B2, ga = FC_WINOGRAD_GA, gb = FC_WINOGRAD_GB;
+    const vec even_a = v_add(m[1], m[2]), odd_a = v_sub(m[1], m[2]), even_b = v_add(m[3], m[4]), odd_b = v_sub(m[3], m[4]);
+    out[0] = v_fma(v_set1((real)gb), even_b, v_fma(v_set1((real)ga), even_a, m[0]));
+    out[1] = v_fma(v_set1((real)(gb * b)), odd_b, v_fma(v_set1((real)(ga * a)), odd_a, base));
+    out[2] = v_fma(v_set1((real)(gb * b2)), even_b, v_fma(v_set1((real)(ga * a2)), even_a, base));
+    out[3] = v_fma(v_set1((real)(gb * b2 * b)), odd_b, v_fma(v_set1((real)(ga * a2 * a)), odd_a, m[5]));
+}
+
+/* The outputs of `tiles` tiles, from m[tile][row of positions][column of outputs], to which the bias has been added where winograd_few_at
+ * wants it. */
+static void NAME(winograd_few_outputs)(const fc_winograd_few_args *const a, const vec bias, const vec (*m)[6][4], const ptrdiff_t tile,
+                                       const ptrdiff_t tiles, const ptrdiff_t channel) {
+    const ptrdiff_t pixel = a->pixel, row = a->row, columns = a->columns - channel > VL ? VL : a->columns - channel;
+    real *y = (real *)a->y + channel + tile * 4 * pixel;
+    for (ptrdiff_t t = 0; t < tiles; t++, m++) {
+        const ptrdiff_t left = a->width - (tile + t) * 4;
+        const int whole = a->rows == 4 && columns == VL && left >= 4;
         FC_ROLLED
-        for (ptrdiff_t ch = 0; ch < C; ch++) {
+        for (int j = 0; j < 4; j++, y += pixel) {
+            vec in[6], out[4];
             FC_UNROLL(6)
-            for (int j = 0; j < 6; j++) {
-                vec weight = v_load(u + (j * C + ch) * VL);
-                v_keep(weight);
-                FC_UNROLL(4)
-                for (int t = 0; t < T; t++) acc[t][j] = v_fma(v_set1(p[(t * 36 + j) * C + ch]), weight, acc[t][j]);
-            }
-        }
-        FC_UNROLL(4)
-        for (int t = 0; t < T; t++) {
-            vec out[5];
-            NAME(winograd_at)(4, acc[t], out);
-            FC_UNROLL(4)
-            for (int j = 0; j < 4; j++) buffer[i][j][t] = out[j];
-        }
-    }
-    const vec bias = !a->bias ? v_zero() : v_load_n((const real *)a->bias + channel, columns);
-    const ptrdiff_t pixel = a->pixel, row = a->row;
-    const int relu = a->relu;
-    FC_ROLLED
-    for (int t = 0; t < T; t++) {
-        const ptrdiff_t left = FULL ? 4 : a->width - (tile + t) * 4;
-        real *y = (real *)a->y + channel + (tile + t) * 4 * pixel;
-        for (int j = 0; j < 4 && j < left; j++, y += pixel) {
-            vec m[6], out[5];
-            FC_UNROLL(6)
-            for (int i = 0; i < 6; i++) m[i] = buffer[i][j][t];
-            NAME(winograd_at)(4, m, out);
+            for (int i = 0; i < 6; i++) in[i] = (*m)[i][j];
+            NAME(winograd_few_at)(in, bias, out);
             FC_UNROLL(4)
             for (int i = 0; i < 4; i++) {
-                out[i] = v_add(out[i], bias);
-                if (relu) out[i] = v_max(v_zero(), out[i]);
-                if (FULL) v_store(y + i * row, out[i]);
-                else if (i < a->rows) v_store_n(y + i * row, out[i], columns);
+                if (a->relu) out[i] = v_max(v_zero(), out[i]);
+                if (whole) v_store(y + i * row, out[i]);
+                else if (i < a->rows && j < left) v_store_n(y + i * row, out[i], columns);
             }
         }
     }
 }
 
-/* One tile. The same, but for the order of the sums. Lines of y are fetched from `ahead` on, unless it is NULL. */
+/* FC_FEW_TILES tiles, of which `tiles` are stored; ONE: for a kernel of one piece. The number of channels C is a constant, so that all
+ * addresses are constants apart. Lines of y are fetched from `ahead` on, unless it is NULL. */
+FC_INLINE void NAME(winograd_few_tiles)(const ptrdiff_t C, const int ONE, const fc_winograd_few_args *const a, const real *const v,
+                                        const ptrdiff_t tile, const ptrdiff_t tiles, const ptrdiff_t channel, const real *const ahead) {
+    enum { T = FC_FEW_TILES };
+    const ptrdiff_t P = FC_FEW_POSITION(C), step = FC_FEW_DEPTH ? FC_FEW_DEPTH : 36 * C, pieces = ONE ? 1 : a->pieces;
+    const ptrdiff_t columns = a->columns - channel > VL ? VL : a->columns - channel;
+    const real *const weights = (const real *)a->u + pieces * 36 * C * channel;
+    const vec bias = !a->bias ? v_zero() : v_load_n((const real *)a->bias + channel, columns);
+    vec buffer[T][6][4];
+    FC_ROLLED
+    for (int i = 0; i < 6; i++) {
+        const vec base = i == 0 || i == 5 ? bias : v_zero();
+        vec m[T][6];
+        FC_UNROLL(4)
+        for (int t = 0; t < T; t++) {
+            FC_UNROLL(6)
+            for (int j = 0; j < 6; j++) m[t][j] = j == 0 || j == 5 ? base : v_zero();
+        }
+        FC_ROLLED
+        for (ptrdiff_t piece = ONE || i < 5 ? 0 : a->short_pieces; piece < pieces; piece++) {
+            const real *const u = weights + (piece * 36 + i * 6) * C * VL, *const x = v + piece * a->v_piece + i * 6 * P;
+            FC_FEW_CHANNELS_LOOP
+            for (ptrdiff_t ch = 0; ch < C; ch++) {
+                FC_UNROLL(6)
+                for (int j = 0; j < 6; j++) {
+                    vec weight = v_load(u + (j * C + ch) * VL);
+                    v_keep(weight);
+                    FC_UNROLL(4)
+                    for (int t = 0; t < T; t++) m[t][j] = v_fma(v_set1(x[t * step + j * P + ch]), weight, m[t][j]);
+                }
+            }
+        }
+        FC_UNROLL(4)
+        for (int t = 0; t < T; t++) {
+            NAME(winograd_few_at)(m[t], base, buffer[t][i]);
+            if (!ahead || i >= 4) continue;
+            FC_UNROLL(4)
+            for (int byte = 0; byte < 4 * VL * (int)sizeof(real); byte += 64)
+                __builtin_prefetch((const char *)(ahead + i * a->row + t * 4 * VL) + byte, 1);
+        }
+    }
+    NAME(winograd_few_outputs)(a, bias, (const vec(*)[6][4])buffer, tile, tiles, channel);
+}
+
+/* One tile of a kernel of one piece, all of whose sums stay in registers: the order of the sums differs. Lines of y are fetched from
+ * `ahead` on, unless it is NULL. */
 FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_args *const a, const real *const p, const ptrdiff_t tile,
                                        const ptrdiff_t channel, const real *const ahead) {
     const double A = FC_WINOGRAD_A, B = FC_WINOGRAD_B, GA = FC_WINOGRAD_GA, GB = FC_WINOGRAD_GB;
@@ -213,23 +238,34 @@ FC_INLINE void NAME(winograd_few_tile)(const ptrdiff_t C, const fc_winograd_few_
     }
 }
 
-FC_INLINE void NAME(winograd_few_row)(const ptrdiff_t C, const fc_winograd_few_args *const a) {
-    const ptrdiff_t group = FC_FEW_GROUP * 36 * (FC_FEW_DEPTH ? FC_FEW_DEPTH : C);
-    for (ptrdiff_t tile = 0; tile * 4 < a->width; tile += FC_FEW_TILES) {
-        const real *const v = (const real *)a->v + tile / FC_FEW_GROUP * group + tile % FC_FEW_GROUP * FC_FEW_DEPTH;
-        const int whole = a->rows == 4 && (tile + FC_FEW_TILES) * 4 <= a->width;
-        const ptrdiff_t next = (tile + 1) * 4; /* of this row of tiles, or the first of the next */
-        const real *const ahead = (const real *)a->y + (next < a->width ? next * a->pixel : 4 * a->row);
-        for (ptrdiff_t channel = 0; channel < a->columns; channel += VL) {
-            if (FC_FEW_TILES == 1) NAME(winograd_few_tile)(C, a, v, tile, channel, a->fetch ? ahead + channel : NULL);
-            else if (whole && channel + VL <= a->columns) NAME(winograd_few_tiles)(C, 1, a, v, tile, channel);
-            else NAME(winograd_few_tiles)(C, 0, a, v, tile, channel);
+FC_INLINE void NAME(winograd_few_row)(const ptrdiff_t C, const int ONE, const fc_winograd_few_args *const a) {
+    enum { T = FC_FEW_TILES };
+    const ptrdiff_t group = T * 36 * (FC_FEW_DEPTH ? FC_FEW_DEPTH : C), all = (a->width + 3) / 4, pixel = a->pixel;
+    for (ptrdiff_t tile = 0; tile < all; tile += T) {
+        const real *const v = (const real *)a->v + tile / T * group, *const y = a->y;
+        const ptrdiff_t tiles = all - tile < T ? all - tile : T;
+        if (T == 4 && a->pieces == 1) {
+            for (ptrdiff_t t = 0; t < tiles; t++) {
+                const ptrdiff_t next = (tile + t + 1) * 4; /* of this row of tiles, or the first of the next */
+                const real *const ahead = a->fetch ? y + (next < a->width ? next * pixel : 4 * a->row) : NULL;
+                for (ptrdiff_t channel = 0; channel < a->columns; channel += VL)
+                    NAME(winograd_few_tile)(C, a, v + t * (FC_FEW_DEPTH ? FC_FEW_DEPTH : 36 * C), tile + t, channel, ahead ? ahead + channel : NULL);
+            }
+            continue;
         }
+        const real *const ahead = a->fetch ? y + (tile + T < all ? (tile + T) * 4 * pixel : 4 * a->row) : NULL;
+        for (ptrdiff_t channel = 0; channel < a->columns; channel += VL)
+            NAME(winograd_few_tiles)(C, ONE, a, v, tile, tiles, channel, ahead ? ahead + channel * T * 4 : NULL);
     }
 }
 
+FC_INLINE void NAME(winograd_few_any)(const int ONE, const fc_winograd_few_args *const a) {
+    if (a->channels == 2) NAME(winograd_few_row)(2, ONE, a);
+    else if (a->channels == 3) NAME(winograd_few_row)(3, ONE, a);
+    else NAME(winograd_few_row)(4, ONE, a);
+}
+
 static void NAME(winograd_few)(const fc_winograd_few_args *const a) {
-    if (a->channels == 2) NAME(winograd_few_row)(2, a);
-    else if (a->channels == 3) NAME(winograd_few_row)(3, a);
-    else NAME(winograd_few_row)(4, a);
+    if (FC_FEW_TILES == 2 && a->pieces == 1) NAME(winograd_few_any)(1, a);
+    else NAME(winograd_few_any)(0, a);
 }
