@@ -187,24 +187,33 @@ static void backward_rows(const pool_job *job, workspace *ws, ptrdiff_t image, p
     }
 }
 
-/* Rows of windows. */
+/* Rows of windows, and what of their images none of them covers. */
 static fc_status tiles_task(const void *context, ptrdiff_t task) {
     const pool_job *const job = context;
     const fc_pool2d *const p = &job->p;
-    const ptrdiff_t first = task * job->task_rows, at = first * p->ow * p->c;
-    const fc_pool_tiles_args args = {
-        .x = fc_at_mut(job->out, at * p->pool_h * p->pool_w, job->esize),
-        .y = (void *)(uintptr_t)fc_at(job->in, at, job->esize),
-        .index = (uint8_t *)(uintptr_t)(job->index_in + at),
-        .rows = fc_min(job->task_rows, job->rows - first),
-        .windows = p->ow,
-        .pool_h = p->pool_h,
-        .pool_w = p->pool_w,
-        .channels = p->c,
-        .stream = job->stream || job->stream_rows,
-    };
-    job->kernels->maximum_backward_tiles(&args);
-    if (args.stream) job->stream_end();
+    const ptrdiff_t x_row = p->w * p->c, covered = p->ow * p->pool_w * p->c, last = fc_min(job->rows, (task + 1) * job->task_rows);
+    for (ptrdiff_t k = task * job->task_rows, rows; k < last; k += rows) {
+        const ptrdiff_t image = k / p->oh, i = k % p->oh, at = k * p->ow * p->c, below = p->h - p->oh * p->pool_h;
+        rows = fc_min(last - k, p->oh - i);
+        char *const dx = fc_at_mut(job->out, (image * p->h + i * p->pool_h) * x_row, job->esize);
+        const fc_pool_tiles_args args = {
+            .x = dx,
+            .y = (void *)(uintptr_t)fc_at(job->in, at, job->esize),
+            .index = (uint8_t *)(uintptr_t)(job->index_in + at),
+            .rows = rows,
+            .windows = p->ow,
+            .pool_h = p->pool_h,
+            .pool_w = p->pool_w,
+            .channels = p->c,
+            .x_row = x_row,
+            .stream = job->stream || job->stream_rows,
+        };
+        job->kernels->maximum_backward_tiles(&args);
+        for (ptrdiff_t r = 1; covered < x_row && r <= rows * p->pool_h; r++)
+            memset(dx + (r * x_row - (x_row - covered)) * job->esize, 0, (size_t)((x_row - covered) * job->esize));
+        if (i + rows == p->oh) memset(dx + rows * p->pool_h * x_row * job->esize, 0, (size_t)(below * x_row * job->esize));
+    }
+    if (job->stream || job->stream_rows) job->stream_end();
     return FC_OK;
 }
 
@@ -233,6 +242,20 @@ static fc_status backward_task(const void *context, ptrdiff_t task) {
     return FC_OK;
 }
 
+/* Of a window of few channels: with more, most elements win nothing, and adding to those that do is the faster way. */
+enum { FEW_TAPS = 4 };
+
+/* Whether the maxima of windows without overlap go back window by window. NHWC may have a rest that they do not cover and, in float32, any
+ * number of channels of which a vector holds those of a window's row. */
+static int tiled(const pool_job *job, fc_layout layout) {
+    const fc_pool2d *const p = &job->p;
+    const int lanes = job->kernels->lanes;
+    if (fc_pool_tiled(job) && (p->c >= lanes || lanes % (p->pool_w * p->c) == 0)) return 1;
+    const int apart = job->kind == MAXIMUM && p->pool_h == p->stride_h && p->pool_w == p->stride_w && !p->pad_top && !p->pad_left &&
+                      p->oh * p->stride_h <= p->h && p->ow * p->stride_w <= p->w;
+    return apart && layout == FC_NHWC && (p->c >= lanes || (p->dtype == FC_F32 && p->pool_w * p->c <= lanes && p->pool_h * p->pool_w <= FEW_TAPS));
+}
+
 static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy, const void *indices, void *dx) {
     if (!pool->n) return FC_OK;
     if (fc_pool_by_windows(pool, kind == MAXIMUM)) {
@@ -241,11 +264,11 @@ static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy,
     }
     pool_job job = fc_pool_plan(pool, kind, dy, dx, pool->h, pool->w * pool->c);
     job.index_in = indices;
-    const int lanes = job.kernels->lanes, tiles = fc_pool_tiled(&job) && (job.p.c >= lanes || lanes % (job.p.pool_w * job.p.c) == 0);
+    const int tiles = tiled(&job, pool->layout);
     if (!tiles && fc_pool_planes_gather(pool)) return fc_pool_planes_backward(pool, kind, dy, indices, dx);
     if (!tiles && kind == MAXIMUM && fc_pool_scatter_pays(pool)) return fc_pool_scatter(pool, dy, indices, dx);
     if (!tiles) return fc_pool_run(&job, backward_task);
-    job.rows /= job.p.pool_h;
+    job.rows = job.p.n * job.p.oh;
     job.task_rows = fc_max(1, job.task_rows / job.p.pool_h);
     return fc_pool_run(&job, tiles_task);
 }

@@ -33,15 +33,15 @@ typedef struct {
     int stream; /* as above, of dx */
 } fc_unpool_args;
 
-/* Windows that cover the image without overlap and without a rest: rows of `windows` windows, which lie densely in all arrays.
- * y and index receive the maxima of x, or y is their gradient and
- * dx[(r * pool_h + i) * windows * pool_w * channels + (j * pool_w + k) * channels + c] =
+/* Windows without overlap: rows of `windows` windows, which lie densely in y and index. y and index receive the maxima of x, which they cover
+ * without a rest, or y is their gradient and
+ * dx[(r * pool_h + i) * x_row + (j * pool_w + k) * channels + c] =
  * y[(r * windows + j) * channels + c] if index says i * pool_w + k there, else 0. */
 typedef struct {
     void *x; /* or dx */
     void *y;
     uint8_t *index; /* or NULL */
-    ptrdiff_t rows, windows, pool_h, pool_w, channels;
+    ptrdiff_t rows, windows, pool_h, pool_w, channels, x_row;
     int stream; /* y, or dx, goes past the caches: every row of it is aligned to FC_ALIGN and a multiple of that long */
 } fc_pool_tiles_args;
 

@@ -68,7 +68,7 @@ FC_INLINE void NAME(unpool_tiles_channels)(const int POOL, const fc_pool_tiles_a
     const ptrdiff_t channels = a->channels, pool_w = POOL ? POOL : a->pool_w;
     real *dx = a->x;
     for (ptrdiff_t r = 0; r < a->rows; r++)
-        for (ptrdiff_t i = 0; i < a->pool_h; i++) {
+        for (ptrdiff_t i = 0; i < a->pool_h; i++, dx += a->x_row - a->windows * pool_w * channels) {
             const real *dy = (const real *)a->y + r * a->windows * channels;
             const uint8_t *index = a->index + r * a->windows * channels;
             for (ptrdiff_t j = 0; j < a->windows; j++, dy += channels, index += channels, dx += pool_w * channels) {
@@ -125,11 +125,41 @@ FC_INLINE void NAME(unpool_tiles_lanes)(const int WIDTH, const fc_pool_tiles_arg
         }
 }
 
+/* Any number of channels fewer than lanes: as many windows as fit are one vector of each row. What is too much of one is written again by the
+ * next; the last of a row is not whole. */
+static void NAME(unpool_tiles_few)(const fc_pool_tiles_args *const a) {
+    const ptrdiff_t channels = a->channels, pool_w = a->pool_w, width = pool_w * channels, n = a->windows * channels;
+    const ptrdiff_t step = VL / width * channels, end = a->rows * n, x_row = a->x_row;
+    int32_t lane[VL];
+    real tap[VL];
+    for (ptrdiff_t l = 0; l < VL; l++) {
+        lane[l] = (int32_t)(l / width * channels + l % channels) % VL;
+        tap[l] = (real)(l / channels % pool_w);
+    }
+    const vindex source = v_index(lane);
+    const vec first = v_load(tap), next = v_set1((real)pool_w);
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t at = 0; at < n; at += step) {
+            const ptrdiff_t in = r * n + at, left = end - in, rest = (n - at) * pool_w;
+            real *dx = (real *)a->x + r * a->pool_h * x_row + at * pool_w;
+            const uint8_t *index = a->index + in;
+            uint8_t few[VL] = {0};
+            if (left < VL) index = memcpy(few, index, (size_t)left);
+            const vec gradient = v_permute(NAME(load_channels)((const real *)a->y + in, left < VL ? left : VL), source);
+            const vec winner = v_permute(v_load_u8(index), source);
+            vec position = first;
+            for (ptrdiff_t i = 0; i < a->pool_h; i++, dx += x_row, position = v_add(position, next))
+                NAME(store_channels)(dx, v_select(v_eq(winner, position), gradient, v_zero()), rest < VL ? rest : VL);
+        }
+}
+
 static void NAME(unpool_tiles)(const fc_pool_tiles_args *const args) {
     const fc_pool_tiles_args copy = *args, *const a = &copy;
-    assert(a->channels >= VL || VL % (a->pool_w * a->channels) == 0);
-    if (a->channels < VL && a->pool_w == 2) NAME(unpool_tiles_lanes)(2, a);
-    else if (a->channels < VL) NAME(unpool_tiles_lanes)(0, a);
+    const ptrdiff_t width = a->pool_w * a->channels, few = a->channels < VL;
+    assert(a->x_row >= a->windows * width && (!few || width <= VL));
+    if (sizeof(real) == sizeof(float) && few && (VL % width || a->x_row > a->windows * width)) NAME(unpool_tiles_few)(a);
+    else if (few && a->pool_w == 2) NAME(unpool_tiles_lanes)(2, a);
+    else if (few) NAME(unpool_tiles_lanes)(0, a);
     else if (a->pool_h == 2 && a->pool_w == 2) NAME(unpool_tiles_channels)(2, a);
     else NAME(unpool_tiles_channels)(0, a);
 }
