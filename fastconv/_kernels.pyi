@@ -65,6 +65,15 @@ class Conv2D:
     def backward_weights(
         self, x: Buffer, dy: Buffer, dw: Buffer | None, db: Buffer | None
     ) -> None: ...
+    def backward(
+        self,
+        x: Buffer,
+        dy: Buffer,
+        kernel: Buffer,
+        dx: Buffer,
+        dw: Buffer | None,
+        db: Buffer | None,
+    ) -> None: ...
 
 def repeat_conv2d(
     plans: dict[tuple[Any, ...], Conv2D],

@@ -46,6 +46,7 @@ cdef extern from "fastconv.h":
         FC_OP_CONV2D_PACKED
         FC_OP_CONV2D_BACKWARD_INPUT
         FC_OP_CONV2D_BACKWARD_WEIGHTS
+        FC_OP_CONV2D_BACKWARD
         FC_OP_MAX_POOL2D
         FC_OP_MAX_POOL2D_BACKWARD
         FC_OP_AVG_POOL2D

@@ -89,3 +89,9 @@ cdef class Conv2D:
         cdef fc_op op = self.op
         op.kind = FC_OP_CONV2D_BACKWARD_WEIGHTS
         submit(&op, (x, dy), (dw, db), "conv2d_backward")
+
+    def backward(self, x, dy, kernel, dx, dw, db):
+        """All gradients; dw or db may be None."""
+        cdef fc_op op = self.op
+        op.kind = FC_OP_CONV2D_BACKWARD
+        submit(&op, (x, dy, kernel), (dx, dw, db), "conv2d_backward")

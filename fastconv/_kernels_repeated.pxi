@@ -66,8 +66,7 @@ def repeat_conv2d_backward(dict plans, empty, dy, x, kernel, tuple options):
         return None
     dx, dw, db = empty(plan.x_shape, plan.dtype), empty(plan.kernel_shape, plan.dtype), empty(plan.bias_shape, plan.dtype)
     try:
-        plan.backward_input(dy, kernel, dx)
-        plan.backward_weights(x, dy, dw, db)
+        plan.backward(x, dy, kernel, dx, dw, db)
     except (BufferError, ValueError):
         return None
     return dx, dw, db

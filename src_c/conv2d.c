@@ -303,3 +303,16 @@ fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const
     fc_fp_leave(saved);
     return status;
 }
+
+fc_status fc_conv2d_backward(const fc_conv2d *conv, const void *x, const void *dy, const void *w_hwio, void *dx, void *dw_hwio, void *db) {
+    check_conv(conv);
+    if (conv->layout == FC_NHWC && conv->groups == conv->c && (dw_hwio || db) && !fc_images_pay(conv) && !fc_images_pay_backward_input(conv) &&
+        use_grouped(conv, fc_grouped_backward_weights_applies(conv))) {
+        const unsigned saved = fc_fp_enter();
+        const fc_status status = fc_grouped_backward(conv, dy, x, w_hwio, dx, dw_hwio, db);
+        fc_fp_leave(saved);
+        if (status != FC_UNSUPPORTED) return status;
+    }
+    const fc_status status = fc_conv2d_backward_input(conv, dy, w_hwio, dx);
+    return status == FC_OK ? fc_conv2d_backward_weights(conv, x, dy, dw_hwio, db) : status;
+}

@@ -6,7 +6,7 @@
  * depthwise convolution reads its input where it is. Kernel rows outside of the image are left out, or rows of zeros where two rows of
  * the output are computed at once. Forward and input gradient are one map from rows to rows, with two ways of finding the taps; weights
  * are transposed for the latter. */
-#include "conv2d_internal.h"
+#include "conv2d_grouped.h"
 
 #include <assert.h>
 #include <string.h>
@@ -25,6 +25,7 @@ enum {
     TILE_BYTES = 16 << 10,
     MIN_TILE = 8, /* of the input that a walk sees, and pixels of it */
     WAYS = 8,
+    FLAT_LINES = 8, /* of few channels, in a call */
     SETS_BYTES = 4096 /* of a first-level cache */
 };
 
@@ -66,25 +67,7 @@ static phase gradient_phase(ptrdiff_t first, ptrdiff_t taps, ptrdiff_t stride, p
     return p;
 }
 
-typedef struct {
-    fc_conv2d conv;
-    int gradient, stream;
-    const fc_ukernels *kernels;
-    ptrdiff_t esize;
-    const void *in, *weights, *bias; /* weights: [taps][planes][out_c] */
-    void *out;
-    ptrdiff_t h, w, oh, ow; /* of `in` and `out` */
-    ptrdiff_t in_c, out_c, planes, times; /* channels of `in` and `out`, and those of one group */
-    ptrdiff_t copied;       /* planes of the copies: `planes`, or one of which kernels make them with `lanes` */
-    int32_t lanes[FC_GROUPED_LANES_MAX];
-    ptrdiff_t held;         /* rows of the input that a task keeps copies of, 0: they are read where they are */
-    ptrdiff_t left, copy_w; /* columns of the input that are copied: the first, and how many */
-    ptrdiff_t chunk, chunks; /* output channels of a task */
-    ptrdiff_t lines;         /* rows of the output that a kernel computes at once */
-    int walks_lines;         /* whether there are kernels that walk along a single one as well */
-    const void *zeros;       /* a row of the input, or of its copies, in the place of those outside; NULL: they are left out */
-    ptrdiff_t parts, images; /* tasks of an image, or images of a task */
-} map;
+typedef fc_grouped_map map;
 
 static phase row_phase(const map *job, ptrdiff_t i) {
     const fc_conv2d *const c = &job->conv;
@@ -279,7 +262,8 @@ static int copies_pay(const map *job) {
     return job->in_c * job->esize % CROWDED_BYTES == 0 || (c->kw - 1) * c->dilation_w * NARROW >= job->w;
 }
 
-/* Two rows of the output at once where kernels walk along both, 3x3, 5x5 or 7x7 taps as far apart in both directions, or make planes for both. */
+/* Two rows of the output at once where kernels walk along both, 3x3, 5x5 or 7x7 taps as far apart in both directions, or make planes for both.
+ * More of them where several pixels are one vector. */
 static void plan_lines(map *job) {
     const fc_conv2d *const c = &job->conv;
     const phase rows = row_phase(job, 0), columns = column_phase(job, 0);
@@ -290,6 +274,10 @@ static void plan_lines(map *job) {
                       columns.taps == c->kw && rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2;
     job->lines = (walks || shares) && job->oh > 1 ? 2 : 1;
     job->walks_lines = walks && c->kh == 3 && shift == 1;
+    const int flat = job->planes == 1 && job->times == 1 && 2 * job->out_c <= job->kernels->gemm.lanes;
+    if (!flat || rows.step > 1 || columns.step > 1 || rows.advance != rows.spread || columns.advance > 1) return;
+    job->lines = fc_min(job->oh, FLAT_LINES);
+    job->walks_lines = 1;
 }
 
 /* A group of fewer inputs whose outputs fill a vector is as well off with a GEMM. */
@@ -324,7 +312,7 @@ static int in_registers(const fc_conv2d *conv, int gradient) {
            (planes <= MAX_PLANES || conv->dilation_w == 1) && fc_grouped_in_registers(fc_kernels(conv->dtype), planes, times);
 }
 
-static fc_status run_map(map *job) {
+static fc_status plan_map(map *job) {
     const fc_conv2d *const c = &job->conv;
     job->kernels = fc_kernels(c->dtype);
     job->esize = fc_esize(c->dtype);
@@ -347,15 +335,22 @@ static fc_status run_map(map *job) {
         job->weights = memory;
     }
     if (zeros) job->zeros = memset(memory + weights, 0, (size_t)zeros);
-    const ptrdiff_t image = job->oh * job->ow * job->chunk;
-    job->images = fc_max(1, fc_min(c->n, TASK_ELEMENTS / image));
-    job->parts = fc_max(1, fc_min(job->oh / job->lines, image / TASK_ELEMENTS));
     const ptrdiff_t outputs = c->n * job->oh * job->ow * job->out_c, inputs = c->n * job->h * job->w * job->in_c;
     /* A line of the cache at a time: halves of them, which several others come between, may take six times as long. */
     job->stream = !permutes(job) && job->lines == 1 && outputs >= STREAM_INPUTS * inputs && job->kernels->gemm.lanes * job->esize == FC_ALIGN &&
                   fc_streams(job->out, job->chunk * job->esize, (outputs + inputs) * job->esize) && job->out_c * job->esize % FC_ALIGN == 0 &&
                   fc_in_registers(c->activation);
-    const double macs = (double)outputs * (double)(c->kh * c->kw * job->planes);
+    return FC_OK;
+}
+
+static fc_status run_map(map *job) {
+    const fc_conv2d *const c = &job->conv;
+    const fc_status status = plan_map(job);
+    if (status != FC_OK) return status;
+    const ptrdiff_t image = job->oh * job->ow * job->chunk;
+    job->images = fc_max(1, fc_min(c->n, TASK_ELEMENTS / image));
+    job->parts = fc_max(1, fc_min(job->oh / job->lines, image / TASK_ELEMENTS));
+    const double macs = (double)(c->n * job->oh * job->ow) * (double)job->out_c * (double)(c->kh * c->kw * job->planes);
     return fc_parallel_for(fc_ceil_div(c->n, job->images) * job->parts * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
 }
 
@@ -383,7 +378,7 @@ fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w
     return run_map(&job);
 }
 
-fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+static map input_map(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     map job = {.conv = *conv,
                .gradient = 1,
                .in = dy,
@@ -396,5 +391,23 @@ fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const
                .in_c = conv->k,
                .out_c = conv->c};
     job.conv.activation = FC_LINEAR;
+    return job;
+}
+
+fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    map job = input_map(conv, dy, w, dx);
     return run_map(&job);
+}
+
+fc_status fc_grouped_plan_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx, fc_grouped_map *job) {
+    *job = input_map(conv, dy, w, dx);
+    return plan_map(job);
+}
+
+fc_status fc_grouped_input_rows(const fc_grouped_map *job, ptrdiff_t image, ptrdiff_t begin, ptrdiff_t end) {
+    share s = {.channels = job->out_c, .step = job->in_c};
+    assert(!job->held);
+    if (!allocate(job, &s)) return FC_NO_MEMORY;
+    run_part(job, &s, image, begin, end);
+    return FC_OK;
 }

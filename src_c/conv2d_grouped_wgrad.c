@@ -1,8 +1,9 @@
 /* The weight gradient of many groups of few channels: rows of dy are summed in registers, one vector of channels at a time. Where
  * groups are larger than one channel, the rows of x that a band of dy sees are spread to planes, as in conv2d_grouped.c, and copied with
- * their padding, or copied as they are for kernels that make the planes; else they are read where they are. Tasks are chunks of channels
- * times parts of the bands; the parts are added up in order at the end. */
-#include "conv2d_internal.h"
+ * their padding, or copied as they are for kernels that make the planes; else they are read where they are, and the gradient of the input can be
+ * computed along with it, band by band, so that dy comes from memory once. Tasks are chunks of channels times parts of the bands; the parts are
+ * added up in order at the end. */
+#include "conv2d_grouped.h"
 
 #include <assert.h>
 #include <string.h>
@@ -18,7 +19,10 @@ enum {
     TASKS = 8,             /* to aim at; like the chunks the parts depend on the shape alone */
     TILE = 12,
     WIDE_TILE = 48,
-    RUN_BYTES = 3 << 10 /* see tile_columns */
+    RUN_BYTES = 3 << 10,   /* see tile_columns */
+    BAND_BYTES = 32 << 10, /* of dy, if x is not copied */
+    PART_PIXELS = 8,       /* of a part, for each sum of a channel, if there are more tasks than TASKS */
+    LINES = 2              /* of dx that are computed at once; of dy as well */
 };
 
 typedef struct {
@@ -26,6 +30,7 @@ typedef struct {
     const fc_ukernels *kernels;
     ptrdiff_t esize;
     const void *x, *dy;
+    const fc_grouped_map *input; /* the gradient of the input, computed along with it, or NULL */
     ptrdiff_t planes, times; /* channels of a group of x and of dy */
     int copies, permutes; /* x is copied; kernels make the planes of the copies, with `lanes` */
     int32_t lanes[FC_GROUPED_LANES_MAX];
@@ -117,24 +122,40 @@ static void add_copied(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t 
     for (ptrdiff_t j = 0; j < g->planes; j++) add_rows(g, args, image * c->oh + i0, first, fc_at(copy, j * copied * line, g->esize), taps, acc, j);
 }
 
+/* The kernel rows of output row i that lie in the image. */
+static fc_span taps_inside(const fc_conv2d *c, ptrdiff_t i) { return fc_clip(i * c->stride_h - c->pad_top, c->dilation_h, c->kh, c->h); }
+
 static void add_in_place(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows, ptrdiff_t first, char *acc) {
     const fc_conv2d *const c = g->conv;
-    for (ptrdiff_t i = i0; i < i0 + rows; i++) {
-        const ptrdiff_t top = i * c->stride_h - c->pad_top;
-        const fc_span taps = fc_clip(top, c->dilation_h, c->kh, c->h);
-        const ptrdiff_t row = image * c->h + top + taps.first * c->dilation_h;
-        const ptrdiff_t next = image * c->h + top + (taps.end - 1) * c->dilation_h + 1, dy_next = image * c->oh + i + 1;
-        args->x_next = taps.end > taps.first && next < c->n * c->h ? fc_at(g->x, next * c->w * c->c + first, g->esize) : NULL;
-        args->dy_next = dy_next < c->n * c->oh ? fc_at(g->dy, dy_next * c->ow * c->k + first, g->esize) : NULL;
+    for (ptrdiff_t i = i0; i < i0 + rows; i += args->lines) {
+        const fc_span taps = taps_inside(c, i);
+        for (args->lines = 1; i + args->lines < i0 + rows; args->lines++) {
+            const fc_span below = taps_inside(c, i + args->lines);
+            if (below.first != taps.first || below.end != taps.end) break;
+        }
+        if (args->lines > LINES) args->lines -= args->lines % LINES;
+        const ptrdiff_t top = image * c->h + i * c->stride_h - c->pad_top, more = (args->lines - 1) * c->stride_h;
+        const ptrdiff_t next = top + more + (taps.end - 1) * c->dilation_h + 1, dy_next = image * c->oh + i + args->lines;
+        args->x_next = taps.end > taps.first && next + more < c->n * c->h ? fc_at(g->x, next * c->w * c->c + first, g->esize) : NULL;
+        args->dy_next = !g->input && dy_next + args->lines <= c->n * c->oh ? fc_at(g->dy, dy_next * c->ow * c->k + first, g->esize) : NULL;
+        const ptrdiff_t row = top + taps.first * c->dilation_h;
         add_rows(g, args, image * c->oh + i, first, fc_at(g->x, row * c->w * c->c + first, g->esize), taps, acc, 0);
     }
 }
 
+/* The rows of dx that go with a band of dy, all of whose rows the gradient of the weights needs as well. */
+static fc_status input_rows(const wgrad *g, ptrdiff_t image, ptrdiff_t i0, ptrdiff_t rows) {
+    const fc_conv2d *const c = g->conv;
+    return fc_grouped_input_rows(g->input, image, i0 * c->stride_h, i0 + rows == c->oh ? c->h : (i0 + rows) * c->stride_h);
+}
+
+/* A chunk of channels of a part of the bands, or, with dx, all chunks, band by band. */
 static fc_status band_task(const void *context, ptrdiff_t task) {
     const wgrad *const g = context;
     const fc_conv2d *const c = g->conv;
-    const ptrdiff_t chunk = task / g->parts, part = task % g->parts, all = c->n * g->bands;
-    const ptrdiff_t first = chunk * g->chunk, channels = chunk_channels(g, chunk);
+    const ptrdiff_t part = task % g->parts, all = c->n * g->bands, last = all * (part + 1) / g->parts;
+    const ptrdiff_t first_chunk = g->input ? 0 : task / g->parts, end_chunk = g->input ? g->chunks : first_chunk + 1;
+    const ptrdiff_t channels = chunk_channels(g, first_chunk);
     const ptrdiff_t spread = g->permutes ? fc_grouped_step(g->kernels, channels, g->esize) : fc_round_up(channels, g->kernels->gemm.lanes);
     const ptrdiff_t step = g->copies ? spread : c->c;
     void *copy = NULL;
@@ -142,11 +163,12 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
         copy = fc_scratch(FC_SLOT_TASK, (size_t)((x_elements(g, step) + dy_elements(g, step)) * g->esize));
         if (!copy) return FC_NO_MEMORY;
     }
-    char *const acc = g->acc + (part * part_elements(g) + chunk * g->slots) * g->esize;
-    for (ptrdiff_t r = 0; r <= weight_rows(g); r++) memset(acc + r * acc_row(g) * g->esize, 0, (size_t)(g->slots * g->esize));
+    char *const acc = g->acc + part * part_elements(g) * g->esize;
+    for (ptrdiff_t r = 0; r <= weight_rows(g); r++)
+        memset(acc + (r * acc_row(g) + first_chunk * g->slots) * g->esize, 0, (size_t)((end_chunk - first_chunk) * g->slots * g->esize));
     fc_depthwise_wgrad_args args = {
         .x_step = step,
-        .x_advance = g->copies ? c->stride_h * g->copy_w * step : 0,
+        .x_advance = c->stride_h * step * (g->copies ? g->copy_w : c->w),
         .x_line = c->dilation_h * step * (g->copies ? g->copy_w : c->w),
         .dy_step = g->permutes ? step : c->k,
         .dy_line = c->ow * (g->permutes ? step : c->k),
@@ -157,7 +179,6 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
         .spread = c->dilation_w,
         .pixels = c->ow,
         .taps = c->kw,
-        .channels = channels,
         .tile = g->copies ? c->ow : fc_max(1, tile_columns(c, g->esize) / c->stride_w),
         .ldw = g->planes * acc_row(g),
         .lanes = g->lanes,
@@ -165,12 +186,19 @@ static fc_status band_task(const void *context, ptrdiff_t task) {
         .times = g->times,
         .ld_plane = acc_row(g),
     };
-    const ptrdiff_t last = all * (part + 1) / g->parts;
     for (ptrdiff_t b = all * part / g->parts; b < last; b++) {
-        const ptrdiff_t image = b / g->bands, i0 = b % g->bands * g->band, rows = fc_min(g->band, c->oh - i0);
-        if (copy) add_copied(g, &args, image, i0, rows, first, acc, copy);
-        else add_in_place(g, &args, image, i0, rows, first, acc);
+        const ptrdiff_t image = b / g->bands, i0 = b % g->bands * g->band, rows = b % g->bands == g->bands - 1 ? c->oh - i0 : g->band;
+        const fc_status status = g->input ? input_rows(g, image, i0, rows) : FC_OK;
+        if (status != FC_OK) return status;
+        for (ptrdiff_t chunk = first_chunk; chunk < end_chunk; chunk++) {
+            const ptrdiff_t first = chunk * g->chunk;
+            char *const sums = acc + chunk * g->slots * g->esize;
+            args.channels = chunk_channels(g, chunk);
+            if (copy) add_copied(g, &args, image, i0, rows, first, sums, copy);
+            else add_in_place(g, &args, image, i0, rows, first, sums);
+        }
     }
+    if (g->input && g->input->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
 
@@ -188,11 +216,28 @@ static void plan(wgrad *g) {
     g->copy_w = (c->ow - 1) * c->stride_w + (c->kw - 1) * c->dilation_w + 1;
     const ptrdiff_t bytes = g->permutes ? LONG_BYTES : COPY_BYTES, planes = g->permutes ? 1 : g->planes, dy_w = g->permutes ? c->ow : 0;
     const ptrdiff_t pixel = g->chunk * planes * g->esize, fits = (bytes / pixel - rows_seen(g, 1) * g->copy_w) / (g->copy_w * c->stride_h + dy_w);
-    g->band = g->copies ? fc_max(1, fc_min(c->oh, fits + 1)) : 1;
+    g->band = fc_max(1, fc_min(c->oh, fits + 1));
     g->bands = fc_ceil_div(c->oh, g->band);
     g->band = fc_ceil_div(c->oh, g->bands);
     g->bands = fc_ceil_div(c->oh, g->band);
     g->parts = fc_max(1, fc_min(c->n * g->bands, TASKS / g->chunks));
+    if (g->copies) return;
+    /* Whole pairs of lines, and bands for all tasks if it can be; the last band has the rest. */
+    const ptrdiff_t pairs = fc_min(BAND_BYTES / (LINES * c->ow * k * g->esize), c->n * c->oh / (LINES * TASKS));
+    g->band = fc_min(c->oh, LINES * fc_max(1, pairs));
+    g->bands = c->oh / g->band;
+    const ptrdiff_t worth = c->n * c->oh * c->ow / (PART_PIXELS * (weight_rows(g) + 1));
+    g->parts = fc_max(1, fc_min(c->n * g->bands, fc_max(TASKS / g->chunks, fc_min(worth, TASKS))));
+}
+
+/* Of few channels a vector has several parts of a sum. */
+static void add_repeated(const wgrad *g) {
+    const ptrdiff_t lanes = g->kernels->gemm.lanes, k = g->conv->k;
+    for (ptrdiff_t r = 0; r <= weight_rows(g); r++)
+        for (ptrdiff_t m = 1; m < lanes / k; m++) {
+            char *const row = g->acc + r * acc_row(g) * g->esize;
+            g->kernels->frame.add_into(row + m * k * g->esize, row, k);
+        }
 }
 
 /* Rows of acc -> rows of dw or db. */
@@ -223,7 +268,9 @@ int fc_grouped_backward_weights_applies(const fc_conv2d *conv) {
     return conv->groups > 1 && (planes == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES) || in_registers(conv));
 }
 
-fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+/* With `w` and `dx` the gradient of the input as well. */
+static fc_status run(const fc_conv2d *conv, const void *dy, const void *x, const void *w, void *dx, void *dw, void *db) {
+    fc_grouped_map input;
     wgrad g = {.conv = conv,
                .kernels = fc_kernels(conv->dtype),
                .esize = fc_esize(conv->dtype),
@@ -234,13 +281,30 @@ fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, cons
     g.permutes = in_registers(conv);
     if (g.permutes) fc_grouped_lanes(g.kernels, g.planes, g.times, g.lanes);
     plan(&g);
-    g.acc = fc_scratch(FC_SLOT_CALL, (size_t)(g.parts * part_elements(&g) * g.esize));
-    if (!g.acc) return FC_NO_MEMORY;
     const double macs = (double)(conv->n * conv->oh) * (double)(conv->ow * conv->k) * (double)weight_rows(&g);
-    const fc_status status = fc_parallel_for(g.chunks * g.parts, 4 * fc_macs_ns(macs), band_task, &g);
+    if (dx) {
+        /* With more threads than parts the gradient of the input alone has more tasks. */
+        if (g.copies || g.parts < fc_get_num_threads() || conv->oh > fc_ceil_div(conv->h, conv->stride_h)) return FC_UNSUPPORTED;
+        const fc_status status = fc_grouped_plan_input(conv, dy, w, dx, &input);
+        if (status != FC_OK || input.held) return status == FC_OK ? FC_UNSUPPORTED : status;
+        g.input = &input;
+    }
+    g.acc = fc_scratch(FC_SLOT_CALL2, (size_t)(g.parts * part_elements(&g) * g.esize));
+    if (!g.acc) return FC_NO_MEMORY;
+    const fc_status status = fc_parallel_for((dx ? 1 : g.chunks) * g.parts, (dx ? 8 : 4) * fc_macs_ns(macs), band_task, &g);
     if (status != FC_OK) return status;
     for (ptrdiff_t p = 1; p < g.parts; p++) g.kernels->frame.add_into(g.acc + p * part_elements(&g) * g.esize, g.acc, part_elements(&g));
+    add_repeated(&g);
     if (dw) unpack(&g, 0, weight_rows(&g), dw);
     if (db) unpack(&g, weight_rows(&g), 1, db);
     return FC_OK;
+}
+
+fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    return run(conv, dy, x, NULL, NULL, dw, db);
+}
+
+fc_status fc_grouped_backward(const fc_conv2d *conv, const void *dy, const void *x, const void *w, void *dx, void *dw, void *db) {
+    assert(dx);
+    return run(conv, dy, x, w, dx, dw, db);
 }

@@ -154,6 +154,9 @@ int fc_grouped_backward_weights_applies(const fc_conv2d *conv);
 fc_status fc_grouped_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
+/* All gradients in one pass over x and dy: FC_UNSUPPORTED, nothing done, unless each channel is a group of its own, or where that is not
+ * the way. */
+fc_status fc_grouped_backward(const fc_conv2d *conv, const void *dy, const void *x, const void *w, void *dx, void *dw, void *db);
 
 /* Depthwise convolution of NCHW without transposing it, and whether that is the way. */
 int fc_depthwise_planes_apply(const fc_conv2d *conv);

@@ -75,6 +75,8 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
 fc_status fc_conv2d_backward_input(const fc_conv2d *conv, const void *dy, const void *w_hwio, void *dx);
 /* dw and db from x and dy. Either may be NULL. */
 fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw_hwio, void *db);
+/* All of them; dw or db may be NULL. */
+fc_status fc_conv2d_backward(const fc_conv2d *conv, const void *x, const void *dy, const void *w_hwio, void *dx, void *dw_hwio, void *db);
 /* Whether algorithm FC_WINOGRAD can compute this convolution. */
 int fc_conv2d_winograd_applies(const fc_conv2d *conv);
 
@@ -183,6 +185,7 @@ typedef enum {
     FC_OP_CONV2D_PACKED,            /* x, packed, bias; y */
     FC_OP_CONV2D_BACKWARD_INPUT,    /* dy, w; dx */
     FC_OP_CONV2D_BACKWARD_WEIGHTS,  /* x, dy; dw, db */
+    FC_OP_CONV2D_BACKWARD,          /* x, dy, w; dx, dw, db */
     FC_OP_MAX_POOL2D,               /* x; y, indices */
     FC_OP_MAX_POOL2D_BACKWARD,      /* dy, indices; dx */
     FC_OP_AVG_POOL2D,               /* x; y */

@@ -48,6 +48,8 @@ static fc_status run_one(const fc_op *op) {
         return fc_conv2d_backward_input(&op->of.conv, a[0], a[1], a[2]);
     case FC_OP_CONV2D_BACKWARD_WEIGHTS:
         return fc_conv2d_backward_weights(&op->of.conv, a[0], a[1], a[2], a[3]);
+    case FC_OP_CONV2D_BACKWARD:
+        return fc_conv2d_backward(&op->of.conv, a[0], a[1], a[2], a[3], a[4], a[5]);
     case FC_OP_MAX_POOL2D:
         return fc_max_pool2d(&op->of.pool, a[0], a[1], a[2]);
     case FC_OP_MAX_POOL2D_BACKWARD:
@@ -105,6 +107,9 @@ static ptrdiff_t image_bytes(const fc_op *op, int place) {
         const int x = op->kind == FC_OP_CONV2D_BACKWARD_INPUT ? 2 : 0, y = op->kind == FC_OP_CONV2D ? 3 : weights ? 1 : 0;
         return place == x ? conv->h * conv->w * conv->c * esize : place == y ? conv->oh * conv->ow * conv->k * esize : 0;
     }
+    case FC_OP_CONV2D_BACKWARD:
+        if (place == 0 || place == 3) return conv->h * conv->w * conv->c * esize;
+        return place == 1 ? conv->oh * conv->ow * conv->k * esize : 0;
     case FC_OP_MAX_POOL2D:
     case FC_OP_MAX_POOL2D_BACKWARD: {
         const int backward = op->kind == FC_OP_MAX_POOL2D_BACKWARD;
@@ -135,6 +140,9 @@ typedef struct {
 /* Where the last array of a record that slices begin with is: its output. */
 static int output_place(const fc_op *op) { return op->kind == FC_OP_CONV2D ? 3 : 2; }
 
+/* Where a record has dw, which db follows, or 0. */
+static int dw_place(const fc_op *op) { return op->kind == FC_OP_CONV2D_BACKWARD ? 4 : op->kind == FC_OP_CONV2D_BACKWARD_WEIGHTS ? 2 : 0; }
+
 static fc_status slice_task(const void *context, ptrdiff_t task) {
     const slices_call *const call = context;
     const ptrdiff_t first = task * call->images, images = fc_min(call->images, call->n - first);
@@ -149,9 +157,10 @@ static fc_status slice_task(const void *context, ptrdiff_t task) {
             if (op.arrays[place] == call->passed) op.arrays[place] = slice;
             else op.arrays[place] = (char *)op.arrays[place] + first * image_bytes(&op, place);
         }
-        if (op.kind == FC_OP_CONV2D_BACKWARD_WEIGHTS && part) {
-            if (op.arrays[2]) op.arrays[2] = part;
-            if (op.arrays[3]) op.arrays[3] = part + call->dw_bytes;
+        const int dw = dw_place(&op);
+        if (dw && part) {
+            if (op.arrays[dw]) op.arrays[dw] = part;
+            if (op.arrays[dw + 1]) op.arrays[dw + 1] = part + call->dw_bytes;
         }
         const fc_status status = run_one(&op);
         if (status != FC_OK) return status;
@@ -162,10 +171,11 @@ static fc_status slice_task(const void *context, ptrdiff_t task) {
 /* Adds the parts of a gradient to that of the first slice. */
 static void add_parts(const slices_call *call, const fc_op *op, ptrdiff_t slices) {
     const fc_frame_kernels *const frame = &fc_kernels(op->dtype)->frame;
+    const int dw = dw_place(op);
     for (ptrdiff_t s = 0; s < slices - 1; s++) {
         const char *const part = call->parts + s * call->part_bytes;
-        if (op->arrays[2]) frame->add_into(part, op->arrays[2], fc_kernel_elements(&op->of.conv));
-        if (op->arrays[3]) frame->add_into(part + call->dw_bytes, op->arrays[3], op->of.conv.k);
+        if (op->arrays[dw]) frame->add_into(part, op->arrays[dw], fc_kernel_elements(&op->of.conv));
+        if (op->arrays[dw + 1]) frame->add_into(part + call->dw_bytes, op->arrays[dw + 1], op->of.conv.k);
     }
 }
 
@@ -180,7 +190,7 @@ static fc_status run_slices(const fc_op *ops) {
     call.images = fc_ceil_div(call.n, fc_max(slices, 1));
     const fc_op *summed = NULL;
     for (ptrdiff_t i = 0; i < call.count; i++)
-        if (ops[i].kind == FC_OP_CONV2D_BACKWARD_WEIGHTS) summed = &ops[i];
+        if (dw_place(&ops[i])) summed = &ops[i];
     if (summed && slices > 1) {
         const ptrdiff_t esize = fc_esize(summed->dtype);
         call.dw_bytes = fc_round_up(fc_kernel_elements(&summed->of.conv) * esize, FC_ALIGN);

@@ -117,7 +117,8 @@ typedef struct {
  * r < rows, t < taps, c < channels.
  * Columns outside of 0 .. width - 1 are left out. bias[slot(c)] += the sum of dy. slot(c) is c; but where channels are at least a
  * vector and not a multiple of it, those of the vector that ends with them begin at the multiple of the vector that is next: the last
- * of its elements are theirs. acc and bias have whole vectors. */
+ * of its elements are theirs. Where channels are fewer than a vector, its element c + m * channels may have a part of the sum of channel c, for
+ * all m < the number of elements / channels. acc and bias have whole vectors. */
 typedef struct {
     const void *x, *dy;
     ptrdiff_t x_advance, x_line, x_step, dy_line, dy_step;
@@ -128,7 +129,7 @@ typedef struct {
     void *acc;
     ptrdiff_t ldw;
     void *bias; /* or NULL */
-    const void *x_next, *dy_next; /* rows that will be read soon, or NULL: fetched along with these */
+    const void *x_next, *dy_next; /* rows that will be read soon, as many as lines, or NULL: fetched along with these */
     const int32_t *lanes;         /* the same, and from plane to plane of acc */
     ptrdiff_t planes, times, ld_plane;
 } fc_depthwise_wgrad_args;

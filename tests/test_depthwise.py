@@ -90,6 +90,23 @@ def test_backward(case: Depthwise, isa: str, dtype: str) -> None:
             assert_within(one_thread[i], *there, f"{name}, {data_format}")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["flat-many-rows-c6", "wide-c8", "bands-c24", "bands-c300", "bands-5x5-c320", "bands-stride2"],
+)
+def test_gradients_together_are_those_of_each(name: str, isa: str, dtype: str) -> None:
+    case = BY_NAME[name]
+    x, kernel, _, dy = arrays(case, dtype)
+    for threads in THREADS:
+        runtime.set_num_threads(threads)
+        together = fastconv.depthwise_conv2d_backward(dy, x, kernel, **case.arguments)
+        for i, needs in enumerate(NAMES):
+            alone = fastconv.depthwise_conv2d_backward(
+                dy, x, kernel, **case.arguments, needs=(needs,)
+            )
+            assert same_bytes(alone[i], together[i]), f"{needs}, {threads} threads"
+
+
 @pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
 @pytest.mark.parametrize("name", ["c5", "c17", "c8m2", "stride32"])
 def test_activation(name: str, activation: str, isa: str) -> None:

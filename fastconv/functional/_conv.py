@@ -206,9 +206,11 @@ def backward(
     if wanted[2]:
         taken = (dy, x, kernel, *_present(dx, dw))
         db = output(targets[2], "out[2]", (kernel.shape[3],), x.dtype, *taken)
-    if dx is not None:
+    if dx is not None and (dw is not None or db is not None):
+        plan.backward(x, dy, kernel, dx, dw, db)
+    elif dx is not None:
         plan.backward_input(dy, kernel, dx)
-    if dw is not None or db is not None:
+    elif dw is not None or db is not None:
         plan.backward_weights(x, dy, dw, db)
     return dx, dw, db
 

@@ -1,5 +1,6 @@
 /* Depthwise convolution where there is no walk for it (see depthwise_walk_body.h): tiles of pixels. Vectors run along the channels as
- * there, and SHIFT is the same: with 1 the columns of x that neighbouring pixels share are loaded once. With SHIFT 0 nothing is known.
+ * there, and SHIFT is the same: with 1 the columns of x that neighbouring pixels share are loaded once for TAPS taps, 2 if that is all or
+ * 3 at a time. With SHIFT 0 nothing is known.
  * Every sum has the same order of terms whichever tile computes it: row by row. */
 
 /* PX pixels from pixel i on, all of whose taps are columns of x; 0 < n <= VL channels from channel c on. */
@@ -13,24 +14,28 @@ FC_INLINE void NAME(depthwise_tile)(const int PX, const int TAPS, const int SHIF
     for (int p = 0; p < PX; p++) acc[p] = bias;
     for (ptrdiff_t r = 0; r < a->rows; r++) {
         const real *x = (const real *)a->x[r] + from, *w = (const real *)a->w[r] + c;
+        ptrdiff_t tap = 0;
         if (SHIFT) {
-            vec weight[3];
-            FC_UNROLL(3)
-            for (int t = 0; t < TAPS; t++) weight[t] = NAME(load_channels)(w + t * ldw, n);
-            FC_UNROLL(10)
-            for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++, x += spread) {
-                vec column = NAME(load_channels)(x, n);
-                v_keep(column);
-                FC_UNROLL(8)
-                for (int p = 0; p < PX; p++)
-                    if (q >= p * SHIFT && q < p * SHIFT + TAPS) acc[p] = v_fma(column, weight[q - p * SHIFT], acc[p]);
-            }
-        } else {
-            for (ptrdiff_t t = 0; t < a->taps; t++, x += spread, w += ldw) {
-                const vec weight = NAME(load_channels)(w, n);
-                FC_UNROLL(8)
-                for (int p = 0; p < PX; p++) acc[p] = v_fma(NAME(load_channels)(x + p * advance, n), weight, acc[p]);
-            }
+            do {
+                vec weight[3];
+                FC_UNROLL(3)
+                for (int t = 0; t < TAPS; t++) weight[t] = NAME(load_channels)(w + t * ldw, n);
+                FC_UNROLL(10)
+                for (int q = 0; q < (PX - 1) * SHIFT + TAPS; q++, x += spread) {
+                    vec column = NAME(load_channels)(x, n);
+                    v_keep(column);
+                    FC_UNROLL(8)
+                    for (int p = 0; p < PX; p++)
+                        if (q >= p * SHIFT && q < p * SHIFT + TAPS) acc[p] = v_fma(column, weight[q - p * SHIFT], acc[p]);
+                }
+                tap += TAPS, x -= (PX - 1) * advance, w += TAPS * ldw;
+            } while (TAPS == 3 && tap + TAPS <= a->taps);
+        }
+        if (TAPS == 2) continue;
+        for (; tap < a->taps; tap++, x += spread, w += ldw) {
+            const vec weight = NAME(load_channels)(w, n);
+            FC_UNROLL(8)
+            for (int p = 0; p < PX; p++) acc[p] = v_fma(NAME(load_channels)(x + p * advance, n), weight, acc[p]);
         }
     }
     if (a->relu) {
@@ -102,7 +107,6 @@ FC_INLINE void NAME(depthwise_pixels)(const int TAPS, const int SHIFT, const fc_
 /* Fewer channels than lanes, pixels without a gap: as many pixels as fit are one vector, with weights that are repeated. */
 #define FC_FLAT_TAPS 49
 typedef struct {
-    const real *x[FC_FLAT_TAPS];
     real weight[FC_FLAT_TAPS + 2][VL]; /* bias after them, and what the last one reaches into */
     ptrdiff_t count;
 } NAME(flat_taps);
@@ -112,66 +116,122 @@ static void NAME(repeat_channels)(const real *const from, const ptrdiff_t channe
     for (ptrdiff_t k = 0; k < VL; k += channels) v_store(to + k, v);
 }
 
-/* NV vectors, `step` elements apart, of n elements each. What whole ones write too much is written again. */
-FC_INLINE void NAME(flat_vectors)(const int NV, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, const ptrdiff_t at,
-                                  const ptrdiff_t step, const ptrdiff_t n) {
-    vec acc[4];
-    FC_UNROLL(4)
-    for (int v = 0; v < NV; v++) acc[v] = v_load(taps->weight[taps->count]);
-    for (ptrdiff_t q = 0; q < taps->count; q++) {
-        const vec weight = v_load(taps->weight[q]);
+/* A row of x for lines first .. end - 1 of two: the next kernel row of the former, for the latter that of line_rows rows before. */
+FC_INLINE void NAME(flat_row)(const int NV, const int first, const int end, const fc_depthwise_args *const a, const real *x, const real (*weight)[VL],
+                              const ptrdiff_t step, const ptrdiff_t n, vec acc[2][4]) {
+    const ptrdiff_t spread = a->spread * a->channels, before = a->line_rows * a->taps;
+    for (ptrdiff_t t = 0; t < a->taps; t++, x += spread, weight++) {
         FC_UNROLL(4)
-        for (int v = 0; v < NV; v++) acc[v] = v_fma(NAME(load_channels)(taps->x[q] + at + v * step, n), weight, acc[v]);
+        for (int v = 0; v < NV; v++) {
+            const vec value = NAME(load_channels)(x + v * step, n);
+            if (first == 0) acc[0][v] = v_fma(value, v_load(weight[0]), acc[0][v]);
+            if (end == 2) acc[1][v] = v_fma(value, v_load(weight[-before]), acc[1][v]);
+        }
     }
-    FC_UNROLL(4)
-    for (int v = 0; v < NV; v++) NAME(store_channels)((real *)a->y + at + v * step, a->relu ? v_max(v_zero(), acc[v]) : acc[v], n);
 }
 
-/* Pixels first .. end - 1, if that is the way. */
-static int NAME(depthwise_flat)(const fc_depthwise_args *const a, const ptrdiff_t first, const ptrdiff_t end) {
-    const ptrdiff_t channels = a->channels, step = VL / channels * channels, last = end * channels;
-    if (channels >= VL || a->advance != 1 || a->x_step != channels || a->y_step != channels || a->stream || a->rows * a->taps > FC_FLAT_TAPS)
+/* NV vectors, `step` elements apart, of n elements each, of LINES lines. What whole ones write too much is written again. */
+FC_INLINE void NAME(flat_vectors)(const int NV, const int LINES, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps,
+                                  const ptrdiff_t at, const ptrdiff_t step, const ptrdiff_t n) {
+    vec acc[2][4];
+    FC_UNROLL(2)
+    for (int l = 0; l < LINES; l++) {
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) acc[l][v] = v_load(taps->weight[taps->count]);
+    }
+    for (ptrdiff_t r = 0; r < a->rows + (LINES - 1) * a->line_rows; r++) {
+        const real *const x = (const real *)a->x[r] + a->column * a->channels + at;
+        const real(*const weight)[VL] = taps->weight + r * a->taps;
+        if (LINES == 1 || r < a->line_rows) {
+            if (r < a->rows) NAME(flat_row)(NV, 0, 1, a, x, weight, step, n, acc);
+        } else if (r < a->rows) NAME(flat_row)(NV, 0, 2, a, x, weight, step, n, acc);
+        else NAME(flat_row)(NV, 1, 2, a, x, weight, step, n, acc);
+    }
+    FC_UNROLL(2)
+    for (int l = 0; l < LINES; l++) {
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++)
+            NAME(store_channels)((real *)a->y + l * a->y_line + at + v * step, a->relu ? v_max(v_zero(), acc[l][v]) : acc[l][v], n);
+    }
+}
+
+/* Elements at .. last - 1 of a line. */
+static __attribute__((noinline)) void NAME(flat_rest)(const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, ptrdiff_t at,
+                                                      const ptrdiff_t step, const ptrdiff_t last) {
+    for (; at < last; at += step) NAME(flat_vectors)(1, 1, a, taps, at, step, last - at < step ? last - at : step);
+}
+
+/* Pixels first .. end - 1 of LINES lines. */
+FC_INLINE void NAME(flat_lines)(const int LINES, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, const ptrdiff_t first,
+                                const ptrdiff_t end) {
+    const ptrdiff_t step = VL / a->channels * a->channels, last = end * a->channels;
+    ptrdiff_t at = first * a->channels;
+    for (; at + 3 * step + VL <= last; at += 4 * step) NAME(flat_vectors)(4, LINES, a, taps, at, step, VL);
+    fc_depthwise_args line = *a;
+    for (int l = 0; l < LINES; l++, line.x += a->line_rows, line.y = (real *)line.y + a->y_line) NAME(flat_rest)(&line, taps, at, step, last);
+}
+
+/* The pixels all of whose taps are columns of x: first .. end - 1, or none if they are few. */
+static ptrdiff_t NAME(inner_pixels)(const fc_depthwise_args *const a, ptrdiff_t *const first_) {
+    const ptrdiff_t last = (a->taps - 1) * a->spread;
+    ptrdiff_t first = 0, end = a->taps ? a->pixels : 0;
+    while (first < end && a->column + first * a->advance < 0) first++;
+    while (end > first && a->column + (end - 1) * a->advance + last >= a->width) end--;
+    if (end < first + 4) first = end = 0;
+    *first_ = first;
+    return end;
+}
+
+/* Whether that is the way, and it is taken. */
+static int NAME(depthwise_flat)(const fc_depthwise_args *const args) {
+    const ptrdiff_t channels = args->channels;
+    if (channels >= VL || args->advance != 1 || args->x_step != channels || args->y_step != channels || args->stream ||
+        args->rows * args->taps > FC_FLAT_TAPS)
         return 0;
+    ptrdiff_t first;
+    const ptrdiff_t end = NAME(inner_pixels)(args, &first);
+    if (end == 0) return 0;
+    fc_depthwise_args copy = *args, *const a = &copy;
     NAME(flat_taps) taps;
     taps.count = 0;
     for (ptrdiff_t r = 0; r < a->rows; r++)
-        for (ptrdiff_t t = 0; t < a->taps; t++, taps.count++) {
-            taps.x[taps.count] = (const real *)a->x[r] + (a->column + t * a->spread) * channels;
+        for (ptrdiff_t t = 0; t < a->taps; t++, taps.count++)
             NAME(repeat_channels)((const real *)a->w[r] + t * a->ldw, channels, taps.weight[taps.count]);
-        }
     NAME(repeat_channels)(a->bias, channels, taps.weight[taps.count]);
-    ptrdiff_t at = first * channels;
-    for (; at + 3 * step + VL <= last; at += 4 * step) NAME(flat_vectors)(4, a, &taps, at, step, VL);
-    for (; at < last; at += step) NAME(flat_vectors)(1, a, &taps, at, step, last - at < step ? last - at : step);
+    for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line) {
+        for (ptrdiff_t i = 0; i < first; i++) NAME(depthwise_single)(a, i);
+        /* float64 is for checks, and the library is to be small. */
+        if (sizeof(real) == sizeof(double) || (l % 2 == 0 && l + 1 == args->lines)) NAME(flat_lines)(1, a, &taps, first, end);
+        else if (l % 2 == 0) NAME(flat_lines)(2, a, &taps, first, end);
+        for (ptrdiff_t i = end; i < a->pixels; i++) NAME(depthwise_single)(a, i);
+    }
     return 1;
 }
 
 static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
-    const ptrdiff_t last = (a->taps - 1) * a->spread;
-    ptrdiff_t first = 0, end = a->taps ? a->pixels : 0, i = 0;
-    while (first < end && a->column + first * a->advance < 0) first++;
-    while (end > first && a->column + (end - 1) * a->advance + last >= a->width) end--;
-    if (end < first + 4) first = end = 0;
+    ptrdiff_t first, i = 0;
+    const ptrdiff_t end = NAME(inner_pixels)(a, &first);
     for (; i < first; i++) NAME(depthwise_single)(a, i);
-    if (end == 0 || NAME(depthwise_flat)(a, first, end)) {
+    if (end == 0) {
     } else if (a->channels < VL) {
         for (i = first; i < end; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i + 4 <= end ? i : end - 4, 0, a->channels);
     } else switch (a->advance == a->spread ? a->taps : 0) {
+        case 0:
+        case 1:
+            NAME(depthwise_pixels)(0, 0, a, first, end);
+            break;
         case 2:
             NAME(depthwise_pixels)(2, 1, a, first, end);
             break;
-        case 3:
-            NAME(depthwise_pixels)(3, 1, a, first, end);
-            break;
         default:
-            NAME(depthwise_pixels)(0, 0, a, first, end);
+            NAME(depthwise_pixels)(3, 1, a, first, end);
         }
     for (i = end; i < a->pixels; i++) NAME(depthwise_single)(a, i);
 }
 
 static void NAME(depthwise)(const fc_depthwise_args *const args) {
     assert(args->rows >= 0 && args->taps >= 0 && args->lines > 0 && args->pixels > 0 && args->channels > 0);
-    if (NAME(depthwise_walks)(args)) return;
+    if (NAME(depthwise_walks)(args) || NAME(depthwise_flat)(args)) return;
     fc_depthwise_args copy = *args; /* known not to change when y is written */
     for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line) NAME(depthwise_line)(&copy);
 }

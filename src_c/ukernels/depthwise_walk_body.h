@@ -6,7 +6,7 @@
  * SHIFT says how far neighbouring pixels are apart, in taps. The terms of a sum are added column by column, whatever the walk. */
 
 /* From so many pixels in a vector on that is better than a walk, which has but one (see depthwise_flat). */
-#define FC_FLAT_PIXELS 3
+#define FC_FLAT_PIXELS 2
 
 typedef struct {
     const real *x[8], *next;

@@ -97,8 +97,10 @@ FC_INLINE void NAME(wgrad_groups)(const int SHIFT, const fc_depthwise_wgrad_args
     const ptrdiff_t channels = a->channels;
     for (ptrdiff_t slot = 0; slot < channels; slot += VL)
         for (ptrdiff_t r = 0; r < a->rows; r++)
-            for (ptrdiff_t plane = 0; plane < a->planes; plane += 4)
-                NAME(wgrad_block)(1, 4, 3, SHIFT, 0, a, r, plane, 0, a->pixels, slot + VL <= channels ? slot : channels - VL, slot);
+            for (ptrdiff_t plane = 0; plane < a->planes; plane += 4) {
+                const NAME(wgrad_place) place = {r, plane, 0, a->pixels, slot + VL <= channels ? slot : channels - VL, slot};
+                NAME(wgrad_block)(1, 4, 3, SHIFT, 0, 1, a, &place);
+            }
 }
 
 static void NAME(grouped_wgrad)(const fc_depthwise_wgrad_args *const args) {

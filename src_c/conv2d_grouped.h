@@ -1,0 +1,33 @@
+/* What the two files of grouped convolution share. */
+#ifndef FC_CONV2D_GROUPED_H
+#define FC_CONV2D_GROUPED_H
+
+#include "conv2d_internal.h"
+
+/* From rows to rows: forward, or to the gradient of the input. */
+typedef struct {
+    fc_conv2d conv;
+    int gradient, stream;
+    const fc_ukernels *kernels;
+    ptrdiff_t esize;
+    const void *in, *weights, *bias; /* weights: [taps][planes][out_c] */
+    void *out;
+    ptrdiff_t h, w, oh, ow; /* of `in` and `out` */
+    ptrdiff_t in_c, out_c, planes, times; /* channels of `in` and `out`, and those of one group */
+    ptrdiff_t copied;       /* planes of the copies: `planes`, or one of which kernels make them with `lanes` */
+    int32_t lanes[FC_GROUPED_LANES_MAX];
+    ptrdiff_t held;         /* rows of the input that a task keeps copies of, 0: they are read where they are */
+    ptrdiff_t left, copy_w; /* columns of the input that are copied: the first, and how many */
+    ptrdiff_t chunk, chunks; /* output channels of a task */
+    ptrdiff_t lines;         /* rows of the output that a kernel computes at once */
+    int walks_lines;         /* whether there are kernels that walk along a single one as well */
+    const void *zeros;       /* a row of the input, or of its copies, in the place of those outside; NULL: they are left out */
+    ptrdiff_t parts, images; /* tasks of an image, or images of a task */
+} fc_grouped_map;
+
+/* The gradient of the input by rows: unless rows are copied (`held`) any rows of any image can be computed, each time with FC_SLOT_TASK;
+ * FC_SLOT_CALL stays in use. Rows begin at an even one, and are two at least where the image has two. */
+fc_status fc_grouped_plan_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx, fc_grouped_map *job);
+fc_status fc_grouped_input_rows(const fc_grouped_map *job, ptrdiff_t image, ptrdiff_t begin, ptrdiff_t end);
+
+#endif
