@@ -137,7 +137,9 @@ static void add_in_place(const wgrad *g, fc_depthwise_wgrad_args *args, ptrdiff_
         const ptrdiff_t top = image * c->h + i * c->stride_h - c->pad_top, more = (args->lines - 1) * c->stride_h;
         const ptrdiff_t next = top + more + (taps.end - 1) * c->dilation_h + 1, dy_next = image * c->oh + i + args->lines;
         args->x_next = taps.end > taps.first && next + more < c->n * c->h ? fc_at(g->x, next * c->w * c->c + first, g->esize) : NULL;
-        args->dy_next = !g->input && dy_next + args->lines <= c->n * c->oh ? fc_at(g->dy, dy_next * c->ow * c->k + first, g->esize) : NULL;
+        /* The gradient of the input has asked for dy already where it needs a row of it for each of its own. */
+        const int asked = g->input && c->stride_h == 1;
+        args->dy_next = !asked && dy_next + args->lines <= c->n * c->oh ? fc_at(g->dy, dy_next * c->ow * c->k + first, g->esize) : NULL;
         const ptrdiff_t row = top + taps.first * c->dilation_h;
         add_rows(g, args, image * c->oh + i, first, fc_at(g->x, row * c->w * c->c + first, g->esize), taps, acc, 0);
     }

@@ -161,12 +161,16 @@ static __attribute__((noinline)) void NAME(flat_rest)(const fc_depthwise_args *c
     for (; at < last; at += step) NAME(flat_vectors)(1, 1, a, taps, at, step, last - at < step ? last - at : step);
 }
 
-/* Pixels first .. end - 1 of LINES lines. */
+/* Pixels first .. end - 1 of LINES lines, and a bit of what comes next with every few of them. */
 FC_INLINE void NAME(flat_lines)(const int LINES, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, const ptrdiff_t first,
                                 const ptrdiff_t end) {
-    const ptrdiff_t step = VL / a->channels * a->channels, last = end * a->channels;
+    const ptrdiff_t step = VL / a->channels * a->channels, last = end * a->channels, share = LINES * 4 * step;
+    const real *next = a->next;
     ptrdiff_t at = first * a->channels;
-    for (; at + 3 * step + VL <= last; at += 4 * step) NAME(flat_vectors)(4, LINES, a, taps, at, step, VL);
+    for (; at + 3 * step + VL <= last; at += 4 * step, next += share) {
+        if (a->next) NAME(fetch)(next, share);
+        NAME(flat_vectors)(4, LINES, a, taps, at, step, VL);
+    }
     fc_depthwise_args line = *a;
     for (int l = 0; l < LINES; l++, line.x += a->line_rows, line.y = (real *)line.y + a->y_line) NAME(flat_rest)(&line, taps, at, step, last);
 }
@@ -198,7 +202,9 @@ static int NAME(depthwise_flat)(const fc_depthwise_args *const args) {
         for (ptrdiff_t t = 0; t < a->taps; t++, taps.count++)
             NAME(repeat_channels)((const real *)a->w[r] + t * a->ldw, channels, taps.weight[taps.count]);
     NAME(repeat_channels)(a->bias, channels, taps.weight[taps.count]);
+    const ptrdiff_t share = args->next_elements / args->lines;
     for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line) {
+        copy.next = share ? (const real *)args->next + l * share : NULL;
         for (ptrdiff_t i = 0; i < first; i++) NAME(depthwise_single)(a, i);
         /* float64 is for checks, and the library is to be small. */
         if (sizeof(real) == sizeof(double) || (l % 2 == 0 && l + 1 == args->lines)) NAME(flat_lines)(1, a, &taps, first, end);
@@ -214,7 +220,8 @@ static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
     for (; i < first; i++) NAME(depthwise_single)(a, i);
     if (end == 0) {
     } else if (a->channels < VL) {
-        for (i = first; i < end; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i + 4 <= end ? i : end - 4, 0, a->channels);
+        const ptrdiff_t n = a->channels % VL; /* known to be no whole vector */
+        for (i = first; i < end; i += 4) NAME(depthwise_tile)(4, 0, 0, a, i + 4 <= end ? i : end - 4, 0, n);
     } else switch (a->advance == a->spread ? a->taps : 0) {
         case 0:
         case 1:

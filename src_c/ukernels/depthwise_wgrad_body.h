@@ -209,6 +209,7 @@ static void NAME(wgrad_taps)(const fc_depthwise_wgrad_args *const a, const NAME(
                              const int sums) {
     const ptrdiff_t count = a->rows * a->taps, x_step = run->x_step, dy_step = run->dy_step, n = run->n;
     real none[VL] = {0}, *const bias = sums ? (real *)a->bias + slot : none;
+    const int fetches = tap == 0 && a->x_next;
     const real *x[9];
     vec acc[9], sum = v_load(bias);
     FC_UNROLL(9)
@@ -220,9 +221,13 @@ static void NAME(wgrad_taps)(const fc_depthwise_wgrad_args *const a, const NAME(
     }
     for (ptrdiff_t l = 0; l < a->lines; l++) {
         const real *const dy = (const real *)a->dy + run->dy + l * a->dy_line;
+        const real *const x_next = fetches ? (const real *)a->x_next + run->x : NULL;
+        const real *const dy_next = fetches && a->dy_next ? (const real *)a->dy_next + run->dy + l * a->dy_line : NULL;
         ptrdiff_t at = l * a->x_advance;
         if (n == VL) {
             for (ptrdiff_t i = 0; i < run->count; i++, at += x_step) {
+                if (x_next) __builtin_prefetch(x_next + at, 0, 2);
+                if (dy_next) __builtin_prefetch(dy_next + i * dy_step, 0, 2);
                 const vec grad = v_load(dy + i * dy_step);
                 FC_UNROLL(9)
                 for (int q = 0; q < 9; q++) acc[q] = v_fma(v_load(x[q] + at), grad, acc[q]);
