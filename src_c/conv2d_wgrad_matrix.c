@@ -117,8 +117,7 @@ static void flush(const wgrad_matrix *g, const fc_matrix_job *job, ptrdiff_t fir
             float *const to = g->dw + (first + i) * k + column + j;
             const ptrdiff_t n = fc_min(FC_MATRIX_GROUP, job->columns - j);
             if (!add) memcpy(to, from, (size_t)n * sizeof *to);
-            else
-                for (ptrdiff_t e = 0; e < n; e++) to[e] += from[e];
+            else g->gemm.kernels->frame.add_into(from, to, n);
         }
 }
 
