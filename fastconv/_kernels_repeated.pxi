@@ -98,18 +98,20 @@ cdef class DirectRun:
         cdef int held = 0, i
         cdef fc_program program
         cdef fc_status status
-        cdef Py_ssize_t last = len(self.idle) - 1
-        if last < 0 or self.idle[last] is not self.plan or not is_array(x, self.dtype, self.shape):
+        cdef Py_ssize_t last
+        if not is_array(x, self.dtype, self.shape) or self.counts[0] is not self.moves or self.counts[1] is not self.changes:
             return None
-        if self.counts[0] is not self.moves or self.counts[1] is not self.changes:
+        # Nothing is allocated in between, for other threads may run then: who takes the plan has all of this object.
+        last = len(self.idle) - 1
+        if last < 0 or self.idle[last] is not self.plan:
             return None
-        if Py_REFCNT(<PyObject *>self.before) == 1 and is_array(self.before, self.dtype, self.y_shape):
-            y = self.before
-        else:
-            y = self.empty(self.y_shape, self.dtype)
-        self.before, self.last = self.last, y
         del self.idle[last]
         try:
+            if Py_REFCNT(<PyObject *>self.before) == 1 and is_array(self.before, self.dtype, self.y_shape):
+                y = self.before
+            else:
+                y = self.empty(self.y_shape, self.dtype)
+            self.before, self.last = self.last, y
             starts[0] = <char *>take(x, PyBUF_SIMPLE, &views[0])
             held = 1
             starts[1] = <char *>take(y, PyBUF_SIMPLE | PyBUF_WRITABLE, &views[1])
