@@ -144,7 +144,7 @@ static header header_of(const fc_conv2d *conv, int few) {
     header head = {.few = few};
     const fc_conv2d of = packed_conv(conv, &head);
     head.way = way_of(&of);
-    if (head.way == BY_WINOGRAD) head.pieces = fc_winograd_pieces(&of);
+    if (head.way == BY_WINOGRAD) head.pieces = fc_winograd_pieces(&of, 1);
     return head;
 }
 

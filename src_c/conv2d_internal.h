@@ -186,8 +186,8 @@ int fc_winograd_pays_weights(const fc_conv2d *conv);
 /* The same, where the direct way takes the time of so many multiply-adds; and how many that is for a convolution itself. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct);
 double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed);
-/* The pieces of a forward pass, for fc_conv2d. */
-int fc_winograd_pieces(const fc_conv2d *conv);
+/* The pieces of a forward pass, for fc_conv2d: with packed weights, or with those that are used once. */
+int fc_winograd_pieces(const fc_conv2d *conv, int packed);
 /* Weights transformed once for many forward passes, in a layout of the instruction set in use. */
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv);
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed);

@@ -6,6 +6,7 @@
  *     between the transforms stays in its second-level cache;
  *   - the same by chunks of input channels, for many of them and few output channels, whose sums stay there meanwhile;
  *   - by panels, for few tiles or many weights: conv2d_winograd_panels.c;
+ *   - the same in registers, for fewer: conv2d_winograd_registers.c;
  *   - on a matrix unit: conv2d_winograd_matrix.c.
  *
  * A NaN or infinity in x reaches all outputs of the tiles that read it, and no others. */
@@ -152,6 +153,7 @@ static fc_status run(const fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     if (call->pooled && !fc_winograd_pools(p)) return FC_UNSUPPORTED;
     fc_winograd_call own = *call;
+    if (p->tiles > 0 && p->registers) return fc_winograd_by_registers(&own);
     own.group = fc_winograd_group_channels() / p->kernels->panel[0].nr;
     if (p->tiles > 0 && (own.operand || fc_winograd_matrix_pays(p))) return fc_winograd_by_matrix(&own);
     const int few_tiles = p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1;
@@ -161,7 +163,8 @@ static fc_status run(const fc_winograd_call *call) {
 
 /* Group after group. */
 static fc_status run_groups(fc_winograd_call *call, ptrdiff_t groups, ptrdiff_t x_step, ptrdiff_t w_step, ptrdiff_t y_step) {
-    const ptrdiff_t packed_step = call->plan.positions * fc_winograd_u_position(&call->plan);
+    const ptrdiff_t u_step = call->plan.positions * fc_winograd_u_position(&call->plan);
+    const ptrdiff_t packed_step = call->plan.registers ? fc_winograd_taps_bytes(&call->plan) / (ptrdiff_t)sizeof(float) : u_step;
     fc_status status = FC_OK;
     for (ptrdiff_t g = 0; g < groups && status == FC_OK; g++) {
         status = run(call);

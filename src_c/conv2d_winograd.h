@@ -38,6 +38,7 @@ typedef struct {
     ptrdiff_t n, c, k, ldx, ldy, ldw; /* ld: channels of a pixel in memory, output channels of w in memory */
     ptrdiff_t pieces, shares; /* of rows times those of columns, numbered row by row */
     int whole;               /* no piece lacks taps */
+    int registers;           /* weights are transformed in registers, and packed ones are taps: conv2d_winograd_registers.c */
     ptrdiff_t tiles, positions; /* positions of a tile */
     ptrdiff_t square;           /* tiles that have the positions of one of 6 x 6 */
     ptrdiff_t lanes_c;       /* c rounded up to vectors */
@@ -174,6 +175,8 @@ fc_status fc_winograd_transform_all(const fc_winograd_plan *plan, const float *w
 /* U of input channels c0 .. c1 - 1 of one piece and panel. `space` holds rows.r * cols.r * (c1 - c0) * nr elements. */
 void fc_winograd_transform_some(const fc_winograd_plan *plan, const float *w, ptrdiff_t piece, const fc_winograd_columns *panel, ptrdiff_t c0,
                                 ptrdiff_t c1, float *space, float *u, ptrdiff_t position);
+/* The taps of a plan in registers, copy[c - c0][9][lanes]: of a vector of output channels, `first` and those after it. */
+void fc_winograd_copy_taps(const fc_winograd_plan *plan, const float *w, ptrdiff_t first, ptrdiff_t c0, ptrdiff_t c1, float *copy);
 
 /* How tiles are multiplied: in groups of `rows`, but for the last. With each step of their sums, so many bytes of a wide panel's weights
  * are fetched. Made once for a task: divisions take as long as a few tiles. */
@@ -229,6 +232,11 @@ static inline ptrdiff_t fc_winograd_whole_rows(const fc_winograd_plan *p, ptrdif
     const ptrdiff_t row = p->planar && p->cols.classes > 1 ? p->cols.classes * p->cols.tiles : 1;
     return fc_max(1, tiles / row) * row;
 }
+
+/* In registers: the taps of all weights, as it reads them; the convolution. */
+ptrdiff_t fc_winograd_taps_bytes(const fc_winograd_plan *plan);
+fc_status fc_winograd_pack_taps(const fc_winograd_plan *plan, const float *w, float *taps);
+fc_status fc_winograd_by_registers(fc_winograd_call *call);
 
 /* Transforms all weights of a call, unless they are. */
 fc_status fc_winograd_transform_call(fc_winograd_call *call);

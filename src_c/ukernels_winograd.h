@@ -110,6 +110,21 @@ typedef struct {
     int fetch; /* lines of y, while their tiles are computed */
 } fc_winograd_few_args;
 
+/* M (+)= V U of a vector of output channels and some tiles, 1 <= tiles <= FC_WINOGRAD_REGISTERS_TILES, with weights of 3 x 3 taps that are
+ * transformed in registers: w[c][9][lanes], v[((c / lanes * 36 + p) * FC_WINOGRAD_REGISTERS_TILES + t) * lanes + c % lanes], m[p * m_position +
+ * t * m_tile + lane]. Of the rows of positions only
+ * the first `rows` are computed. For positions 6 i .. 6 i + 5 and input channel c the line at next + i * next_pass + c * next_step is fetched, which need not exist. */
+enum { FC_WINOGRAD_REGISTERS_TILES = 4 };
+typedef struct {
+    const void *w, *v;
+    ptrdiff_t depth;
+    void *m;
+    ptrdiff_t m_position, m_tile;
+    int tiles, rows, accumulate;
+    const char *next;
+    ptrdiff_t next_pass, next_step;
+} fc_winograd_registers_args;
+
 /* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr.
  * Chunks of the sum, a multiple of the lanes each, are summed apart. What will be read soon is fetched from `next` on, next_bytes for
  * each c; it need not exist. */
@@ -132,6 +147,7 @@ typedef struct {
     void (*few_input)(const fc_winograd_few_input_args *args);
     void (*few)(const fc_winograd_few_args *args);
     int few_tiles, few_depth;
+    void (*registers)(const fc_winograd_registers_args *args); /* or NULL: vectors of half a line do not pay */
     fc_winograd_transforms transforms[FC_WINOGRAD_SHAPES][FC_WINOGRAD_R_MAX - FC_WINOGRAD_R_MIN + 1]; /* by shape of the tile, and r */
 } fc_winograd_kernels;
 

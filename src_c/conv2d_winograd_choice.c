@@ -1,0 +1,177 @@
+/* Winograd's convolution: with which pieces, and when it pays. */
+#include "conv2d_winograd_choice.h"
+
+#include <math.h>
+
+/* What the cost of pieces of r taps is made of, along one axis. */
+typedef struct {
+    int applies;                           /* there are few enough of them */
+    double parts, pieces;
+    double positions;                      /* of a tile, summed over the pieces: those that lack taps have one fewer */
+    double tile, outputs, tiles;           /* positions and outputs of a tile, and tiles */
+    double shares;                         /* the share of its positions that a tile has in the mean, times their number */
+} axis_cost;
+
+static axis_cost axis_cost_of(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilation, ptrdiff_t outputs, ptrdiff_t r) {
+    const ptrdiff_t parts = fc_winograd_axis_parts(taps, stride, r), tile = fc_winograd_tile_positions(r);
+    const fc_winograd_tile_counts tiles = fc_winograd_axis_tiles(outputs, dilation, r);
+    const int applies = stride <= FC_WINOGRAD_PIECES && parts * stride <= FC_WINOGRAD_PIECES;
+    ptrdiff_t positions = 0;
+    for (ptrdiff_t first = 0; applies && first < stride; first++)
+        for (ptrdiff_t part = 0; part < parts; part++) positions += tile - (first + (part * r + r - 1) * stride >= taps);
+    return (axis_cost){.applies = applies,
+                       .parts = (double)parts,
+                       .pieces = (double)fc_winograd_pieces_of_parts(taps, stride, r, parts),
+                       .positions = (double)positions,
+                       .tile = (double)tile,
+                       .outputs = (double)fc_winograd_tile_outputs(r),
+                       .tiles = (double)(tiles.count * dilation),
+                       .shares = (double)(dilation * (tiles.count * tile - (tiles.count - tiles.full))) / (double)tile};
+}
+
+/* r along both axes, but 1 where no phase has more taps than one. */
+static fc_winograd_piece_taps pieces_of(const fc_conv2d *conv, ptrdiff_t r) {
+    return (fc_winograd_piece_taps){conv->kh <= conv->stride_h ? 1 : r, conv->kw <= conv->stride_w ? 1 : r};
+}
+
+/* Channels that are read and written, and pixels of each phase of what is written, of the forward pass or the gradient of the input. */
+typedef struct {
+    ptrdiff_t c, k, h, w;
+} pass_sizes;
+
+static pass_sizes sizes_of(const fc_conv2d *conv, int transposed) {
+    const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups;
+    return transposed ? (pass_sizes){k, c, fc_ceil_div(conv->h, conv->stride_h), fc_ceil_div(conv->w, conv->stride_w)}
+                      : (pass_sizes){c, k, conv->oh, conv->ow};
+}
+
+/* The time in which so many weights of an image or two arrive, from behind the second-level cache or from it, in multiply-adds. Winograd's
+ * products fetch them ahead: they take as long as the longer of both. The direct way waits for about half of its weights. */
+static double reading(double elements) {
+    const int far = elements * sizeof(float) > (double)fc_l2_bytes() / 4, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+    return elements * (!far ? 4 : wide ? 15 : 8);
+}
+
+static fc_winograd_cost cost_of(const fc_conv2d *conv, const pass_sizes *s, const axis_cost *rows, const axis_cost *cols, int transposed) {
+    const int line = rows->tile == 1 || cols->tile == 1;
+    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
+    const double wide = lanes > 8 ? 2.3 : 1; /* stores of whole lines, which transforms are made of, take longer than their halves */
+    const double input = (line ? 30 : 180) * wide, output = (line ? 27 : 160) * wide, weight = (line ? 25 : 150) * wide, sum = 4;
+    const double c = (double)fc_round_up(s->c, lanes), k = (double)fc_round_up(s->k, lanes), depth = (double)s->c;
+    const double pieces = transposed ? rows->parts * cols->parts : rows->pieces * cols->pieces;
+    const double shares = transposed ? (double)(conv->stride_h * conv->stride_w) : 1;
+    const double tile = rows->tile * cols->tile, tiles = rows->tiles * cols->tiles, work = rows->shares * cols->shares;
+    const double sums = tile * shares * (s->c % lanes ? pieces : 1);
+    const double products = (rows->positions * cols->positions * depth + sums * sum) * k;
+    const double elements = tile * pieces * shares * depth * k;
+    const double image = work * products + tiles * (pieces * c * input + shares * k * output);
+    return (fc_winograd_cost){conv->few ? fmax(image, reading(elements)) : image, pieces * shares * depth * k * weight};
+}
+
+fc_winograd_choice fc_winograd_choose(const fc_conv2d *conv, int transposed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    fc_winograd_choice best = {0};
+    const int square = conv->kh == conv->kw && conv->stride_h == conv->stride_w && conv->dilation_h == conv->dilation_w && s.h == s.w;
+    const int lines = conv->few || conv->kh <= conv->stride_h || conv->kw <= conv->stride_w;
+    axis_cost rows[FC_WINOGRAD_R_MAX + 1], others[FC_WINOGRAD_R_MAX + 1];
+    const axis_cost *const cols = square ? rows : others;
+    for (ptrdiff_t r = lines ? 1 : FC_WINOGRAD_R_MIN; r <= FC_WINOGRAD_R_MAX; r++) {
+        rows[r] = axis_cost_of(conv->kh, conv->stride_h, conv->dilation_h, s.h, r);
+        if (!square) others[r] = axis_cost_of(conv->kw, conv->stride_w, conv->dilation_w, s.w, r);
+    }
+    for (ptrdiff_t taps = FC_WINOGRAD_R_MIN; taps <= FC_WINOGRAD_R_MAX; taps++) {
+        const fc_winograd_piece_taps all = pieces_of(conv, taps);
+        /* Pieces of one row or column have half the weights, and more multiplications. */
+        const fc_winograd_piece_taps ways[] = {all, {1, all.cols}, {all.rows, 1}};
+        const int count = conv->few && all.rows > 1 && all.cols > 1 ? 3 : 1;
+        for (int i = 0; i < count; i++) {
+            const axis_cost *const a = &rows[ways[i].rows], *const b = &cols[ways[i].cols];
+            if (!a->applies || !b->applies || a->positions * b->positions >= (double)(conv->kh * conv->kw) * a->outputs * b->outputs) continue;
+            const fc_winograd_cost cost = cost_of(conv, &s, a, b, transposed);
+            if (!best.found || cost.image < best.cost.image) best = (fc_winograd_choice){1, 0, ways[i], cost};
+        }
+    }
+    return best;
+}
+
+/* Whether so many weights that are used once come from behind the second-level cache. */
+static int far_weights(double weights) { return weights * sizeof(float) > (double)fc_l2_bytes() / 2; }
+
+/* The time of an image with weights that are transformed in registers, for every few tiles: sums take longer, and the fewest weights are read.
+ * Those that are not packed are copied. */
+static double registers_cost(const fc_conv2d *conv, int transposed, int packed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    const fc_winograd_tile_counts rows = fc_winograd_axis_tiles(s.h, conv->dilation_h, 3), cols = fc_winograd_axis_tiles(s.w, conv->dilation_w, 3);
+    const double c = (double)s.c, k = (double)fc_round_up(s.k, fc_kernels(FC_F32)->winograd.lanes), weights = 9 * c * k;
+    const ptrdiff_t tiles = (packed ? 1 : conv->n) * rows.count * conv->dilation_h * cols.count * conv->dilation_w;
+    const double image = (double)(packed ? 1 : conv->n), group = rows.full > 0 ? 70 : 60, tile = rows.full > 0 ? 40 : 34, transforms = 390;
+    const double copy = packed ? 0 : weights * (far_weights(weights) ? 42 : 13);
+    const double products = ((double)fc_ceil_div(tiles, FC_WINOGRAD_REGISTERS_TILES) * group + (double)tiles * tile) * c * k;
+    return fmax(products + (double)tiles * (c + k) * transforms + copy, reading(weights)) / image;
+}
+
+/* The same where weights are packed, for few images, or used once. */
+fc_winograd_choice fc_winograd_choose_for_few(const fc_conv2d *conv, int transposed, int packed) {
+    fc_winograd_choice best = fc_winograd_choose(conv, transposed);
+    const int plain = conv->kh == 3 && conv->kw == 3 && conv->stride_h == 1 && conv->stride_w == 1;
+    if (!best.found || !plain || !fc_kernels(FC_F32)->winograd.registers || (packed && !conv->few)) return best;
+    const double image = registers_cost(conv, transposed, packed);
+    if (image < best.cost.image + (packed ? 0 : best.cost.weights / (double)conv->n))
+        best = (fc_winograd_choice){.found = 1, .registers = 1, .r = {3, 3}, .cost = {.image = image}};
+    return best;
+}
+
+/* Whether anything but the kernel rules Winograd out. */
+static int may_apply(const fc_conv2d *conv) {
+    if (conv->dtype != FC_F32 || fc_kernels(FC_F32)->winograd.mr == 0) return 0;
+    return (conv->stride_h == 1 || conv->dilation_h == 1) && (conv->stride_w == 1 || conv->dilation_w == 1);
+}
+
+int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && fc_winograd_choose(conv, 0).found; }
+
+/* Multiply-adds of the direct way. */
+static double direct_products(const fc_conv2d *conv, int transposed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    const ptrdiff_t columns = fc_round_up(s.k, fc_kernels(FC_F32)->winograd.lanes);
+    return (double)conv->n * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * columns);
+}
+
+double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    return direct_products(conv, transposed) *
+           fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups, 0);
+}
+
+static int may_pay(const fc_conv2d *conv, int transposed) {
+    const pass_sizes s = sizes_of(conv, transposed);
+    return s.c >= 6 && s.k >= 6 && s.c * s.k >= 64 && conv->kh * conv->kw > 1 && may_apply(conv);
+}
+
+/* The direct way runs nearer to the peak, where transforms are not what counts and where the pieces of strided kernels make short sums. */
+int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
+    const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+    const double margin = strided ? (wide ? 1.45 : transposed ? 1.4 : 1.5) : wide ? 1.05 : 1.3;
+    if (!may_pay(conv, transposed)) return 0;
+    const fc_winograd_choice choice = fc_winograd_choose_for_few(conv, transposed, packed);
+    const pass_sizes s = sizes_of(conv, transposed);
+    const double weights = (double)(conv->kh * conv->kw) * (double)(s.c * s.k);
+    if (conv->few) direct += reading(weights) / 2;
+    else if (choice.registers && far_weights(weights)) direct += 50 * weights; /* which it would lay out anew */
+    return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * margin;
+}
+
+int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
+    return fc_winograd_pays_for(conv, transposed, packed, fc_winograd_direct_cost(conv, transposed));
+}
+
+/* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it; strided pieces are more work there than it
+ * seems, and so are small sums of transformed tiles with narrow ones. What becomes of the sums, which are written and read, takes longer than to
+ * transform weights. */
+int fc_winograd_pays_weights(const fc_conv2d *conv) {
+    const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+    const double share = fc_wgrad_share(conv), narrow = conv->kh == 1 || conv->kw == 1 ? 1.3 : 1.6;
+    const double margin = !wide ? narrow : share == 1 ? 0.9 : strided ? 1.4 : 1.05;
+    if (!may_pay(conv, 0)) return 0;
+    const fc_winograd_choice choice = fc_winograd_choose(conv, 0);
+    return choice.found && direct_products(conv, 0) * share > ((double)conv->n * choice.cost.image + 1.5 * choice.cost.weights) * margin;
+}
