@@ -6,13 +6,13 @@
 
 int fc_conv2d_winograd_applies(const fc_conv2d *conv) { return fc_winograd_applies(conv); }
 
-static int use_winograd(const fc_conv2d *conv, int transposed, int packed) {
-    if (conv->algorithm == FC_AUTO) return fc_winograd_pays(conv, transposed, packed);
+static int use_winograd(const fc_conv2d *conv, int transposed) {
+    if (conv->algorithm == FC_AUTO) return fc_winograd_pays(conv, transposed);
     return conv->algorithm == FC_WINOGRAD && fc_winograd_applies(conv);
 }
 
 static int winograd_pays_weights(const fc_conv2d *conv) {
-    return conv->algorithm == FC_AUTO ? fc_winograd_pays_weights(conv) : use_winograd(conv, 0, 0);
+    return conv->algorithm == FC_AUTO ? fc_winograd_pays_weights(conv) : use_winograd(conv, 0);
 }
 
 static int use_few(const fc_conv2d *conv) { return conv->algorithm != FC_DIRECT && fc_winograd_few_applies(conv); }
@@ -61,7 +61,7 @@ static fc_status forward_nhwc(const fc_conv2d *given, const void *x, const void 
     if (use_grouped(conv, fc_grouped_forward_applies(conv))) return fc_grouped_forward(conv, x, w, bias, y);
     if (use_few(conv)) return fc_winograd_few_forward(conv, x, w, bias, y);
     if (fc_folded_pays(conv, 0)) return fc_folded_forward(conv, x, w, bias, y);
-    if (use_winograd(conv, 0, 0)) return fc_winograd_forward(conv, x, w, bias, y);
+    if (use_winograd(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     return fc_igemm_forward(conv, x, w, bias, y);
 }
 
@@ -70,7 +70,7 @@ static fc_status backward_input_nhwc(const fc_conv2d *given, const void *dy, con
     if (use_grouped(conv, fc_grouped_backward_input_applies(conv))) return fc_grouped_backward_input(conv, dy, w, dx);
     if (fc_scattered_pays(conv)) return fc_scattered_backward_input(conv, dy, w, dx);
     if (fc_folded_pays(conv, 0)) return fc_folded_backward_input(conv, dy, w, dx);
-    if (use_winograd(conv, 1, 0)) return fc_winograd_backward_input(conv, dy, w, dx);
+    if (use_winograd(conv, 1)) return fc_winograd_backward_input(conv, dy, w, dx);
     if (fc_igemm_exchange_pays(conv)) return fc_igemm_backward_input_exchanged(conv, dy, w, dx);
     return fc_igemm_backward_input(conv, dy, w, dx);
 }
@@ -124,27 +124,22 @@ typedef struct {
 } header;
 static_assert(sizeof(header) <= FC_PACKED_HEADER && FC_PACKED_HEADER % FC_ALIGN == 0, "the weights behind it are aligned");
 
-/* Whatever the number of images, for a convolution with merged windows. */
-static int way_of(const fc_conv2d *conv) {
-    fc_conv2d of = *conv;
-    of.n = fc_packed_images(conv);
-    if (use_grouped(&of, fc_grouped_forward_applies(&of))) return NO_PACKING;
-    if (use_few(&of)) return BY_FEW_CHANNELS;
-    if (fc_folded_pays(&of, 1)) return BY_FOLDING;
-    return use_winograd(&of, 0, 1) ? BY_WINOGRAD : BY_GEMM;
-}
-
 static fc_conv2d packed_conv(const fc_conv2d *conv, const header *head) {
     fc_conv2d merged = merge_windows(conv);
     merged.few = (int)head->few, merged.pieces = (int)head->pieces;
     return merged;
 }
 
+/* Whatever the number of images. */
 static header header_of(const fc_conv2d *conv, int few) {
-    header head = {.few = few};
-    const fc_conv2d of = packed_conv(conv, &head);
-    head.way = way_of(&of);
-    if (head.way == BY_WINOGRAD) head.pieces = fc_winograd_pieces(&of, 1);
+    header head = {.few = few, .way = BY_GEMM};
+    fc_conv2d of = packed_conv(conv, &head);
+    of.n = fc_packed_images(&of);
+    if (use_grouped(&of, fc_grouped_forward_applies(&of))) head.way = NO_PACKING;
+    else if (use_few(&of)) head.way = BY_FEW_CHANNELS;
+    else if (fc_folded_pays(&of, 1)) head.way = BY_FOLDING;
+    else if (of.algorithm != FC_DIRECT) head.pieces = fc_winograd_pieces(&of);
+    if (head.pieces) head.way = BY_WINOGRAD;
     return head;
 }
 
@@ -168,7 +163,7 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, const header *head) {
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
-    if (conv->layout == FC_NCHW && !folds(&many) && !use_winograd(&many, 0, 0) && fc_planes_forward_pays(&many)) return 0;
+    if (conv->layout == FC_NCHW && !folds(&many) && !use_winograd(&many, 0) && fc_planes_forward_pays(&many)) return 0;
     const header head = header_of(conv, conv->n <= FEW_IMAGES);
     return packed_bytes(conv, &head);
 }
@@ -215,7 +210,7 @@ static fc_status forward_rounds(const fc_conv2d *conv, const void *x, const void
 static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_forward(conv, x, w, bias, y);
     if (folds(conv)) return fc_folded_forward(conv, x, w, bias, y);
-    const int winograd = use_winograd(conv, 0, 0);
+    const int winograd = use_winograd(conv, 0);
     if (winograd && winograd_turns(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     if (!winograd && fc_planes_forward_pays(conv)) return fc_planes_forward(conv, x, w, bias, y);
     return forward_rounds(conv, x, w, bias, y);
@@ -256,7 +251,7 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
         const int pools = head.way == BY_WINOGRAD || head.way == BY_GEMM;
         if (pools) status = packings[head.way].forward(&of, x, (const char *)w + FC_PACKED_HEADER, bias, y);
     } else if (!use_few(&of) && !fc_folded_pays(&of, 0)) {
-        status = use_winograd(&of, 0, 0) ? fc_winograd_forward(&of, x, w, bias, y) : fc_igemm_forward(&of, x, w, bias, y);
+        status = use_winograd(&of, 0) ? fc_winograd_forward(&of, x, w, bias, y) : fc_igemm_forward(&of, x, w, bias, y);
     }
     fc_fp_leave(saved);
     return status;
@@ -264,7 +259,7 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
 
 static fc_status backward_input_nchw(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_backward_input(conv, dy, w, dx);
-    const int winograd = use_winograd(conv, 1, 0);
+    const int winograd = use_winograd(conv, 1);
     if (winograd && winograd_turns(conv, 1)) return fc_winograd_backward_input(conv, dy, w, dx);
     if (fc_planes_scattered_pays(conv)) return fc_planes_scattered_backward_input(conv, dy, w, dx);
     if (folds(conv)) return fc_folded_backward_input(conv, dy, w, dx);

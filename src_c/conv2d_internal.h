@@ -181,13 +181,13 @@ fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, cons
 fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 /* Whether Winograd applies and is the faster way: for the gradient of the input (transposed) or the forward pass, with weights that
  * were transformed before or not, and for the gradient of the weights. */
-int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed);
+int fc_winograd_pays(const fc_conv2d *conv, int transposed);
 int fc_winograd_pays_weights(const fc_conv2d *conv);
 /* The same, where the direct way takes the time of so many multiply-adds; and how many that is for a convolution itself. */
 int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct);
 double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed);
-/* The pieces of a forward pass, for fc_conv2d: with packed weights, or with those that are used once. */
-int fc_winograd_pieces(const fc_conv2d *conv, int packed);
+/* The pieces of a forward pass with packed weights, for fc_conv2d, or 0 if that is not the way: unless it pays, with FC_AUTO. */
+int fc_winograd_pieces(const fc_conv2d *conv);
 /* Weights transformed once for many forward passes, in a layout of the instruction set in use. */
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv);
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed);

@@ -75,6 +75,7 @@ typedef struct {
 } fc_winograd_taps;
 
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv);
+fc_winograd_plan fc_winograd_plan_weights(const fc_conv2d *conv); /* the same, for the gradient of the weights */
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv);
 fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *plan, ptrdiff_t index);
 static inline fc_winograd_columns fc_winograd_panel_from(const fc_winograd_plan *p, ptrdiff_t share, ptrdiff_t first) {

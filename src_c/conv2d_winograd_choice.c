@@ -3,11 +3,15 @@
 
 #include <math.h>
 
+/* Multiply-adds of the direct way in a cycle, about. */
+#define MULTIPLIED 24.0
+
 /* What the cost of pieces of r taps is made of, along one axis. */
 typedef struct {
     int applies;                           /* there are few enough of them */
     double parts, pieces;
     double positions;                      /* of a tile, summed over the pieces: those that lack taps have one fewer */
+    double missing;                        /* pieces that lack taps */
     double tile, outputs, tiles;           /* positions and outputs of a tile, and tiles */
     double shares;                         /* the share of its positions that a tile has in the mean, times their number */
 } axis_cost;
@@ -16,18 +20,24 @@ static axis_cost axis_cost_of(ptrdiff_t taps, ptrdiff_t stride, ptrdiff_t dilati
     const ptrdiff_t parts = fc_winograd_axis_parts(taps, stride, r), tile = fc_winograd_tile_positions(r);
     const fc_winograd_tile_counts tiles = fc_winograd_axis_tiles(outputs, dilation, r);
     const int applies = stride <= FC_WINOGRAD_PIECES && parts * stride <= FC_WINOGRAD_PIECES;
-    ptrdiff_t positions = 0;
+    ptrdiff_t positions = 0, missing = 0;
     for (ptrdiff_t first = 0; applies && first < stride; first++)
-        for (ptrdiff_t part = 0; part < parts; part++) positions += tile - (first + (part * r + r - 1) * stride >= taps);
+        for (ptrdiff_t part = 0; part < parts; part++) {
+            const int lacks = first + (part * r + r - 1) * stride >= taps;
+            positions += tile - lacks, missing += lacks && first + part * r * stride < taps;
+        }
     return (axis_cost){.applies = applies,
                        .parts = (double)parts,
                        .pieces = (double)fc_winograd_pieces_of_parts(taps, stride, r, parts),
                        .positions = (double)positions,
+                       .missing = (double)missing,
                        .tile = (double)tile,
                        .outputs = (double)fc_winograd_tile_outputs(r),
                        .tiles = (double)(tiles.count * dilation),
                        .shares = (double)(dilation * (tiles.count * tile - (tiles.count - tiles.full))) / (double)tile};
 }
+
+static int strides(const fc_conv2d *conv) { return conv->stride_h > 1 || conv->stride_w > 1; }
 
 /* r along both axes, but 1 where no phase has more taps than one. */
 static fc_winograd_piece_taps pieces_of(const fc_conv2d *conv, ptrdiff_t r) {
@@ -62,15 +72,58 @@ static fc_winograd_cost cost_of(const fc_conv2d *conv, const pass_sizes *s, cons
     const double shares = transposed ? (double)(conv->stride_h * conv->stride_w) : 1;
     const double tile = rows->tile * cols->tile, tiles = rows->tiles * cols->tiles, work = rows->shares * cols->shares;
     const double sums = tile * shares * (s->c % lanes ? pieces : 1);
-    const double products = (rows->positions * cols->positions * depth + sums * sum) * k;
     const double elements = tile * pieces * shares * depth * k;
-    const double image = work * products + tiles * (pieces * c * input + shares * k * output);
-    return (fc_winograd_cost){conv->few ? fmax(image, reading(elements)) : image, pieces * shares * depth * k * weight};
+    const double products = work * (rows->positions * cols->positions * depth + sums * sum) * k;
+    const double taps =
+        (rows->tile + 1 - rows->outputs) * (cols->tile + 1 - cols->outputs) / (line ? 3 : 9); /* of a piece, to those it was measured with */
+    const double weights = pieces * shares * depth * k * weight * taps;
+    const double transforms = tiles * (pieces * c * input + shares * k * output), image = products + transforms;
+    return (fc_winograd_cost){conv->few ? fmax(image, reading(elements)) : image, weights, products};
 }
 
-fc_winograd_choice fc_winograd_choose(const fc_conv2d *conv, int transposed) {
+/* The cost on a matrix unit, 0 where vectors are faster: for as many images as decide that. */
+static fc_winograd_cost on_unit(const fc_conv2d *conv, const pass_sizes *s, const axis_cost *rows, const axis_cost *cols, int transposed,
+                                fc_winograd_use use, const fc_winograd_cost *vectors) {
+    const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
+    const ptrdiff_t images = use == FC_WINOGRAD_PACKED ? fc_packed_images(conv) : conv->n;
+    const ptrdiff_t shares = transposed ? conv->stride_h * conv->stride_w : 1, wide = kernels->panel[0].nr, rest = s->k % wide;
+    const int lacks = rows->missing > 0 || cols->missing > 0;
+    const fc_winograd_cost none = {0};
+    if (!fc_kernels(FC_F32)->matrix || (shares > 1 && lacks) || shares * s->k < wide || images == 0) return none;
+    const ptrdiff_t along[2] = {(ptrdiff_t)(transposed ? rows->parts : rows->pieces), (ptrdiff_t)(transposed ? cols->parts : cols->pieces)};
+    const ptrdiff_t missing[2] = {(ptrdiff_t)rows->missing, (ptrdiff_t)cols->missing}, tile[2] = {(ptrdiff_t)rows->tile, (ptrdiff_t)cols->tile};
+    fc_winograd_products p = {.pieces = along[0] * along[1], .c = s->c, .panels = shares * fc_ceil_div(s->k, wide)};
+    for (int kind = 0; kind < FC_WINOGRAD_POSITION_KINDS; kind++) {
+        const int row = kind / 2, col = kind % 2;
+        p.positions[kind] = (row ? 1 : tile[0] - 1) * (col ? 1 : tile[1] - 1);
+        p.terms[kind] = (along[0] - (row ? missing[0] : 0)) * (along[1] - (col ? missing[1] : 0)) * s->c;
+    }
+    p.width = shares * (s->k - rest + (rest == 0 ? 0 : rest <= kernels->panel[1].nr ? kernels->panel[1].nr : wide));
+    p.tiles = images * (ptrdiff_t)(rows->tiles * cols->tiles);
+    p.tile_elements = tile[0] * tile[1] * fc_max(p.pieces * fc_round_up(s->c, kernels->lanes), p.width);
+    const fc_winograd_unit_cycles cycles = fc_winograd_matrix_cycles(&p);
+    if (!cycles.pays) return none;
+    const double products = cycles.products / (double)images * MULTIPLIED;
+    return (fc_winograd_cost){vectors->image - vectors->products + products, vectors->weights + cycles.weights * MULTIPLIED, products};
+}
+
+/* The same with what decides among pieces only, for whether Winograd's way pays was measured without: on vectors, weights of several pieces pass
+ * through the cache, and strided ones make short sums; weights that are used once are written there. `unit` is the cost on a matrix unit. */
+static double cost_among(const fc_conv2d *conv, const pass_sizes *s, const axis_cost *rows, const axis_cost *cols, int transposed,
+                         fc_winograd_use use, const fc_winograd_cost *vectors, const fc_winograd_cost *unit) {
+    const double pieces = transposed ? rows->parts * cols->parts : rows->pieces * cols->pieces;
+    const double elements = rows->tile * cols->tile * pieces * (double)(s->c * s->k), bytes = elements * sizeof(float);
+    const double written = bytes > (double)fc_l2_bytes() ? 12 * elements : 0, far = pieces > 1 && bytes > (double)fc_l2_bytes() / 2 ? 0.1 : 0;
+    const double once = use == FC_WINOGRAD_ONCE ? 1 / (double)fc_max(1, conv->n) : 0, slower = far + (strides(conv) ? 0.2 : 0);
+    if (use == FC_WINOGRAD_WEIGHTS) return vectors->image;
+    const fc_winograd_cost *const cost = unit->image > 0 ? unit : vectors;
+    return cost->image + (cost == vectors ? cost->products * slower : 0) + once * (cost->weights + written);
+}
+
+static fc_winograd_choice choose_pieces(const fc_conv2d *conv, int transposed, fc_winograd_use use) {
     const pass_sizes s = sizes_of(conv, transposed);
     fc_winograd_choice best = {0};
+    double least = 0;
     const int square = conv->kh == conv->kw && conv->stride_h == conv->stride_w && conv->dilation_h == conv->dilation_w && s.h == s.w;
     const int lines = conv->few || conv->kh <= conv->stride_h || conv->kw <= conv->stride_w;
     axis_cost rows[FC_WINOGRAD_R_MAX + 1], others[FC_WINOGRAD_R_MAX + 1];
@@ -87,8 +140,13 @@ fc_winograd_choice fc_winograd_choose(const fc_conv2d *conv, int transposed) {
         for (int i = 0; i < count; i++) {
             const axis_cost *const a = &rows[ways[i].rows], *const b = &cols[ways[i].cols];
             if (!a->applies || !b->applies || a->positions * b->positions >= (double)(conv->kh * conv->kw) * a->outputs * b->outputs) continue;
-            const fc_winograd_cost cost = cost_of(conv, &s, a, b, transposed);
-            if (!best.found || cost.image < best.cost.image) best = (fc_winograd_choice){1, 0, ways[i], cost};
+            const fc_winograd_cost vectors = cost_of(conv, &s, a, b, transposed);
+            const fc_winograd_cost unit = use == FC_WINOGRAD_WEIGHTS ? (fc_winograd_cost){0} : on_unit(conv, &s, a, b, transposed, use, &vectors);
+            const double among = cost_among(conv, &s, a, b, transposed, use, &vectors, &unit);
+            const fc_winograd_cost *const cost = unit.image > 0 && !strides(conv) ? &unit : &vectors; /* strided ones pay less often on the unit */
+            if (!best.found || cost->image < best.cost.image) best.cost = *cost;
+            if (!best.found || among < least) best.r = ways[i], least = among;
+            best.found = 1;
         }
     }
     return best;
@@ -110,15 +168,13 @@ static double registers_cost(const fc_conv2d *conv, int transposed, int packed) 
     return fmax(products + (double)tiles * (c + k) * transforms + copy, reading(weights)) / image;
 }
 
-/* The same where weights are packed, for few images, or used once. */
-fc_winograd_choice fc_winograd_choose_for_few(const fc_conv2d *conv, int transposed, int packed) {
-    fc_winograd_choice best = fc_winograd_choose(conv, transposed);
-    const int plain = conv->kh == 3 && conv->kw == 3 && conv->stride_h == 1 && conv->stride_w == 1;
-    if (!best.found || !plain || !fc_kernels(FC_F32)->winograd.registers || (packed && !conv->few)) return best;
+fc_winograd_choice fc_winograd_choose(const fc_conv2d *conv, int transposed, fc_winograd_use use) {
+    const int packed = use == FC_WINOGRAD_PACKED, plain = conv->kh == 3 && conv->kw == 3 && conv->stride_h == 1 && conv->stride_w == 1;
+    const fc_winograd_choice best = choose_pieces(conv, transposed, use);
+    if (!best.found || !plain || !fc_kernels(FC_F32)->winograd.registers || use == FC_WINOGRAD_WEIGHTS || (packed && !conv->few)) return best;
     const double image = registers_cost(conv, transposed, packed);
-    if (image < best.cost.image + (packed ? 0 : best.cost.weights / (double)conv->n))
-        best = (fc_winograd_choice){.found = 1, .registers = 1, .r = {3, 3}, .cost = {.image = image}};
-    return best;
+    if (image >= best.cost.image + (packed ? 0 : best.cost.weights / (double)conv->n)) return best;
+    return (fc_winograd_choice){.found = 1, .registers = 1, .r = {3, 3}, .cost = {.image = image}};
 }
 
 /* Whether anything but the kernel rules Winograd out. */
@@ -127,7 +183,7 @@ static int may_apply(const fc_conv2d *conv) {
     return (conv->stride_h == 1 || conv->dilation_h == 1) && (conv->stride_w == 1 || conv->dilation_w == 1);
 }
 
-int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && fc_winograd_choose(conv, 0).found; }
+int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && fc_winograd_choose(conv, 0, FC_WINOGRAD_PACKED).found; }
 
 /* Multiply-adds of the direct way. */
 static double direct_products(const fc_conv2d *conv, int transposed) {
@@ -147,31 +203,44 @@ static int may_pay(const fc_conv2d *conv, int transposed) {
     return s.c >= 6 && s.k >= 6 && s.c * s.k >= 64 && conv->kh * conv->kw > 1 && may_apply(conv);
 }
 
-/* The direct way runs nearer to the peak, where transforms are not what counts and where the pieces of strided kernels make short sums. */
-int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
-    const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+/* Whether a choice takes less time than as many multiply-adds. The direct way runs nearer to the peak, where transforms are not what counts and
+ * where the pieces of strided kernels make short sums. */
+static int takes_less(const fc_conv2d *conv, int transposed, int packed, const fc_winograd_choice *choice, double direct) {
+    const int strided = strides(conv), wide = fc_kernels(FC_F32)->winograd.lanes > 8;
     const double margin = strided ? (wide ? 1.45 : transposed ? 1.4 : 1.5) : wide ? 1.05 : 1.3;
-    if (!may_pay(conv, transposed)) return 0;
-    const fc_winograd_choice choice = fc_winograd_choose_for_few(conv, transposed, packed);
     const pass_sizes s = sizes_of(conv, transposed);
     const double weights = (double)(conv->kh * conv->kw) * (double)(s.c * s.k);
     if (conv->few) direct += reading(weights) / 2;
-    else if (choice.registers && far_weights(weights)) direct += 50 * weights; /* which it would lay out anew */
-    return choice.found && direct > ((double)conv->n * choice.cost.image + (packed ? 0 : choice.cost.weights)) * margin;
+    else if (choice->registers && !transposed && far_weights(weights)) direct += 50 * weights; /* which it would lay out anew */
+    const double call = 50e3; /* to choose and to plan */
+    return choice->found && direct > ((double)conv->n * choice->cost.image + (packed ? 0 : choice->cost.weights)) * margin + call;
 }
 
-int fc_winograd_pays(const fc_conv2d *conv, int transposed, int packed) {
-    return fc_winograd_pays_for(conv, transposed, packed, fc_winograd_direct_cost(conv, transposed));
+int fc_winograd_pays_for(const fc_conv2d *conv, int transposed, int packed, double direct) {
+    if (!may_pay(conv, transposed)) return 0;
+    const fc_winograd_choice choice = fc_winograd_choose(conv, transposed, packed ? FC_WINOGRAD_PACKED : FC_WINOGRAD_ONCE);
+    return takes_less(conv, transposed, packed, &choice, direct);
+}
+
+int fc_winograd_pays(const fc_conv2d *conv, int transposed) {
+    return fc_winograd_pays_for(conv, transposed, 0, fc_winograd_direct_cost(conv, transposed));
+}
+
+fc_winograd_choice fc_winograd_choose_way(const fc_conv2d *conv) {
+    const fc_winograd_choice none = {0};
+    if (!may_apply(conv) || (conv->algorithm == FC_AUTO && !may_pay(conv, 0))) return none;
+    const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_PACKED);
+    return conv->algorithm != FC_AUTO || takes_less(conv, 0, 1, &choice, fc_winograd_direct_cost(conv, 0)) ? choice : none;
 }
 
 /* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it; strided pieces are more work there than it
  * seems, and so are small sums of transformed tiles with narrow ones. What becomes of the sums, which are written and read, takes longer than to
  * transform weights. */
 int fc_winograd_pays_weights(const fc_conv2d *conv) {
-    const int strided = conv->stride_h > 1 || conv->stride_w > 1, wide = fc_kernels(FC_F32)->winograd.lanes > 8;
+    const int strided = strides(conv), wide = fc_kernels(FC_F32)->winograd.lanes > 8;
     const double share = fc_wgrad_share(conv), narrow = conv->kh == 1 || conv->kw == 1 ? 1.3 : 1.6;
     const double margin = !wide ? narrow : share == 1 ? 0.9 : strided ? 1.4 : 1.05;
     if (!may_pay(conv, 0)) return 0;
-    const fc_winograd_choice choice = fc_winograd_choose(conv, 0);
+    const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_WEIGHTS);
     return choice.found && direct_products(conv, 0) * share > ((double)conv->n * choice.cost.image + 1.5 * choice.cost.weights) * margin;
 }

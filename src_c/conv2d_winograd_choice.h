@@ -35,18 +35,35 @@ typedef struct {
  * As measured with AVX2 and AVX-512: transforms by channel and tile, and by weight, and what it takes to begin and end a sum. */
 typedef struct {
     double image, weights;
+    double products; /* of an image */
 } fc_winograd_cost;
 
-/* The pieces with which an image takes the least time; there may be none. Transformed weights do not depend on the number of
- * images, so this does not. */
+/* The products of some tiles: the pieces that have taps at a position make up the terms of its sums, of which there are four kinds; the elements of V or
+ * M of a tile. */
+enum { FC_WINOGRAD_POSITION_KINDS = 4 };
+typedef struct {
+    ptrdiff_t terms[FC_WINOGRAD_POSITION_KINDS], positions[FC_WINOGRAD_POSITION_KINDS];
+    ptrdiff_t pieces, c, panels, width, tiles, tile_elements;
+} fc_winograd_products;
+
+/* On a matrix unit, if that makes them faster than vectors; and what it takes once to lay out weights for it. */
+typedef struct {
+    int pays;
+    double products, weights;
+} fc_winograd_unit_cycles;
+fc_winograd_unit_cycles fc_winograd_matrix_cycles(const fc_winograd_products *products);
+
+/* What pieces are chosen for: weights that are packed, for any number of images; those that are transformed for one pass; the gradient of the weights. */
+typedef enum { FC_WINOGRAD_PACKED, FC_WINOGRAD_ONCE, FC_WINOGRAD_WEIGHTS } fc_winograd_use;
+
+/* The pieces with which a pass takes the least time; there may be none. */
 typedef struct {
     int found, registers;
     fc_winograd_piece_taps r;
     fc_winograd_cost cost;
 } fc_winograd_choice;
-
-/* For any number of images; and the same where weights are packed for few, or used once. */
-fc_winograd_choice fc_winograd_choose(const fc_conv2d *conv, int transposed);
-fc_winograd_choice fc_winograd_choose_for_few(const fc_conv2d *conv, int transposed, int packed);
+fc_winograd_choice fc_winograd_choose(const fc_conv2d *conv, int transposed, fc_winograd_use use);
+/* The same for packed weights: none if Winograd is not the way. */
+fc_winograd_choice fc_winograd_choose_way(const fc_conv2d *conv);
 
 #endif

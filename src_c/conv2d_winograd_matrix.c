@@ -1,14 +1,14 @@
 /* Winograd's convolution with its products on a matrix unit: see matrix.h. The parts of all weights are made first. A task takes a block
  * of tiles from x to y: those of V are made position by position, while the products of the position before are made, and M takes V's place.
  * V is laid out as [position][tile][piece][c], M as [position][tiles / FC_MATRIX_GROUP][panel][FC_MATRIX_GROUP][nr]. */
-#include "conv2d_winograd.h"
+#include "conv2d_winograd_choice.h"
 #include "matrix.h"
 
 #include <string.h>
 
 /* The pieces that have taps at a position: all, but in the row or the column of positions where those that lack taps vanish. So positions are
  * of four kinds: in neither, in that column, in that row, in both. */
-enum { KINDS = 4, PIECES = FC_WINOGRAD_PIECES * FC_WINOGRAD_PIECES };
+enum { KINDS = FC_WINOGRAD_POSITION_KINDS, PIECES = FC_WINOGRAD_PIECES * FC_WINOGRAD_PIECES };
 
 static int kind_of(const fc_winograd_plan *p, int q) {
     const ptrdiff_t row = p->transposed ? 0 : p->rows.tile - 1, column = p->transposed ? 0 : p->cols.tile - 1;
@@ -65,38 +65,51 @@ static ptrdiff_t position_step(const fc_winograd_plan *p, ptrdiff_t tiles) {
 /* Whether the parts of all weights, so many bytes, pass through the second-level cache with every block. */
 static int too_many(ptrdiff_t bytes) { return bytes > fc_l2_bytes() / 2; }
 
-/* Tiles of a task: V stays in the second-level cache, beside the parts of all weights if those do, and what streams through. */
-static ptrdiff_t block_tiles(const fc_winograd_plan *p) {
+/* Tiles of a task, of so many elements: V stays in the second-level cache, beside the parts of all weights if those do, and what streams through. */
+static ptrdiff_t block_of(ptrdiff_t elements, ptrdiff_t parts) {
     enum { MOST = 96 };
-    const ptrdiff_t parts = fc_winograd_parts_bytes(p);
-    const ptrdiff_t cache = fc_l2_bytes(), tile = p->positions * tile_elements(p) * (ptrdiff_t)sizeof(float);
-    const ptrdiff_t room = too_many(parts) ? cache / 8 * 7 : cache / 8 * 5 - parts;
-    return fc_max(1, fc_min(MOST, room / tile) / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
+    const ptrdiff_t cache = fc_l2_bytes(), room = too_many(parts) ? cache / 8 * 7 : cache / 8 * 5 - parts;
+    return fc_max(1, fc_min(MOST, room / (elements * (ptrdiff_t)sizeof(float))) / FC_MATRIX_GROUP) * FC_MATRIX_GROUP;
 }
+
+static ptrdiff_t block_tiles(const fc_winograd_plan *p) { return block_of(p->positions * tile_elements(p), fc_winograd_parts_bytes(p)); }
 
 /* In cycles, as measured, for a tile and a position: of a step its parts and the products of a panel, and what it takes longer to put
  * together terms that do not fill their last step; and the parts of a line of weights. Many weights arrive slowly,
  * with every block of tiles, for vectors too; beyond
  * some number the unit, which reads three parts of each, is worth it for very many tiles only. */
-int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
+fc_winograd_unit_cycles fc_winograd_matrix_cycles(const fc_winograd_products *s) {
     enum { MANY_TILES = 1024 };
-    if (!fc_kernels(FC_F32)->matrix || p->kernels->panel[0].nr != FC_MATRIX_GROUP || (!p->whole && p->shares > 1)) return 0;
-    if (p->depth < FC_MATRIX_DEPTH || p->width < FC_MATRIX_GROUP) return 0;
-    const kinds k = kinds_of(p);
-    const ptrdiff_t bytes = operand_bytes(p, &k);
-    if (bytes > (p->tiles < MANY_TILES ? 2 : 4) * fc_l2_bytes()) return 0;
+    const fc_winograd_unit_cycles none = {0};
+    if (!fc_kernels(FC_F32)->matrix || fc_kernels(FC_F32)->winograd.panel[0].nr != FC_MATRIX_GROUP) return none;
+    if (s->pieces * s->c < FC_MATRIX_DEPTH || s->width < FC_MATRIX_GROUP) return none;
+    ptrdiff_t bytes = 0;
+    for (int kind = 0; kind < KINDS; kind++) bytes += s->positions[kind] * s->panels * fc_matrix_bytes(1, s->terms[kind]);
+    if (bytes > (s->tiles < MANY_TILES ? 2 : 4) * fc_l2_bytes()) return none;
     const int far = too_many(bytes);
-    const double product = far ? 15 + 288.0 / (double)block_tiles(p) : 14, parts = 30, rest = p->c % FC_MATRIX_DEPTH ? 35 : 0, line = far ? 60 : 25,
+    const double block = far ? (double)block_of(s->tile_elements, bytes) : 1;
+    const double product = far ? 15 + 288.0 / block : 14, parts = 30, rest = s->c % FC_MATRIX_DEPTH ? 35 : 0, line = far ? 60 : 25,
                  multiplied = far ? 23 : 28;
-    const double tiles = (double)p->tiles, panels = (double)p->panels;
-    double matrix = 0, vectors = 0;
+    const double tiles = (double)s->tiles, panels = (double)s->panels;
+    double weights = 0, products = 0, vectors = 0;
     for (int kind = 0; kind < KINDS; kind++) {
-        const double positions = (double)k.positions[kind], steps = (double)fc_matrix_steps(k.terms[kind]);
-        if (positions > 0 && steps == 0) return 0; /* sums of nothing */
-        matrix += positions * (tiles * (steps * (parts + panels * product) + rest) + steps * panels * FC_MATRIX_GROUP * line);
-        vectors += positions * tiles * (double)(k.terms[kind] * p->width) / multiplied;
+        const double positions = (double)s->positions[kind], steps = (double)fc_matrix_steps(s->terms[kind]);
+        if (positions > 0 && steps == 0) return none; /* sums of nothing */
+        products += positions * tiles * (steps * (parts + panels * product) + rest);
+        weights += positions * steps * panels * FC_MATRIX_GROUP * line;
+        vectors += positions * tiles * (double)(s->terms[kind] * s->width) / multiplied;
     }
-    return matrix < 0.95 * vectors;
+    return products + weights < 0.95 * vectors ? (fc_winograd_unit_cycles){1, products, weights} : none;
+}
+
+int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
+    if (!p->whole && p->shares > 1) return 0;
+    fc_winograd_products s = {
+        .pieces = p->pieces, .c = p->c, .panels = p->panels, .width = p->width, .tiles = p->tiles, .tile_elements = p->positions * tile_elements(p)};
+    const kinds k = kinds_of(p);
+    memcpy(s.terms, k.terms, sizeof s.terms);
+    memcpy(s.positions, k.positions, sizeof s.positions);
+    return fc_winograd_matrix_cycles(&s).pays;
 }
 
 /* What the parts of weights are made of, and where they go. A task takes a panel and FC_MATRIX_DEPTH input channels of a piece, which are a step of

@@ -93,15 +93,13 @@ static void finish_plan(fc_winograd_plan *p) {
 /* In one number. */
 enum { PIECES_BASE = FC_WINOGRAD_R_MAX + 1, IN_REGISTERS = PIECES_BASE * PIECES_BASE };
 
-int fc_winograd_pieces(const fc_conv2d *conv, int packed) {
-    const fc_winograd_choice choice = fc_winograd_choose_for_few(conv, 0, packed);
-    assert(choice.found);
+int fc_winograd_pieces(const fc_conv2d *conv) {
+    const fc_winograd_choice choice = fc_winograd_choose_way(conv);
+    if (!choice.found) return 0;
     return (int)(choice.r.rows * PIECES_BASE + choice.r.cols) + (choice.registers ? IN_REGISTERS : 0);
 }
 
-fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
-    const int choice = conv->pieces ? conv->pieces : fc_winograd_pieces(conv, 0), pieces = choice % IN_REGISTERS;
-    const fc_winograd_piece_taps r = {pieces / PIECES_BASE, pieces % PIECES_BASE};
+static fc_winograd_plan forward_with(const fc_conv2d *conv, fc_winograd_piece_taps r, int registers) {
     fc_winograd_plan p = {.n = conv->n,
                           .c = conv->c / conv->groups,
                           .k = conv->k / conv->groups,
@@ -109,15 +107,31 @@ fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
                           .ldy = conv->k,
                           .ldw = conv->k,
                           .planar = conv->layout == FC_NCHW,
-                          .registers = choice >= IN_REGISTERS,
+                          .registers = registers,
                           .rows = axis_forward(conv->h, conv->oh, conv->kh, conv->stride_h, conv->dilation_h, conv->pad_top, r.rows),
                           .cols = axis_forward(conv->w, conv->ow, conv->kw, conv->stride_w, conv->dilation_w, conv->pad_left, r.cols)};
     finish_plan(&p);
     return p;
 }
 
+fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
+    if (conv->pieces) {
+        const int pieces = conv->pieces % IN_REGISTERS;
+        return forward_with(conv, (fc_winograd_piece_taps){pieces / PIECES_BASE, pieces % PIECES_BASE}, conv->pieces >= IN_REGISTERS);
+    }
+    const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_ONCE);
+    assert(choice.found);
+    return forward_with(conv, choice.r, choice.registers);
+}
+
+fc_winograd_plan fc_winograd_plan_weights(const fc_conv2d *conv) {
+    const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_WEIGHTS);
+    assert(choice.found);
+    return forward_with(conv, choice.r, 0);
+}
+
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
-    const fc_winograd_choice choice = fc_winograd_choose_for_few(conv, 1, 0);
+    const fc_winograd_choice choice = fc_winograd_choose(conv, 1, FC_WINOGRAD_ONCE);
     assert(choice.found);
     fc_winograd_plan p = {.n = conv->n,
                           .c = conv->k / conv->groups,

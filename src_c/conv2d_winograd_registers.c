@@ -10,7 +10,6 @@ enum {
     MOST_TILES = 32 /* of a task */
 };
 
-
 /* Elements of the taps of a vector of output channels. */
 static ptrdiff_t vector_taps(const fc_winograd_plan *p) { return p->c * TAPS * p->kernels->lanes; }
 
@@ -54,7 +53,8 @@ static void fetch_taps(const tiles *t, const fc_winograd_columns *panel, ptrdiff
         args->next_pass = args->depth * args->next_step;
     } else {
         const ptrdiff_t tap = (p->transposed ? p->k : p->c) * p->ldw, first = vector * FC_WINOGRAD_TILE * tap;
-        args->next = (const char *)t->call->w + (first + (p->transposed ? panel->first * p->ldw + c : c * p->ldw + panel->first)) * (ptrdiff_t)sizeof(float);
+        args->next =
+            (const char *)t->call->w + (first + (p->transposed ? panel->first * p->ldw + c : c * p->ldw + panel->first)) * (ptrdiff_t)sizeof(float);
         args->next_step = p->ldw * (ptrdiff_t)sizeof(float);
         args->next_pass = tap * (ptrdiff_t)sizeof(float);
     }

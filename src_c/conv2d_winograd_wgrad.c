@@ -367,9 +367,7 @@ static fc_status run(wgrad_call *call) {
 
 /* Group after group. */
 fc_status fc_winograd_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
-    fc_conv2d of = *conv;
-    of.pieces = fc_winograd_pieces(conv, 1); /* of any number of images */
-    wgrad_call call = {.plan = fc_winograd_plan_forward(&of), .x = x, .dy = dy, .dw = dw, .db = db};
+    wgrad_call call = {.plan = fc_winograd_plan_weights(conv), .x = x, .dy = dy, .dw = dw, .db = db};
     const fc_winograd_plan *const p = &call.plan;
     if (p->tiles == 0) {
         if (dw) memset(dw, 0, (size_t)(conv->kh * conv->kw * p->c * conv->k) * sizeof(float));

@@ -10,13 +10,13 @@ FC_INLINE void NAME(winograd_registers_step)(const int T, const real *const v, c
 }
 
 /* Positions 6 i .. 6 i + 5 of T tiles. EDGE: i is 0 or 5, where the transform of a column is one of its taps. */
-FC_INLINE void NAME(winograd_registers_row)(const int T, const int EDGE, const int i, const fc_winograd_registers_args *const a,
-                                            const char *next) {
+FC_INLINE void NAME(winograd_registers_row)(const int T, const int EDGE, const int i, const fc_winograd_registers_args *const a, const char *next) {
     enum { POSITION = FC_WINOGRAD_REGISTERS_TILES * VL, TAPS = 3 };
     static const real points[FC_WINOGRAD_TILE] = {0, (real)FC_WINOGRAD_A, -(real)FC_WINOGRAD_A, (real)FC_WINOGRAD_B, -(real)FC_WINOGRAD_B, 0};
     const real *w = (const real *)a->w + (i == FC_WINOGRAD_TILE - 1 ? 2 * TAPS * VL : 0), *v = (const real *)a->v + i * FC_WINOGRAD_TILE * POSITION;
     const vec point = v_set1(points[i]), square = v_mul(point, point);
-    const vec a2 = v_set1((real)FC_WINOGRAD_A2), b2 = v_set1((real)FC_WINOGRAD_B2), pa = v_set1((real)FC_WINOGRAD_A), pb = v_set1((real)FC_WINOGRAD_B);
+    const vec a2 = v_set1((real)FC_WINOGRAD_A2), b2 = v_set1((real)FC_WINOGRAD_B2), pa = v_set1((real)FC_WINOGRAD_A),
+              pb = v_set1((real)FC_WINOGRAD_B);
     vec acc[FC_WINOGRAD_TILE][FC_WINOGRAD_REGISTERS_TILES];
     FC_UNROLL(6)
     for (int j = 0; j < FC_WINOGRAD_TILE; j++) {
@@ -66,10 +66,17 @@ FC_INLINE void NAME(winograd_registers_rows)(const int T, const fc_winograd_regi
 
 static void NAME(winograd_registers)(const fc_winograd_registers_args *const a) {
     switch (a->tiles) {
-    case 1: NAME(winograd_registers_rows)(1, a); break;
-    case 2: NAME(winograd_registers_rows)(2, a); break;
-    case 3: NAME(winograd_registers_rows)(3, a); break;
-    default: NAME(winograd_registers_rows)(4, a);
+    case 1:
+        NAME(winograd_registers_rows)(1, a);
+        break;
+    case 2:
+        NAME(winograd_registers_rows)(2, a);
+        break;
+    case 3:
+        NAME(winograd_registers_rows)(3, a);
+        break;
+    default:
+        NAME(winograd_registers_rows)(4, a);
     }
 }
 #else
