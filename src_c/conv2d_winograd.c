@@ -178,18 +178,14 @@ static fc_status run_groups(fc_winograd_call *call, ptrdiff_t groups, ptrdiff_t 
 }
 
 /* A forward pass but for its weights. */
-static fc_winograd_call forward_of(const fc_conv2d *conv, const void *x, const void *bias, void *y) {
-    return (fc_winograd_call){.plan = fc_winograd_plan_forward(conv),
-                              .x = x,
-                              .bias = bias,
-                              .y = y,
-                              .activation = conv->activation,
-                              .pooled = conv->pooled,
-                              .indices = conv->indices};
+static fc_winograd_call forward_of(const fc_conv2d *conv, const fc_winograd_plan *plan, const void *x, const void *bias, void *y) {
+    return (fc_winograd_call){
+        .plan = *plan, .x = x, .bias = bias, .y = y, .activation = conv->activation, .pooled = conv->pooled, .indices = conv->indices};
 }
 
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
-    fc_winograd_call call = forward_of(conv, x, bias, y);
+    const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
+    fc_winograd_call call = forward_of(conv, &plan, x, bias, y);
     call.w = w;
     return run_groups(&call, conv->groups, call.plan.c, call.plan.k, call.plan.k);
 }
@@ -200,7 +196,8 @@ fc_status fc_winograd_backward_input(const fc_conv2d *conv, const void *dy, cons
 }
 
 fc_status fc_winograd_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
-    fc_winograd_call call = forward_of(conv, x, bias, y);
+    const fc_winograd_plan plan = fc_winograd_plan_packed(conv);
+    fc_winograd_call call = forward_of(conv, &plan, x, bias, y);
     if (fc_winograd_packs_parts(conv, &call.plan)) call.operand = packed;
     else call.packed = packed;
     return run_groups(&call, conv->groups, call.plan.c, 0, call.plan.k);

@@ -74,8 +74,10 @@ typedef struct {
     ptrdiff_t first, count;
 } fc_winograd_taps;
 
+/* The forward pass, with weights that are used once and with packed ones; and the same convolution for the gradient of the weights. */
 fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv);
-fc_winograd_plan fc_winograd_plan_weights(const fc_conv2d *conv); /* the same, for the gradient of the weights */
+fc_winograd_plan fc_winograd_plan_packed(const fc_conv2d *conv);
+fc_winograd_plan fc_winograd_plan_weights(const fc_conv2d *conv);
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv);
 fc_winograd_columns fc_winograd_panel_at(const fc_winograd_plan *plan, ptrdiff_t index);
 static inline fc_winograd_columns fc_winograd_panel_from(const fc_winograd_plan *p, ptrdiff_t share, ptrdiff_t first) {

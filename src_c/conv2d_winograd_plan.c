@@ -114,21 +114,21 @@ static fc_winograd_plan forward_with(const fc_conv2d *conv, fc_winograd_piece_ta
     return p;
 }
 
-fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) {
-    if (conv->pieces) {
-        const int pieces = conv->pieces % IN_REGISTERS;
-        return forward_with(conv, (fc_winograd_piece_taps){pieces / PIECES_BASE, pieces % PIECES_BASE}, conv->pieces >= IN_REGISTERS);
-    }
-    const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_ONCE);
+static fc_winograd_plan forward_for(const fc_conv2d *conv, fc_winograd_use use) {
+    const fc_winograd_choice choice = fc_winograd_choose(conv, 0, use);
     assert(choice.found);
     return forward_with(conv, choice.r, choice.registers);
 }
 
-fc_winograd_plan fc_winograd_plan_weights(const fc_conv2d *conv) {
-    const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_WEIGHTS);
-    assert(choice.found);
-    return forward_with(conv, choice.r, 0);
+fc_winograd_plan fc_winograd_plan_forward(const fc_conv2d *conv) { return forward_for(conv, FC_WINOGRAD_ONCE); }
+
+fc_winograd_plan fc_winograd_plan_packed(const fc_conv2d *conv) {
+    if (!conv->pieces) return forward_for(conv, FC_WINOGRAD_PACKED);
+    const int pieces = conv->pieces % IN_REGISTERS;
+    return forward_with(conv, (fc_winograd_piece_taps){pieces / PIECES_BASE, pieces % PIECES_BASE}, conv->pieces >= IN_REGISTERS);
 }
+
+fc_winograd_plan fc_winograd_plan_weights(const fc_conv2d *conv) { return forward_for(conv, FC_WINOGRAD_WEIGHTS); }
 
 fc_winograd_plan fc_winograd_plan_backward_input(const fc_conv2d *conv) {
     const fc_winograd_choice choice = fc_winograd_choose(conv, 1, FC_WINOGRAD_ONCE);

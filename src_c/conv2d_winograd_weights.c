@@ -115,12 +115,12 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, const fc_winograd_plan *pla
 }
 
 ptrdiff_t fc_winograd_weights_bytes(const fc_conv2d *conv) {
-    const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
+    const fc_winograd_plan plan = fc_winograd_plan_packed(conv);
     return conv->groups * packed_bytes(conv, &plan);
 }
 
 fc_status fc_winograd_transform_weights(const fc_conv2d *conv, const void *w, void *packed) {
-    const fc_winograd_plan plan = fc_winograd_plan_forward(conv);
+    const fc_winograd_plan plan = fc_winograd_plan_packed(conv);
     const int parts = fc_winograd_packs_parts(conv, &plan);
     const ptrdiff_t step = packed_bytes(conv, &plan);
     fc_status status = FC_OK;

@@ -265,6 +265,7 @@ FOLDED = [
     Conv("folded7x5-stride21", 4, 41, 48, 6, 48, (7, 5), (2, 1)),
     Conv("folded6x7-stride32", 4, 45, 37, 4, 88, (6, 7), (3, 2)),
     Conv("folded-padding-uneven", 4, 33, 30, 3, 104, (7, 7), (2, 2), ((0, 5), (9, 1))),
+    Conv("folded-weights-once", 9, 16, 37, 17, 54, (6, 7), (2, 3), ((1, 3), (3, 3))),
     Conv("folded-rounds", 5, 150, 151, 4, 32, (7, 7), (2, 2), "valid"),
 ]
 
