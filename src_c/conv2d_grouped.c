@@ -21,7 +21,6 @@ enum {
     STREAM_INPUTS = 2, /* results go past the caches if they are so many times their input */
     COPY_BYTES = 20 << 10, /* of copied rows: they stay in the first-level cache, */
     LONG_BYTES = 64 << 10, /* or, for long runs of memory, in the second-level cache where a row is read once for all planes */
-    SETS_STEP = 256,       /* pixels of such copies a multiple of so many bytes apart would share few cache sets */
     TILE_BYTES = 16 << 10,
     MIN_TILE = 8, /* of the input that a walk sees, and pixels of it */
     WAYS = 8,
@@ -280,30 +279,7 @@ static void plan_lines(map *job) {
     job->walks_lines = 1;
 }
 
-/* A group of fewer inputs whose outputs fill a vector is as well off with a GEMM. */
-int fc_grouped_in_registers(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times) {
-    const ptrdiff_t lanes = kernels->gemm.lanes;
-    const int fits = planes > 1 && lanes % times == 0 && (planes == times || (planes < times && times < lanes));
-    return fits && kernels->depthwise.groups && planes * lanes <= FC_GROUPED_LANES_MAX;
-}
-
-ptrdiff_t fc_grouped_step(const fc_ukernels *kernels, ptrdiff_t channels, ptrdiff_t esize) {
-    const ptrdiff_t lanes = kernels->gemm.lanes, step = fc_round_up(channels, lanes);
-    return step * esize % SETS_STEP == 0 ? step + lanes : step;
-}
-
-fc_spread_args fc_grouped_spread(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times, int whole, ptrdiff_t from_step, ptrdiff_t to_step,
-                                 ptrdiff_t plane) {
-    const fc_spread_args spread = {groups, planes, times, from_step, to_step, plane}, copy = {groups * planes, 1, 1, from_step, to_step, plane};
-    return whole ? copy : spread;
-}
-
-void fc_grouped_lanes(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times, int32_t *lanes) {
-    const ptrdiff_t vector = kernels->gemm.lanes;
-    for (ptrdiff_t i = 0; i < planes * vector; i++) lanes[i] = (int32_t)(i % vector / times * planes + i / vector);
-}
-
-/* Whether they are for one pass: the rows of its phases are tiles of pixels that do not overlap by far. What dilated pixels do not share
+/* Whether kernels make the planes of one pass: the rows of its phases are tiles of pixels that do not overlap by far. What dilated pixels do not share
  * takes more time than vectors half empty. */
 static int in_registers(const fc_conv2d *conv, int gradient) {
     const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, planes = gradient ? k : c, times = gradient ? c : k;

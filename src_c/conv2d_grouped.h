@@ -1,4 +1,4 @@
-/* What the two files of grouped convolution share. */
+/* What the files of grouped convolution share. */
 #ifndef FC_CONV2D_GROUPED_H
 #define FC_CONV2D_GROUPED_H
 
@@ -29,5 +29,15 @@ typedef struct {
  * FC_SLOT_CALL stays in use. Rows begin at an even one, and are two at least where the image has two. */
 fc_status fc_grouped_plan_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx, fc_grouped_map *job);
 fc_status fc_grouped_input_rows(const fc_grouped_map *job, ptrdiff_t image, ptrdiff_t begin, ptrdiff_t end);
+
+/* Whether there are kernels that make the planes of groups of `planes` channels of their input and `times` of their output, and the lanes of
+ * each plane for them. */
+int fc_grouped_in_registers(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times);
+void fc_grouped_lanes(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times, int32_t *lanes);
+/* Elements from pixel to pixel of the copies that they read. */
+ptrdiff_t fc_grouped_step(const fc_ukernels *kernels, ptrdiff_t channels, ptrdiff_t esize);
+/* How groups become planes, or are copied `whole`. */
+fc_spread_args fc_grouped_spread(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times, int whole, ptrdiff_t from_step, ptrdiff_t to_step,
+                                 ptrdiff_t plane);
 
 #endif

@@ -139,15 +139,6 @@ int fc_images_pay(const fc_conv2d *conv);
 int fc_images_pay_backward_input(const fc_conv2d *conv);
 
 /* Several groups of few channels as sums of depthwise convolutions, and whether that is the way. */
-/* Whether there are kernels that make the planes of groups of `planes` channels of their input and `times` of their output, and the lanes of
- * each plane for them. */
-int fc_grouped_in_registers(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times);
-void fc_grouped_lanes(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times, int32_t *lanes);
-/* Elements from pixel to pixel of the copies that they read. */
-ptrdiff_t fc_grouped_step(const fc_ukernels *kernels, ptrdiff_t channels, ptrdiff_t esize);
-/* How groups become planes, or are copied `whole`. */
-fc_spread_args fc_grouped_spread(ptrdiff_t groups, ptrdiff_t planes, ptrdiff_t times, int whole, ptrdiff_t from_step, ptrdiff_t to_step,
-                                 ptrdiff_t plane);
 int fc_grouped_forward_applies(const fc_conv2d *conv);
 int fc_grouped_backward_input_applies(const fc_conv2d *conv);
 int fc_grouped_backward_weights_applies(const fc_conv2d *conv);

@@ -48,10 +48,10 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
             if (q % (p->positions / 2) == 0) pixels = g > 0 ? (fc_winograd_fetching){0} : fetch_pixels(call, q > 0, first, count);
             for (ptrdiff_t i = group.begin; i < group.end; i++, fc_winograd_next_panel(p, &panel)) {
                 const float *const next =
-                    i + 1 < group.end ? fc_winograd_packed_at(call, q, &panel) + panel.nr * p->depth : fc_winograd_group_weights(call, q + 1, &group);
+                    i + 1 < group.end ? fc_winograd_packed_at(call, q, panel.at) + panel.nr * p->depth : fc_winograd_packed_at(call, q + 1, group.at);
                 fc_winograd_fetching weights = fc_winograd_fetch_weights(&groups, next, 1);
                 fc_winograd_multiply_pieces(p, &panel, q, fc_winograd_tiles_of(p, &order, &groups, q), v + q * v_step,
-                                            fc_winograd_packed_at(call, q, &panel), m + q * m_step + (panel.at - group.at) * mr, group.width * mr,
+                                            fc_winograd_packed_at(call, q, panel.at), m + q * m_step + (panel.at - group.at) * mr, group.width * mr,
                                             far ? &weights : &pixels);
             }
         }
@@ -94,10 +94,9 @@ static fc_status chunks_task(const void *context, ptrdiff_t task) {
                 for (ptrdiff_t i = 0; i < p->panels; i++, fc_winograd_next_panel(p, &panel)) {
                     const int vanishes = fc_winograd_vanishes(p, piece, panel.share, q);
                     if (vanishes && accumulate) continue;
-                    const float *const u = fc_winograd_packed_at(call, q, &panel) + row * panel.nr;
-                    const float *const next = i + 1 < p->panels
-                                                  ? u + p->depth * panel.nr
-                                                  : fc_winograd_packed_at(call, q + 1, &(fc_winograd_columns){0}) + row * p->kernels->panel[0].nr;
+                    const float *const u = fc_winograd_packed_at(call, q, panel.at) + row * panel.nr;
+                    const float *const next =
+                        i + 1 < p->panels ? u + p->depth * panel.nr : fc_winograd_packed_at(call, q + 1, 0) + row * p->kernels->panel[0].nr;
                     fc_winograd_fetching fetch = fc_winograd_fetch_weights(&groups, next, 1);
                     fc_winograd_multiply(p, &panel, at, v + q * v_step, u, vanishes ? 0 : c1 - c0, m + q * m_step + panel.at * mr, p->width * mr,
                                          accumulate, &fetch);

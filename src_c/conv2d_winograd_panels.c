@@ -26,7 +26,7 @@ static void multiply_packed(const fc_winograd_call *call, const fc_winograd_pane
     for (int q = 0; q < p->positions; q++) {
         fc_winograd_columns panel = fc_winograd_panel_at(p, group->begin);
         for (ptrdiff_t i = group->begin; i < group->end; i++, fc_winograd_next_panel(p, &panel)) {
-            const float *const u = fc_winograd_packed_at(call, q, &panel), *const next = fc_winograd_group_weights(call, q + 1, group);
+            const float *const u = fc_winograd_packed_at(call, q, panel.at), *const next = fc_winograd_packed_at(call, q + 1, group->at);
             const int last = i + 1 == group->end;
             fc_winograd_fetching fetch = !fetch_tiles ? fc_winograd_fetch_weights(&call->groups, last ? next : u + panel.nr * p->depth, 1)
                                          : last       ? fc_winograd_fetch_weights(&call->groups, next, group->end - group->begin)

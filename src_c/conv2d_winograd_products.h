@@ -58,13 +58,9 @@ void fc_winograd_multiply(const fc_winograd_plan *p, const fc_winograd_columns *
 void fc_winograd_multiply_pieces(const fc_winograd_plan *p, const fc_winograd_columns *panel, int q, fc_winograd_placed at, const float *v,
                                  const float *u, float *m, ptrdiff_t m_group, fc_winograd_fetching *fetch);
 
-static inline const float *fc_winograd_packed_at(const fc_winograd_call *call, int q, const fc_winograd_columns *panel) {
-    return call->packed + q * fc_winograd_u_position(&call->plan) + panel->at * call->plan.depth;
-}
-
-/* The packed weights of a group's first panel. */
-static inline const float *fc_winograd_group_weights(const fc_winograd_call *call, int q, const fc_winograd_panels *group) {
-    return call->packed + q * fc_winograd_u_position(&call->plan) + group->at * call->plan.depth;
+/* The packed weights of a position, from the panel on before which panels are `at` wide. */
+static inline const float *fc_winograd_packed_at(const fc_winograd_call *call, int q, ptrdiff_t at) {
+    return call->packed + q * fc_winograd_u_position(&call->plan) + at * call->plan.depth;
 }
 
 /* By panels, see conv2d_winograd_panels.c: tiles that are transformed before their products are made; the way. */

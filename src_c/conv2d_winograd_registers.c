@@ -6,7 +6,7 @@
 enum {
     GROUP = FC_WINOGRAD_REGISTERS_TILES,
     TAPS = 9,
-    CHANNELS = 32,   /* input channels that are summed apart, about */
+    CHANNELS = 32,  /* input channels that are summed apart, about */
     MOST_TILES = 32 /* of a task */
 };
 
@@ -41,23 +41,27 @@ typedef struct {
     float *copy; /* of taps that are not packed */
 } tiles;
 
-/* Where taps of input channels c .. will be read, of a vector of output channels: packed line by line, with its neighbour if it is where
- * that is; those that are not packed for the panel, a tap with every pass, of which each of its vectors has as many as there are positions in a row. */
-static void fetch_taps(const tiles *t, const fc_winograd_columns *panel, ptrdiff_t vector, ptrdiff_t c, fc_winograd_registers_args *args) {
+/* Packed taps of a vector of a panel, from input channel c on. */
+static const float *packed_taps(const tiles *t, const fc_winograd_columns *panel, ptrdiff_t vector, ptrdiff_t c) {
     const fc_winograd_plan *const p = &t->call->plan;
-    const ptrdiff_t lanes = p->kernels->lanes, line = FC_ALIGN;
-    if (t->call->packed) {
-        const float *const taps = t->call->packed + (panel->at / lanes + vector) * vector_taps(p) + c * TAPS * lanes;
-        args->next = (const char *)taps;
-        args->next_step = TAPS * line / FC_WINOGRAD_TILE;
-        args->next_pass = args->depth * args->next_step;
-    } else {
-        const ptrdiff_t tap = (p->transposed ? p->k : p->c) * p->ldw, first = vector * FC_WINOGRAD_TILE * tap;
-        args->next =
-            (const char *)t->call->w + (first + (p->transposed ? panel->first * p->ldw + c : c * p->ldw + panel->first)) * (ptrdiff_t)sizeof(float);
-        args->next_step = p->ldw * (ptrdiff_t)sizeof(float);
-        args->next_pass = tap * (ptrdiff_t)sizeof(float);
-    }
+    return t->call->packed + (panel->at / p->kernels->lanes + vector) * vector_taps(p) + c * TAPS * p->kernels->lanes;
+}
+
+/* Packed taps are fetched one line of two: the processor brings its neighbour. */
+static void fetch_packed(const float *taps, fc_winograd_registers_args *args) {
+    args->next = (const char *)taps;
+    args->next_step = TAPS * FC_ALIGN / FC_WINOGRAD_TILE;
+    args->next_pass = args->depth * args->next_step;
+}
+
+/* Of taps that are not packed, from input channel c on, a row of a tap for the whole panel with each step, and a tap with every pass: its first
+ * vector fetches as many as there are passes, its second the others. */
+static void fetch_raw(const tiles *t, const fc_winograd_columns *panel, ptrdiff_t vector, ptrdiff_t c, fc_winograd_registers_args *args) {
+    const fc_winograd_plan *const p = &t->call->plan;
+    const ptrdiff_t tap = (p->transposed ? p->k : p->c) * p->ldw, row = p->transposed ? panel->first * p->ldw + c : c * p->ldw + panel->first;
+    args->next = (const char *)(t->call->w + vector * FC_WINOGRAD_TILE * tap + row);
+    args->next_step = p->ldw * (ptrdiff_t)sizeof(float);
+    args->next_pass = tap * (ptrdiff_t)sizeof(float);
 }
 
 /* M of a panel: CHANNELS input channels of all tiles after the other. */
@@ -67,18 +71,19 @@ static void multiply(const tiles *t, const fc_winograd_columns *panel, float *m,
     for (ptrdiff_t c = 0; c < p->c; c += CHANNELS) {
         const ptrdiff_t end = fc_min(c + CHANNELS, p->c);
         for (ptrdiff_t v = 0; v < vectors; v++) {
-            const float *taps = t->copy;
-            if (t->call->packed) taps = t->call->packed + (panel->at / lanes + v) * vector_taps(p) + c * TAPS * lanes;
-            else fc_winograd_copy_taps(p, t->call->w, panel->first + v * lanes, c, end, t->copy);
-            fc_winograd_registers_args args = {.w = taps,
-                                               .depth = end - c,
+            fc_winograd_registers_args args = {.depth = end - c,
                                                .m_position = m_position,
                                                .m_tile = panel->nr,
                                                .rows = FC_WINOGRAD_TILE - (p->rows.full == 0), /* the last is for full tiles only */
                                                .accumulate = c > 0};
-            if (!t->call->packed) fetch_taps(t, panel, v, end, &args);
-            else if (v + 1 < vectors) fetch_taps(t, panel, v + 1, c, &args);
-            else fetch_taps(t, panel, 0, end, &args);
+            if (t->call->packed) {
+                args.w = packed_taps(t, panel, v, c);
+                fetch_packed(v + 1 < vectors ? packed_taps(t, panel, v + 1, c) : packed_taps(t, panel, 0, end), &args);
+            } else {
+                fc_winograd_copy_taps(p, t->call->w, panel->first + v * lanes, c, end, t->copy);
+                args.w = t->copy;
+                fetch_raw(t, panel, v, end, &args);
+            }
             for (ptrdiff_t g = 0; g < t->groups; g++) {
                 args.v = t->v + g * t->group_elements + c * FC_WINOGRAD_POSITIONS * GROUP;
                 args.m = m + v * lanes + g * m_group;
