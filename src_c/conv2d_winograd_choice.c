@@ -107,17 +107,20 @@ static fc_winograd_cost on_unit(const fc_conv2d *conv, const pass_sizes *s, cons
     return (fc_winograd_cost){vectors->image - vectors->products + products, vectors->weights + cycles.weights * MULTIPLIED, products};
 }
 
+/* What it takes to write so many transformed weights that are used once, beyond their transform: they go to the outer caches and come back. */
+static double written(double elements) { return elements * sizeof(float) > (double)fc_l2_bytes() ? 12 * elements : 0; }
+
 /* The same with what decides among pieces only, for whether Winograd's way pays was measured without: on vectors, weights of several pieces pass
  * through the cache, and strided ones make short sums; weights that are used once are written there. `unit` is the cost on a matrix unit. */
 static double cost_among(const fc_conv2d *conv, const pass_sizes *s, const axis_cost *rows, const axis_cost *cols, int transposed,
                          fc_winograd_use use, const fc_winograd_cost *vectors, const fc_winograd_cost *unit) {
     const double pieces = transposed ? rows->parts * cols->parts : rows->pieces * cols->pieces;
-    const double elements = rows->tile * cols->tile * pieces * (double)(s->c * s->k), bytes = elements * sizeof(float);
-    const double written = bytes > (double)fc_l2_bytes() ? 12 * elements : 0, far = pieces > 1 && bytes > (double)fc_l2_bytes() / 2 ? 0.1 : 0;
+    const double elements = rows->tile * cols->tile * pieces * (double)(s->c * s->k);
+    const double far = pieces > 1 && elements * sizeof(float) > (double)fc_l2_bytes() / 2 ? 0.1 : 0;
     const double once = use == FC_WINOGRAD_ONCE ? 1 / (double)fc_max(1, conv->n) : 0, slower = far + (strides(conv) ? 0.2 : 0);
     if (use == FC_WINOGRAD_WEIGHTS) return vectors->image;
     const fc_winograd_cost *const cost = unit->image > 0 ? unit : vectors;
-    return cost->image + (cost == vectors ? cost->products * slower : 0) + once * (cost->weights + written);
+    return cost->image + (cost == vectors ? cost->products * slower : 0) + once * (cost->weights + written(elements));
 }
 
 static fc_winograd_choice choose_pieces(const fc_conv2d *conv, int transposed, fc_winograd_use use) {
@@ -155,26 +158,35 @@ static fc_winograd_choice choose_pieces(const fc_conv2d *conv, int transposed, f
 /* Whether so many weights that are used once come from behind the second-level cache. */
 static int far_weights(double weights) { return weights * sizeof(float) > (double)fc_l2_bytes() / 2; }
 
-/* The time of an image with weights that are transformed in registers, for every few tiles: sums take longer, and the fewest weights are read.
+/* Tiles of a pass by registers: for the sum of its images, or for one of them where weights are packed. */
+static ptrdiff_t registers_tiles(const fc_conv2d *conv, const pass_sizes *s, int packed) {
+    const ptrdiff_t rows = fc_winograd_axis_tiles(s->h, conv->dilation_h, 3).count * conv->dilation_h;
+    return (packed ? 1 : conv->n) * rows * fc_winograd_axis_tiles(s->w, conv->dilation_w, 3).count * conv->dilation_w;
+}
+
+/* The time of those tiles with weights that are transformed in registers, for every few of them: sums take longer, and the fewest weights are read.
  * Those that are not packed are copied. */
-static double registers_cost(const fc_conv2d *conv, int transposed, int packed) {
-    const pass_sizes s = sizes_of(conv, transposed);
-    const fc_winograd_tile_counts rows = fc_winograd_axis_tiles(s.h, conv->dilation_h, 3), cols = fc_winograd_axis_tiles(s.w, conv->dilation_w, 3);
-    const double c = (double)s.c, k = (double)fc_round_up(s.k, fc_kernels(FC_F32)->winograd.lanes), weights = 9 * c * k;
-    const ptrdiff_t tiles = (packed ? 1 : conv->n) * rows.count * conv->dilation_h * cols.count * conv->dilation_w;
-    const double image = (double)(packed ? 1 : conv->n), group = rows.full > 0 ? 70 : 60, tile = rows.full > 0 ? 40 : 34, transforms = 390;
-    const double copy = packed ? 0 : weights * (far_weights(weights) ? 42 : 13);
-    const double products = ((double)fc_ceil_div(tiles, FC_WINOGRAD_REGISTERS_TILES) * group + (double)tiles * tile) * c * k;
-    return fmax(products + (double)tiles * (c + k) * transforms + copy, reading(weights)) / image;
+static double registers_cost(const fc_conv2d *conv, const pass_sizes *s, ptrdiff_t tiles, int transposed, int packed) {
+    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
+    const int full = fc_winograd_axis_tiles(s->h, conv->dilation_h, 3).full > 0;
+    const double c = (double)fc_round_up(s->c, lanes), k = (double)fc_round_up(s->k, lanes), depth = (double)s->c, weights = 9 * depth * k;
+    const double group = full ? 70 : 60, tile = full ? 40 : 34, transforms = 390;
+    const double copy = packed ? 0 : weights * (!far_weights(weights) ? 13 : transposed ? 90 : 42);
+    const double products = ((double)fc_ceil_div(tiles, FC_WINOGRAD_REGISTERS_TILES) * group + (double)tiles * tile) * depth * k;
+    return fmax(products + (double)tiles * (c + k) * transforms + copy, reading(weights));
 }
 
 fc_winograd_choice fc_winograd_choose(const fc_conv2d *conv, int transposed, fc_winograd_use use) {
+    enum { MOST_TILES = 64 }; /* for more of them weights are worth a transform */
     const int packed = use == FC_WINOGRAD_PACKED, plain = conv->kh == 3 && conv->kw == 3 && conv->stride_h == 1 && conv->stride_w == 1;
     const fc_winograd_choice best = choose_pieces(conv, transposed, use);
     if (!best.found || !plain || !fc_kernels(FC_F32)->winograd.registers || use == FC_WINOGRAD_WEIGHTS || (packed && !conv->few)) return best;
-    const double image = registers_cost(conv, transposed, packed);
-    if (image >= best.cost.image + (packed ? 0 : best.cost.weights / (double)conv->n)) return best;
-    return (fc_winograd_choice){.found = 1, .registers = 1, .r = {3, 3}, .cost = {.image = image}};
+    const pass_sizes s = sizes_of(conv, transposed);
+    const ptrdiff_t tiles = registers_tiles(conv, &s, packed);
+    if (tiles == 0 || tiles > MOST_TILES) return best;
+    const double images = packed ? 1 : (double)conv->n, cost = registers_cost(conv, &s, tiles, transposed, packed);
+    if (cost >= images * best.cost.image + (packed ? 0 : best.cost.weights + written(FC_WINOGRAD_POSITIONS * (double)(s.c * s.k)))) return best;
+    return (fc_winograd_choice){.found = 1, .registers = 1, .r = {3, 3}, .cost = {.image = cost / images}};
 }
 
 /* Whether anything but the kernel rules Winograd out. */
