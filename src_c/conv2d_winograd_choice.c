@@ -86,7 +86,7 @@ static fc_winograd_cost on_unit(const fc_conv2d *conv, const pass_sizes *s, cons
                                 fc_winograd_use use, const fc_winograd_cost *vectors) {
     const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
     const ptrdiff_t images = use == FC_WINOGRAD_PACKED ? fc_packed_images(conv) : conv->n;
-    const ptrdiff_t shares = transposed ? conv->stride_h * conv->stride_w : 1, wide = kernels->panel[0].nr, rest = s->k % wide;
+    const ptrdiff_t shares = transposed ? conv->stride_h * conv->stride_w : 1, wide = kernels->panel[0].nr;
     const int lacks = rows->missing > 0 || cols->missing > 0;
     const fc_winograd_cost none = {0};
     if (!fc_kernels(FC_F32)->matrix || (shares > 1 && lacks) || shares * s->k < wide || images == 0) return none;
@@ -95,10 +95,10 @@ static fc_winograd_cost on_unit(const fc_conv2d *conv, const pass_sizes *s, cons
     fc_winograd_products p = {.pieces = along[0] * along[1], .c = s->c, .panels = shares * fc_ceil_div(s->k, wide)};
     for (int kind = 0; kind < FC_WINOGRAD_POSITION_KINDS; kind++) {
         const int row = kind / 2, col = kind % 2;
-        p.positions[kind] = (row ? 1 : tile[0] - 1) * (col ? 1 : tile[1] - 1);
-        p.terms[kind] = (along[0] - (row ? missing[0] : 0)) * (along[1] - (col ? missing[1] : 0)) * s->c;
+        p.of.positions[kind] = (row ? 1 : tile[0] - 1) * (col ? 1 : tile[1] - 1);
+        p.of.terms[kind] = (along[0] - (row ? missing[0] : 0)) * (along[1] - (col ? missing[1] : 0)) * s->c;
     }
-    p.width = shares * (s->k - rest + (rest == 0 ? 0 : rest <= kernels->panel[1].nr ? kernels->panel[1].nr : wide));
+    p.width = shares * fc_winograd_share_width(kernels, s->k);
     p.tiles = images * (ptrdiff_t)(rows->tiles * cols->tiles);
     p.tile_elements = tile[0] * tile[1] * fc_max(p.pieces * fc_round_up(s->c, kernels->lanes), p.width);
     const fc_winograd_unit_cycles cycles = fc_winograd_matrix_cycles(&p);

@@ -26,6 +26,12 @@ static inline fc_winograd_tile_counts fc_winograd_axis_tiles(ptrdiff_t outputs, 
     return (fc_winograd_tile_counts){count, fc_max(0, each - count * (m - 1))};
 }
 
+/* The sum of the widths of the panels of k output channels: the last may be narrow. */
+static inline ptrdiff_t fc_winograd_share_width(const fc_winograd_kernels *kernels, ptrdiff_t k) {
+    const ptrdiff_t wide = kernels->panel[0].nr, narrow = kernels->panel[1].nr, rest = k % wide;
+    return k - rest + (rest == 0 ? 0 : rest <= narrow ? narrow : wide);
+}
+
 /* The taps of a piece. */
 typedef struct {
     ptrdiff_t rows, cols;
@@ -38,11 +44,16 @@ typedef struct {
     double products; /* of an image */
 } fc_winograd_cost;
 
-/* The products of some tiles: the pieces that have taps at a position make up the terms of its sums, of which there are four kinds; the elements of V or
- * M of a tile. */
+/* The pieces that have taps at a position make up the terms of its sums: of positions in neither of a row and a column of positions, in that column, in
+ * that row, in both. */
 enum { FC_WINOGRAD_POSITION_KINDS = 4 };
 typedef struct {
     ptrdiff_t terms[FC_WINOGRAD_POSITION_KINDS], positions[FC_WINOGRAD_POSITION_KINDS];
+} fc_winograd_terms;
+
+/* The products of some tiles; the elements of V or M of a tile. */
+typedef struct {
+    fc_winograd_terms of;
     ptrdiff_t pieces, c, panels, width, tiles, tile_elements;
 } fc_winograd_products;
 

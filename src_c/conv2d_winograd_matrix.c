@@ -22,10 +22,7 @@ static ptrdiff_t pieces_at(const fc_winograd_plan *p, int q, ptrdiff_t piece[PIE
     return count;
 }
 
-/* Terms of the sums, and positions, of each kind. */
-typedef struct {
-    ptrdiff_t terms[KINDS], positions[KINDS];
-} kinds;
+typedef fc_winograd_terms kinds;
 
 static kinds kinds_of(const fc_winograd_plan *p) {
     kinds k = {0};
@@ -39,15 +36,15 @@ static kinds kinds_of(const fc_winograd_plan *p) {
 
 static ptrdiff_t panel_bytes(const kinds *k, int kind) { return fc_matrix_bytes(1, k->terms[kind]); }
 
-static ptrdiff_t operand_bytes(const fc_winograd_plan *p, const kinds *k) {
+static ptrdiff_t operand_bytes(ptrdiff_t panels, const kinds *k) {
     ptrdiff_t bytes = 0;
-    for (int kind = 0; kind < KINDS; kind++) bytes += k->positions[kind] * p->panels * panel_bytes(k, kind);
+    for (int kind = 0; kind < KINDS; kind++) bytes += k->positions[kind] * panels * panel_bytes(k, kind);
     return bytes;
 }
 
 ptrdiff_t fc_winograd_parts_bytes(const fc_winograd_plan *p) {
     const kinds k = kinds_of(p);
-    return operand_bytes(p, &k);
+    return operand_bytes(p->panels, &k);
 }
 
 /* Where the parts of each position begin. */
@@ -83,8 +80,7 @@ fc_winograd_unit_cycles fc_winograd_matrix_cycles(const fc_winograd_products *s)
     const fc_winograd_unit_cycles none = {0};
     if (!fc_kernels(FC_F32)->matrix || fc_kernels(FC_F32)->winograd.panel[0].nr != FC_MATRIX_GROUP) return none;
     if (s->pieces * s->c < FC_MATRIX_DEPTH || s->width < FC_MATRIX_GROUP) return none;
-    ptrdiff_t bytes = 0;
-    for (int kind = 0; kind < KINDS; kind++) bytes += s->positions[kind] * s->panels * fc_matrix_bytes(1, s->terms[kind]);
+    const ptrdiff_t bytes = operand_bytes(s->panels, &s->of);
     if (bytes > (s->tiles < MANY_TILES ? 2 : 4) * fc_l2_bytes()) return none;
     const int far = too_many(bytes);
     const double block = far ? (double)block_of(s->tile_elements, bytes) : 1;
@@ -93,22 +89,24 @@ fc_winograd_unit_cycles fc_winograd_matrix_cycles(const fc_winograd_products *s)
     const double tiles = (double)s->tiles, panels = (double)s->panels;
     double weights = 0, products = 0, vectors = 0;
     for (int kind = 0; kind < KINDS; kind++) {
-        const double positions = (double)s->positions[kind], steps = (double)fc_matrix_steps(s->terms[kind]);
+        const double positions = (double)s->of.positions[kind], steps = (double)fc_matrix_steps(s->of.terms[kind]);
         if (positions > 0 && steps == 0) return none; /* sums of nothing */
         products += positions * tiles * (steps * (parts + panels * product) + rest);
         weights += positions * steps * panels * FC_MATRIX_GROUP * line;
-        vectors += positions * tiles * (double)(s->terms[kind] * s->width) / multiplied;
+        vectors += positions * tiles * (double)(s->of.terms[kind] * s->width) / multiplied;
     }
     return products + weights < 0.95 * vectors ? (fc_winograd_unit_cycles){1, products, weights} : none;
 }
 
 int fc_winograd_matrix_pays(const fc_winograd_plan *p) {
     if (!p->whole && p->shares > 1) return 0;
-    fc_winograd_products s = {
-        .pieces = p->pieces, .c = p->c, .panels = p->panels, .width = p->width, .tiles = p->tiles, .tile_elements = p->positions * tile_elements(p)};
-    const kinds k = kinds_of(p);
-    memcpy(s.terms, k.terms, sizeof s.terms);
-    memcpy(s.positions, k.positions, sizeof s.positions);
+    const fc_winograd_products s = {.of = kinds_of(p),
+                                    .pieces = p->pieces,
+                                    .c = p->c,
+                                    .panels = p->panels,
+                                    .width = p->width,
+                                    .tiles = p->tiles,
+                                    .tile_elements = p->positions * tile_elements(p)};
     return fc_winograd_matrix_cycles(&s).pays;
 }
 
@@ -318,7 +316,7 @@ static fc_status tiles_task(const void *context, ptrdiff_t task) {
                             .row_group = FC_MATRIX_GROUP * p->width,
                             .column_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
                             .tight = 1,
-                            .far = too_many(operand_bytes(p, &b.kinds))};
+                            .far = too_many(operand_bytes(p->panels, &b.kinds))};
 
     const fc_winograd_v_layout layout = {.position = b.step, .block = p->kernels->lanes, .group = count, .tile_stride = p->lanes};
     const fc_status status = fc_winograd_input(p, (fc_span){0, p->pieces}, (fc_span){0, p->c}, call->x, first, count, b.order, &layout, b.v);

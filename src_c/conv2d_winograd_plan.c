@@ -84,9 +84,8 @@ static void finish_plan(fc_winograd_plan *p) {
     p->depth = p->pieces * p->c;
     p->lanes = p->pieces * p->lanes_c;
     p->chunk = (p->depth < 96 ? 16 : p->depth < 256 ? 32 : 64) * (p->pieces == 1 ? 2 : 1);
-    const ptrdiff_t wide = p->kernels->panel[0].nr, narrow = p->kernels->panel[1].nr, rest = p->k % wide;
-    p->panels = p->shares * fc_ceil_div(p->k, wide);
-    p->share_width = p->k - rest + (rest == 0 ? 0 : rest <= narrow ? narrow : wide);
+    p->panels = p->shares * fc_ceil_div(p->k, p->kernels->panel[0].nr);
+    p->share_width = fc_winograd_share_width(p->kernels, p->k);
     p->width = p->shares * p->share_width;
 }
 
