@@ -148,6 +148,15 @@ static int panels_take_less(const fc_winograd_call *call) {
     return fmax(products, 1.75 * by_tiles) > fmax(products, 1.75 * by_panels) + 2 * tiles;
 }
 
+/* Whether tiles are so few that threads share the panels. Each thread then transforms all tiles; where it has whole groups of them and packed weights
+ * stay in its second-level cache, it takes tiles of its own instead: no sum changes. */
+static int few_tiles(const fc_winograd_call *call) {
+    const fc_winograd_plan *const p = &call->plan;
+    const ptrdiff_t threads = fc_get_num_threads(), group = p->kernels->mr * p->square;
+    if (p->tiles > 8 * group || p->panels == 1) return 0;
+    return threads == 1 || !call->packed || p->tiles < threads * group || fc_winograd_u_bytes(p) > fc_l2_bytes() / 2;
+}
+
 static fc_status run(const fc_winograd_call *call) {
     const fc_winograd_plan *const p = &call->plan;
     if (call->pooled && !fc_winograd_pools(p)) return FC_UNSUPPORTED;
@@ -155,8 +164,7 @@ static fc_status run(const fc_winograd_call *call) {
     if (p->tiles > 0 && p->registers) return fc_winograd_by_registers(&own);
     own.group = fc_winograd_group_channels() / p->kernels->panel[0].nr;
     if (p->tiles > 0 && (own.operand || fc_winograd_matrix_pays(p))) return fc_winograd_by_matrix(&own);
-    const int few_tiles = p->tiles <= 8 * p->kernels->mr * p->square && p->panels > 1;
-    const int panels = few_tiles || panels_take_less(&own);
+    const int panels = few_tiles(&own) || panels_take_less(&own);
     return p->tiles == 0 ? FC_OK : panels ? fc_winograd_by_panels(&own) : by_tiles(&own);
 }
 
