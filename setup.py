@@ -49,6 +49,7 @@ SOURCES = [
     "src_c/conv2d_winograd_registers.c",
     "src_c/conv2d_winograd_weights.c",
     "src_c/conv2d_winograd_few.c",
+    "src_c/conv2d_winograd_few_planes.c",
     "src_c/conv2d_winograd_gradient.c",
     "src_c/conv2d_folded.c",
     "src_c/conv2d_winograd_wgrad.c",

@@ -16,6 +16,7 @@ static int winograd_pays_weights(const fc_conv2d *conv) {
 }
 
 static int use_few(const fc_conv2d *conv) { return conv->algorithm != FC_DIRECT && fc_winograd_few_applies(conv); }
+static int use_few_planes(const fc_conv2d *conv) { return conv->algorithm != FC_DIRECT && fc_winograd_few_planes_pay(conv); }
 
 static int use_grouped(const fc_conv2d *conv, int applies) { return applies && conv->algorithm != FC_WINOGRAD; }
 
@@ -163,7 +164,8 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, const header *head) {
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
-    if (conv->layout == FC_NCHW && !folds(&many) && !use_winograd(&many, 0) && fc_planes_forward_pays(&many)) return 0;
+    const int turned = folds(&many) || use_few_planes(&many) || use_winograd(&many, 0);
+    if (conv->layout == FC_NCHW && !turned && fc_planes_forward_pays(&many)) return 0;
     const header head = header_of(conv, conv->n <= FEW_IMAGES);
     return packed_bytes(conv, &head);
 }
@@ -209,6 +211,7 @@ static fc_status forward_rounds(const fc_conv2d *conv, const void *x, const void
 
 static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_forward(conv, x, w, bias, y);
+    if (use_few_planes(conv)) return fc_winograd_few_forward(conv, x, w, bias, y);
     if (folds(conv)) return fc_folded_forward(conv, x, w, bias, y);
     const int winograd = use_winograd(conv, 0);
     if (winograd && winograd_turns(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
@@ -231,7 +234,8 @@ fc_status fc_conv2d_forward_packed(const fc_conv2d *conv, const void *x, const v
     const unsigned saved = fc_fp_enter();
     const weights of = {packed, bias};
     const int64_t way = header_in(packed).way;
-    const int whole = conv->layout == FC_NHWC || (way == BY_FOLDING && !merges(conv)) || (winograd_turns(conv, 0) && way == BY_WINOGRAD);
+    const int whole = conv->layout == FC_NHWC || (way == BY_FOLDING && !merges(conv)) || (winograd_turns(conv, 0) && way == BY_WINOGRAD) ||
+                      (way == BY_FEW_CHANNELS && use_few_planes(conv));
     /* What is packed is for whole images. */
     const fc_status status = whole ? forward_packed_map(conv, &of, x, y) : fc_nchw_forward(conv, forward_packed_map, &of, 0, x, y);
     fc_fp_leave(saved);

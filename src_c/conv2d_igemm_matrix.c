@@ -99,10 +99,16 @@ static at_once plan_at_once(const fc_igemm *g) {
 /* Pixels of a task, `most` at a time, a chunk of steps after the other. */
 typedef struct {
     const fc_igemm *g;
+    const fc_matrix_kernels *kernels;
     at_once most;
     ptrdiff_t steps;
+    int far, beside; /* weights pass through the cache; parts are made while those before are multiplied, in a place of their own */
     fc_igemm_rows rows;
-    fc_matrix_left parts; /* of what comes next */
+    ptrdiff_t column_group; /* elements of the sums of a group of columns, 0: each takes the place of the one before */
+    char *left, *other;
+    const char *next;       /* what the thread will read afterwards, so many bytes for a pixel */
+    ptrdiff_t next_pixel;
+    fc_matrix_left parts;   /* of what comes next */
     ptrdiff_t pixel, first; /* where that begins */
 } pixels_walk;
 
@@ -115,57 +121,66 @@ static void begin_parts(pixels_walk *w, void *to) {
     parts->out = to, parts->row = parts->step = 0;
 }
 
+/* The pixels and the memory of a task, and its first parts. */
+static fc_status begin_pixels(pixels_walk *w, const fc_igemm *g, ptrdiff_t task) {
+    *w = (pixels_walk){.g = g, .kernels = g->kernels->matrix, .most = plan_at_once(g), .steps = steps_of(g), .far = far_weights(g)};
+    const int chunked = w->most.steps < w->steps;
+    w->beside = !w->far || chunked;
+    w->column_group = chunked ? w->most.pixels * FC_MATRIX_GROUP : 0;
+    const ptrdiff_t sums_bytes = w->most.pixels * FC_MATRIX_GROUP * (chunked ? fc_matrix_groups(g->k) : 1) * (ptrdiff_t)sizeof(float);
+    const ptrdiff_t parts_bytes = w->most.pixels / FC_MATRIX_GROUP * w->most.steps * FC_MATRIX_STEP;
+    const size_t more = (size_t)(sums_bytes + (w->beside ? 2 : 1) * parts_bytes);
+    const fc_status status = g->by_offset ? fc_igemm_point_band(g, task, more, &w->rows) : fc_igemm_point_block(g, task, more, &w->rows);
+    if (status != FC_OK) return status;
+    w->left = (char *)w->rows.space + sums_bytes, w->other = w->beside ? w->left + parts_bytes : w->left;
+    w->next_pixel = fc_igemm_next_input(g, &w->rows, &w->next) / w->rows.pixels;
+    begin_parts(w, w->left);
+    return FC_OK;
+}
+
+/* Multiplies a chunk, whose parts are made, and makes those of the next, if there is one. */
+static void multiply_chunk(pixels_walk *w) {
+    const fc_igemm *const g = w->g;
+    const ptrdiff_t m = w->pixel, count = w->parts.count, first = w->first, steps = w->parts.steps, column = w->rows.group * g->k;
+    const int last = first + steps == w->steps;
+    if (last) w->pixel += count, w->first = 0;
+    else w->first += steps;
+    if (w->pixel < w->rows.pixels) begin_parts(w, w->other);
+    else w->parts.row = w->parts.count;
+    const fc_matrix_finish_args finish = {
+        .bias = g->bias ? (const float *)g->bias + column : NULL, .out = w->rows.out + m, .column = column, .relu = g->activation == FC_RELU};
+    const ptrdiff_t products = fc_matrix_groups(count) * fc_matrix_groups(g->k) * steps * FC_MATRIX_PRODUCTS;
+    const fc_matrix_job job = {.left = w->left,
+                               .right = g->operand + w->rows.group * operand_bytes(g) + first * FC_MATRIX_STEP,
+                               .rows = count,
+                               .columns = g->k,
+                               .steps = steps,
+                               .right_skip = (w->steps - steps) * FC_MATRIX_STEP,
+                               .sums = w->rows.space,
+                               .row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP,
+                               .column_group = w->column_group,
+                               .accumulate = first > 0,
+                               .finish = last ? &finish : NULL,
+                               .left_each = w->beside ? fc_ceil_div((w->parts.count - w->parts.row) * w->parts.steps, products) : 0,
+                               .next = w->next + m * w->next_pixel,
+                               .next_bytes = count * w->next_pixel,
+                               .far = w->far};
+    fc_matrix_multiply(w->kernels, &job, w->beside ? &w->parts : NULL);
+    w->kernels->left(&w->parts);
+    char *const made = w->other;
+    w->other = w->left, w->left = made;
+}
+
 static fc_status pixels_task(const void *context, ptrdiff_t task) {
     const fc_igemm *const g = context;
-    const fc_matrix_kernels *const kernels = g->kernels->matrix;
-    const int far = far_weights(g);
-    pixels_walk w = {.g = g, .most = plan_at_once(g), .steps = steps_of(g)};
-    const int chunked = w.most.steps < w.steps, beside = !far || chunked;
-    const ptrdiff_t row_group = FC_MATRIX_GROUP * FC_MATRIX_GROUP, column_group = chunked ? w.most.pixels * FC_MATRIX_GROUP : 0;
-    const ptrdiff_t sums_bytes = w.most.pixels * FC_MATRIX_GROUP * (chunked ? fc_matrix_groups(g->k) : 1) * (ptrdiff_t)sizeof(float);
-    const ptrdiff_t parts_bytes = w.most.pixels / FC_MATRIX_GROUP * w.most.steps * FC_MATRIX_STEP;
-    fc_igemm_rows *const r = &w.rows;
-    const size_t more = (size_t)(sums_bytes + (beside ? 2 : 1) * parts_bytes);
-    const fc_status status = g->by_offset ? fc_igemm_point_band(g, task, more, r) : fc_igemm_point_block(g, task, more, r);
+    pixels_walk w;
+    const fc_status status = begin_pixels(&w, g, task);
     if (status != FC_OK) return status;
-    char *left = (char *)r->space + sums_bytes, *other = beside ? left + parts_bytes : left;
-    const char *next = NULL;
-    const ptrdiff_t bytes = fc_igemm_next_input(g, r, &next), pixel = bytes / r->pixels, column = r->group * g->k;
-    kernels->begin();
-    begin_parts(&w, left);
-    kernels->left(&w.parts);
-    while (w.pixel < r->pixels) {
-        const ptrdiff_t m = w.pixel, count = w.parts.count, first = w.first, steps = w.parts.steps;
-        const int last = first + steps == w.steps;
-        if (last) w.pixel += count, w.first = 0;
-        else w.first += steps;
-        if (w.pixel < r->pixels) begin_parts(&w, other);
-        else w.parts.row = w.parts.count;
-        const fc_matrix_finish_args finish = {
-            .bias = g->bias ? (const float *)g->bias + column : NULL, .out = r->out + m, .column = column, .relu = g->activation == FC_RELU};
-        const ptrdiff_t products = fc_matrix_groups(count) * fc_matrix_groups(g->k) * steps * FC_MATRIX_PRODUCTS;
-        const fc_matrix_job job = {.left = left,
-                                   .right = g->operand + r->group * operand_bytes(g) + first * FC_MATRIX_STEP,
-                                   .rows = count,
-                                   .columns = g->k,
-                                   .steps = steps,
-                                   .right_skip = (w.steps - steps) * FC_MATRIX_STEP,
-                                   .sums = r->space,
-                                   .row_group = row_group,
-                                   .column_group = column_group,
-                                   .accumulate = first > 0,
-                                   .finish = last ? &finish : NULL,
-                                   .left_each = beside ? fc_ceil_div((w.parts.count - w.parts.row) * w.parts.steps, products) : 0,
-                                   .next = next + m * pixel,
-                                   .next_bytes = count * pixel,
-                                   .far = far};
-        fc_matrix_multiply(kernels, &job, beside ? &w.parts : NULL);
-        kernels->left(&w.parts);
-        char *const made = other;
-        other = left, left = made;
-    }
-    kernels->end();
-    fc_igemm_activate(g, r->group, r->out, r->pixels, 0, g->k);
+    w.kernels->begin();
+    w.kernels->left(&w.parts);
+    while (w.pixel < w.rows.pixels) multiply_chunk(&w);
+    w.kernels->end();
+    fc_igemm_activate(g, w.rows.group, w.rows.out, w.rows.pixels, 0, g->k);
     return FC_OK;
 }
 

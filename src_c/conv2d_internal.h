@@ -190,5 +190,8 @@ fc_status fc_winograd_few_forward(const fc_conv2d *conv, const void *x, const vo
 ptrdiff_t fc_winograd_few_weights_bytes(const fc_conv2d *conv);
 fc_status fc_winograd_few_transform_weights(const fc_conv2d *conv, const void *w, void *packed);
 fc_status fc_winograd_few_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y);
+/* Along the planes of NCHW, which the passes above are then: whether that is the way, and the pass with those packed weights. */
+int fc_winograd_few_planes_pay(const fc_conv2d *conv);
+fc_status fc_winograd_few_planes_forward(const fc_conv2d *conv, const float *x, const float *u, const float *bias, float *y);
 
 #endif

@@ -196,6 +196,7 @@ fc_status fc_winograd_few_transform_weights(const fc_conv2d *conv, const void *w
 
 fc_status fc_winograd_few_forward_packed(const fc_conv2d *conv, const void *x, const void *packed, const void *bias, void *y) {
     assert(fc_winograd_few_applies(conv));
+    if (conv->layout == FC_NCHW) return fc_winograd_few_planes_forward(conv, x, packed, bias, y);
     const fc_winograd_kernels *const kernels = &fc_kernels(FC_F32)->winograd;
     const few_call call = {.conv = conv,
                            .kernels = kernels,

@@ -110,6 +110,37 @@ typedef struct {
     int fetch; /* lines of y, while their tiles are computed */
 } fc_winograd_few_args;
 
+/* The same for planes: V of `rows` rows of `tiles` tiles of one plane, v[p * position + row * tiles + tile], and up to a vector of what has no meaning.
+ * x is its 4 * rows + 2 rows of pixels with their padding, 4 vectors more than a tile per lane reads. lines holds four phases of as many rows, where every
+ * fourth pixel lies side by side: a tile for each, one more, and up to two vectors. */
+typedef struct {
+    const void *x;
+    ptrdiff_t x_row, rows, tiles;
+    void *lines;
+    ptrdiff_t phase;
+    void *v;
+    ptrdiff_t position;
+} fc_winograd_few_planes_input_args;
+
+/* Neighbouring pixels of an output plane that a quarter of a vector of tiles yields: `rows` rows, width pixels each if they are fewer than a vector
+ * has, from plane[at] on. */
+typedef struct {
+    ptrdiff_t at, width;
+    int rows;
+} fc_winograd_few_run;
+
+/* y of a vector of tiles for all output channels, of few input channels: v[(channel * 36 + p) * position + tile], u as above of one piece, the planes
+ * of y `plane` elements apart. Tiles of a run are neighbours. */
+typedef struct {
+    const void *v, *u;
+    ptrdiff_t position;
+    const void *bias; /* or NULL */
+    void *y;
+    ptrdiff_t plane, row, channels, columns;
+    fc_winograd_few_run run[4];
+    int relu;
+} fc_winograd_few_planes_args;
+
 /* M (+)= V U of a vector of output channels and some tiles, 1 <= tiles <= FC_WINOGRAD_REGISTERS_TILES, with weights of 3 x 3 taps that are
  * transformed in registers: w[c][9][lanes], v[((c / lanes * 36 + p) * FC_WINOGRAD_REGISTERS_TILES + t) * lanes + c % lanes], m[p * m_position +
  * t * m_tile + lane]. Of the rows of positions only
@@ -147,6 +178,8 @@ typedef struct {
     void (*few_input)(const fc_winograd_few_input_args *args);
     void (*few)(const fc_winograd_few_args *args);
     int few_tiles, few_depth;
+    void (*few_planes_input)(const fc_winograd_few_planes_input_args *args);
+    void (*few_planes)(const fc_winograd_few_planes_args *args); /* or NULL */
     void (*registers)(const fc_winograd_registers_args *args); /* or NULL: vectors of half a line do not pay */
     fc_winograd_transforms transforms[FC_WINOGRAD_SHAPES][FC_WINOGRAD_R_MAX - FC_WINOGRAD_R_MIN + 1]; /* by shape of the tile, and r */
 } fc_winograd_kernels;

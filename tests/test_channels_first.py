@@ -67,6 +67,9 @@ ALONG: dict[str, tuple[tuple[int, int, int, int], int, tuple[int, int], dict[str
     "strided-pieces": ((2, 30, 46, 28), 45, (3, 5), {"strides": (2, 3), "padding": "same"}),
     "row-tiles": ((2, 17, 33, 32), 32, (1, 7), {"padding": "same"}),
     "first-layer": ((3, 27, 31, 3), 34, (3, 3), {"padding": "same"}),
+    "first-layer-in-bands": ((2, 67, 70, 3), 33, (3, 3), {"padding": "same"}),
+    "first-layer-wide": ((1, 9, 700, 4), 17, (3, 3), {"padding": ((0, 2), (2, 1))}),
+    "first-layer-valid": ((3, 34, 37, 4), 40, (3, 3), {}),
     "first-layer-strided": ((2, 33, 31, 3), 32, (7, 7), {"strides": 2, "padding": "same"}),
     "short-rows": ((4, 40, 3, 20), 70, (2, 2), {}),
     "one-column": ((2, 70, 1, 24), 66, (3, 1), {"padding": "same"}),
@@ -126,3 +129,23 @@ def test_all_ways_agree_with_float64_channels_last(name: str, isa: str) -> None:
         np.testing.assert_allclose(part, whole, rtol=0, atol=2e-5 * np.abs(whole).max())
     for other, whole in ((with_few, exact[0]), (with_many, exact[0]), (db_alone, exact[3])):
         np.testing.assert_allclose(other, whole, rtol=0, atol=2e-5 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_first_layers_apply_bias_and_activation(channels: int, activation: str, isa: str) -> None:
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((2, channels, 61, 66), np.float32)
+    kernel = rng.standard_normal((3, 3, channels, 19), np.float32)
+    bias = 3 * rng.standard_normal(19, np.float32)
+    options: dict[str, Any] = {"padding": "same", "data_format": "channels_first"}
+    packed = fastconv.functional.pack_conv2d(x.shape, kernel, **options)
+    wide = (a.astype("float64") for a in (x, kernel, bias))
+    exact = fastconv.conv2d(*wide, activation=activation, **options)
+    for given in ({}, {"packed": packed}):
+        y = fastconv.conv2d(x, kernel, bias, activation=activation, **given, **options)
+        # As above; what becomes of the sums is no steeper than they are.
+        np.testing.assert_allclose(y, exact, rtol=0, atol=2e-5 * np.abs(exact).max())
+    without = fastconv.conv2d(x, kernel, **options)
+    exact = fastconv.conv2d(x.astype("float64"), kernel.astype("float64"), **options)
+    np.testing.assert_allclose(without, exact, rtol=0, atol=2e-5 * np.abs(exact).max())
