@@ -125,6 +125,8 @@ _FEW = [(2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7), (8, 8), (4, 8), (8, 4), 
 _FEW += [(6, 1), (16, 1), (1, 6), (6, 9), (12, 12)]
 _GROUPS += [Conv(f"groups7-{c}to{k}", 2, 5, 9, 7 * c, 7 * k, groups=7) for c, k in _FEW]
 _GROUPS += [
+    Conv("planes3-tiles-in-lanes", 2, 23, 31, 3, 9),
+    Conv("planes4-tiles-in-bands", 1, 37, 70, 4, 17, padding=((0, 2), (1, 0))),
     Conv("groups5-few-stride2", 1, 9, 11, 20, 20, strides=(2, 2), groups=5),
     Conv("groups5-few-stride32-valid", 1, 9, 11, 15, 10, (3, 2), (3, 2), "valid", groups=5),
     Conv("groups3-few-dilation2", 1, 9, 12, 12, 12, dilation=(2, 2), groups=3),
