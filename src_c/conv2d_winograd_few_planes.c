@@ -47,7 +47,8 @@ int fc_winograd_few_planes_pay(const fc_conv2d *conv) {
 /* What a task holds on its way from x to y. */
 typedef struct {
     float *padded, *lines, *v;
-    ptrdiff_t position;
+    ptrdiff_t position, vectors;
+    fc_winograd_few_run *run; /* four of each vector */
 } space;
 
 /* V of one channel: rows of tiles first .. first + rows - 1 of an image. */
@@ -74,9 +75,11 @@ static int make_space(const planes_call *call, ptrdiff_t rows, space *s) {
     const ptrdiff_t line = FC_ALIGN / (ptrdiff_t)sizeof(float), pixels = rows * STEP + HALO;
     const ptrdiff_t padded = fc_round_up(pixels * call->padded, line), lines = fc_round_up(pixels * STEP * call->phase, line);
     s->position = (fc_ceil_div(rows * call->across + call->kernels->lanes, line) | 1) * line;
-    s->padded = fc_scratch(FC_SLOT_TASK, (size_t)(padded + lines + call->conv->c * FC_WINOGRAD_POSITIONS * s->position) * sizeof(float));
+    s->vectors = fc_ceil_div(rows * call->across, call->kernels->lanes);
+    const size_t elements = (size_t)(padded + lines + call->conv->c * FC_WINOGRAD_POSITIONS * s->position);
+    s->padded = fc_scratch(FC_SLOT_TASK, elements * sizeof(float) + (size_t)(4 * s->vectors) * sizeof *s->run);
     if (!s->padded) return 0;
-    s->lines = s->padded + padded, s->v = s->lines + lines;
+    s->lines = s->padded + padded, s->v = s->lines + lines, s->run = (fc_winograd_few_run *)(s->padded + elements);
     return 1;
 }
 
@@ -92,29 +95,29 @@ static fc_status planes_task(const void *context, ptrdiff_t task) {
     const planes_call *const call = context;
     const fc_conv2d *const conv = call->conv;
     const ptrdiff_t image = task / call->bands, first = task % call->bands * call->rows, rows = fc_min(call->rows, call->down - first);
-    const ptrdiff_t lanes = call->kernels->lanes, size = conv->h * conv->w, out = conv->oh * conv->ow, tiles = rows * call->across;
+    const ptrdiff_t size = conv->h * conv->w, out = conv->oh * conv->ow;
     space s;
     if (!make_space(call, rows, &s)) return FC_NO_MEMORY;
     for (ptrdiff_t c = 0; c < conv->c; c++)
         transform_plane(call, call->x + (image * conv->c + c) * size, first, rows, &s, s.v + c * FC_WINOGRAD_POSITIONS * s.position);
-    fc_winograd_few_planes_args args = {.u = call->u,
-                                        .position = s.position,
-                                        .bias = call->bias,
-                                        .y = call->y + image * conv->k * out,
-                                        .plane = out,
-                                        .row = conv->ow,
-                                        .channels = conv->c,
-                                        .columns = conv->k,
-                                        .relu = conv->activation == FC_RELU};
-    for (ptrdiff_t tile = 0; tile < tiles; tile += lanes) {
-        args.v = s.v + tile;
-        for (int q = 0; q < 4; q++) args.run[q] = run_at(call, tile + q * tiles_of_run(call->kernels), first, rows);
-        call->kernels->few_planes(&args);
-    }
+    for (ptrdiff_t q = 0; q < 4 * s.vectors; q++) s.run[q] = run_at(call, q * tiles_of_run(call->kernels), first, rows);
+    float *const y = call->y + image * conv->k * out;
+    call->kernels->few_planes(&(fc_winograd_few_planes_args){.v = s.v,
+                                                             .u = call->u,
+                                                             .position = s.position,
+                                                             .bias = call->bias,
+                                                             .y = y,
+                                                             .plane = out,
+                                                             .row = conv->ow,
+                                                             .channels = conv->c,
+                                                             .columns = conv->k,
+                                                             .vectors = s.vectors,
+                                                             .run = s.run,
+                                                             .relu = conv->activation == FC_RELU});
     if (fc_in_registers(conv->activation)) return FC_OK;
     const ptrdiff_t begin = first * STEP * conv->ow, pixels = fc_min(rows * STEP, conv->oh - first * STEP) * conv->ow;
     for (ptrdiff_t k = 0; k < conv->k; k++) {
-        float *const run = (float *)args.y + k * out + begin;
+        float *const run = y + k * out + begin;
         fc_kernels(FC_F32)->elementwise.activation[conv->activation](run, run, pixels);
     }
     return FC_OK;

@@ -129,15 +129,15 @@ typedef struct {
     int rows;
 } fc_winograd_few_run;
 
-/* y of a vector of tiles for all output channels, of few input channels: v[(channel * 36 + p) * position + tile], u as above of one piece, the planes
- * of y `plane` elements apart. Tiles of a run are neighbours. */
+/* y of some vectors of tiles for all output channels, plane after plane, of few input channels: v[(channel * 36 + p) * position + tile], u as above of one piece, the planes
+ * of y `plane` elements apart. Every vector has four runs, whose tiles are neighbours. */
 typedef struct {
     const void *v, *u;
     ptrdiff_t position;
     const void *bias; /* or NULL */
     void *y;
-    ptrdiff_t plane, row, channels, columns;
-    fc_winograd_few_run run[4];
+    ptrdiff_t plane, row, channels, columns, vectors;
+    const fc_winograd_few_run *run;
     int relu;
 } fc_winograd_few_planes_args;
 

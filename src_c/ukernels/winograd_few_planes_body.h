@@ -54,15 +54,14 @@ static void NAME(winograd_few_planes_input)(const fc_winograd_few_planes_input_a
 }
 
 /* One row of pixels of all tiles, column by column in y, to the runs it belongs to. */
-FC_INLINE void NAME(winograd_few_planes_row)(const fc_winograd_few_planes_args *const a, const vec y[4], const vindex weave[4], real *const plane,
-                                             const int row) {
+FC_INLINE void NAME(winograd_few_planes_row)(const fc_winograd_few_planes_args *const a, const fc_winograd_few_run *run, const vec y[4],
+                                             const vindex weave[4], real *const plane, const int row) {
     const vec low01 = v_permute2(y[0], y[1], weave[0]), high01 = v_permute2(y[0], y[1], weave[1]);
     const vec low23 = v_permute2(y[2], y[3], weave[0]), high23 = v_permute2(y[2], y[3], weave[1]);
     const vec out[4] = {v_permute2(low01, low23, weave[2]), v_permute2(low01, low23, weave[3]), v_permute2(high01, high23, weave[2]),
                         v_permute2(high01, high23, weave[3])};
     FC_UNROLL(4)
-    for (int q = 0; q < 4; q++) {
-        const fc_winograd_few_run *const run = &a->run[q];
+    for (int q = 0; q < 4; q++, run++) {
         if (row >= run->rows) continue;
         real *const to = plane + run->at + row * a->row;
         if (run->width >= VL) v_store(to, out[q]);
@@ -70,11 +69,11 @@ FC_INLINE void NAME(winograd_few_planes_row)(const fc_winograd_few_planes_args *
     }
 }
 
-/* Two output channels, whose weights begin with u and lie side by side; `count` of them are stored. */
-FC_INLINE void NAME(winograd_few_planes_filters)(const fc_winograd_few_planes_args *const a, const real *u, const real *const bias,
-                                                 real *const planes, const int count, const vindex weave[4]) {
+/* A vector of tiles and two output channels, whose weights begin with u and lie side by side; `count` of them are stored. */
+FC_INLINE void NAME(winograd_few_planes_filters)(const fc_winograd_few_planes_args *const a, const ptrdiff_t vector, const real *u,
+                                                 const real *const bias, real *const planes, const int count, const vindex weave[4]) {
     const ptrdiff_t position = a->position, channel = FC_WINOGRAD_POSITIONS * position, channels = a->channels, weight = channels * VL;
-    const real *v = a->v;
+    const real *v = (const real *)a->v + vector * VL;
     vec buffer[2][6][4];
     FC_ROLLED
     for (int i = 0; i < 6; i++, v += 6 * position, u += 6 * weight) {
@@ -117,7 +116,7 @@ FC_INLINE void NAME(winograd_few_planes_filters)(const fc_winograd_few_planes_ar
             }
         }
         FC_FEW_PLANES_ROWS
-        for (int i = 0; i < 4; i++) NAME(winograd_few_planes_row)(a, y[i], weave, planes + f * a->plane, i);
+        for (int i = 0; i < 4; i++) NAME(winograd_few_planes_row)(a, a->run + 4 * vector, y[i], weave, planes + f * a->plane, i);
     }
 }
 
@@ -132,7 +131,8 @@ static void NAME(winograd_few_planes)(const fc_winograd_few_planes_args *const a
     const ptrdiff_t panel = FC_WINOGRAD_POSITIONS * a->channels * VL;
     for (ptrdiff_t k = 0; k < a->columns; k += 2) {
         const real *const u = (const real *)a->u + k / VL * panel + k % VL, *const bias = a->bias ? (const real *)a->bias + k : NULL;
-        NAME(winograd_few_planes_filters)(a, u, bias, (real *)a->y + k * a->plane, a->columns - k > 1 ? 2 : 1, weave);
+        for (ptrdiff_t vector = 0; vector < a->vectors; vector++)
+            NAME(winograd_few_planes_filters)(a, vector, u, bias, (real *)a->y + k * a->plane, a->columns - k > 1 ? 2 : 1, weave);
     }
 }
 #undef FC_FEW_PLANES_ROWS
