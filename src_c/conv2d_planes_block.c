@@ -41,7 +41,7 @@ static int together(const fc_planes *p) { return p->step_ld == p->ow; }
 static void fill_panels(const fc_planes *p, const void *in, ptrdiff_t top, ptrdiff_t first, ptrdiff_t columns, ptrdiff_t nr, ptrdiff_t step,
                         void *panels) {
     const ptrdiff_t lanes = p->kernels->gemm.lanes;
-    ptrdiff_t from[FC_PIECES_MAX], to[FC_PIECES_MAX];
+    ptrdiff_t from[FC_PIECES_MAX], to[FC_PIECES_MAX], count[FC_PIECES_MAX];
     fc_gather_args args = {.in = in,
                            .plane_ld = p->plane_ld,
                            .planes = p->c,
@@ -49,6 +49,7 @@ static void fill_panels(const fc_planes *p, const void *in, ptrdiff_t top, ptrdi
                            .taps = p->kh * p->kw,
                            .from = from,
                            .to = to,
+                           .count = count,
                            .out = panels,
                            .nr = nr};
     /* Counted on, not divided: divisions take as long as a row of a panel. */
@@ -60,7 +61,7 @@ static void fill_panels(const fc_planes *p, const void *in, ptrdiff_t top, ptrdi
         for (ptrdiff_t e = 0; e < run; e += lanes, args.pieces++) {
             assert(args.pieces < FC_PIECES_MAX);
             from[args.pieces] = row + j + e, to[args.pieces] = panel + at + e;
-            args.rest = fc_min(lanes, run - e);
+            count[args.pieces] = fc_min(lanes, run - e); /* what follows the last plane is not ours to read */
         }
         at += run, j += run;
         if (at == nr) at = 0, panel += step;

@@ -171,7 +171,7 @@ typedef struct {
 /* Pixels of planes, piece by piece: rows of `nr` elements, row t * planes + c from piece p on
  *   out[(t * planes + c) * nr + to[p] + e] = in[c * plane_ld + offset[t] + from[p] + e], e < a vector,
  * t < taps, c < planes, in the order of t, c, p: what a piece writes beyond its part is overwritten by those after it, but for a vector behind all.
- * Of the last piece `rest` elements are read. */
+ * Of piece i, count[i] elements are read. */
 #define FC_PIECES_MAX 128
 typedef struct {
     const void *in;
@@ -179,7 +179,8 @@ typedef struct {
     const ptrdiff_t *offset;
     ptrdiff_t taps;
     const ptrdiff_t *from, *to;
-    ptrdiff_t pieces, rest;
+    const ptrdiff_t *count;
+    ptrdiff_t pieces;
     void *out;
     ptrdiff_t nr;
 } fc_gather_args;
