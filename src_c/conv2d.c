@@ -164,8 +164,7 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, const header *head) {
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
-    const int turned = folds(&many) || use_few_planes(&many) || use_winograd(&many, 0);
-    if (conv->layout == FC_NCHW && !turned && fc_planes_forward_pays(&many)) return 0;
+    if (conv->layout == FC_NCHW && !folds(&many) && !use_few_planes(&many) && !use_winograd(&many, 0) && fc_planes_forward_pays(&many)) return 0;
     const header head = header_of(conv, conv->n <= FEW_IMAGES);
     return packed_bytes(conv, &head);
 }

@@ -185,14 +185,12 @@ static void NAME(put_every)(const void *in_, ptrdiff_t step, void *out_, ptrdiff
 }
 
 static void NAME(gather)(const fc_gather_args *const a) {
-    const ptrdiff_t last = a->pieces - 1;
     real *out = a->out;
     for (ptrdiff_t t = 0; t < a->taps; t++) {
         const real *in = (const real *)a->in + a->offset[t];
         for (ptrdiff_t c = 0; c < a->planes; c++, in += a->plane_ld, out += a->nr) {
-            for (ptrdiff_t p = 0; p < last; p++)
+            for (ptrdiff_t p = 0; p < a->pieces; p++)
                 v_store(out + a->to[p], a->count[p] == VL ? v_load(in + a->from[p]) : v_load_n(in + a->from[p], a->count[p]));
-            v_store(out + a->to[last], v_load_n(in + a->from[last], a->count[last]));
         }
     }
 }

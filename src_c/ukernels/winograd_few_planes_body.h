@@ -42,14 +42,7 @@ static void NAME(winograd_few_planes_input)(const fc_winograd_few_planes_input_a
                 FC_UNROLL(6)
                 for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
             }
-            real *v = (real *)a->v + r * a->tiles + tile;
-            FC_ROLLED
-            for (int i = 0; i < 6; i++, v += 6 * a->position) {
-                vec t[6];
-                NAME(winograd_bt)(buffer[i], t);
-                FC_UNROLL(6)
-                for (int j = 0; j < 6; j++) v_store(v + j * a->position, t[j]);
-            }
+            NAME(winograd_input_rows)((const vec(*)[6])buffer, (real *)a->v + r * a->tiles + tile, a->position);
         }
 }
 

@@ -85,6 +85,17 @@ FC_INLINE void NAME(winograd_a)(const int M, const vec y[5], vec out[6]) {
     out[5] = y[M - 1];
 }
 
+/* The second pass of the input transform. */
+FC_INLINE void NAME(winograd_input_rows)(const vec (*const buffer)[6], real *v, const ptrdiff_t position) {
+    FC_ROLLED
+    for (int i = 0; i < 6; i++, v += 6 * position) {
+        vec t[6];
+        NAME(winograd_bt)(buffer[i], t);
+        FC_UNROLL(6)
+        for (int j = 0; j < 6; j++) v_store(v + j * position, t[j]);
+    }
+}
+
 /* Channels c .. c + n - 1 of one tile: n lanes if TAIL, else all. FULL: no pixel lies outside. */
 FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const fc_winograd_input_args *const a, const real *x, ptrdiff_t n,
                                           real *v) {
@@ -125,13 +136,7 @@ FC_INLINE void NAME(winograd_input_lanes)(const int FULL, const int TAIL, const 
         FC_UNROLL(6)
         for (int i = 0; i < 6; i++) buffer[i][j] = t[i];
     }
-    FC_ROLLED
-    for (int i = 0; i < 6; i++, v += 6 * position) {
-        vec t[6];
-        NAME(winograd_bt)(buffer[i], t);
-        FC_UNROLL(6)
-        for (int j = 0; j < 6; j++) v_store(v + j * position, t[j]);
-    }
+    NAME(winograd_input_rows)((const vec(*)[6])buffer, v, position);
 }
 
 static void NAME(winograd_input)(const fc_winograd_input_args *const a) {
