@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="fastconv-no-keras-json-")
 
 import fastconv
 from fastconv import runtime
+
+# A shell that starts tests in the background lets them ignore interruptions, which some send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Programs that a test starts use the package under test, not sources in the current folder.
 os.environ["PYTHONSAFEPATH"] = "1"
@@ -35,9 +39,21 @@ def _restored_runtime() -> Iterator[None]:
     runtime.set_num_threads(threads)
 
 
-@pytest.fixture(params=runtime.available_isas())
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let `isa` be each instruction set that this machine can run.
+
+    A module with ``MATRIX_UNIT = False`` tests kernels that those with a matrix unit share with
+    the one that they extend.
+    """
+    if "isa" in metafunc.fixturenames:
+        extended = () if getattr(metafunc.module, "MATRIX_UNIT", True) else ("amx",)
+        isas = [isa for isa in runtime.available_isas() if isa not in extended]
+        metafunc.parametrize("isa", isas, indirect=True)
+
+
+@pytest.fixture
 def isa(request: pytest.FixtureRequest) -> str:
-    """Each instruction set that this machine can run, selected."""
+    """The instruction set of a test, selected."""
     runtime.set_isa(request.param)
     return request.param
 

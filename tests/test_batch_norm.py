@@ -5,6 +5,8 @@ import pytest
 
 from fastconv import functional, runtime
 
+MATRIX_UNIT = False  # none of these kernels uses one
+
 L = np.longdouble
 #: (shape, axis): every tail of a vector of channels, several blocks of rows and of channels, images
 #: smaller and larger than a vector, one position, channels first.
