@@ -45,7 +45,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     A module with ``MATRIX_UNIT = False`` tests kernels that those with a matrix unit share with
     the one that they extend.
     """
-    if "isa" in metafunc.fixturenames:
+    named = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if "isa" in metafunc.fixturenames and "isa" not in named:
         extended = () if getattr(metafunc.module, "MATRIX_UNIT", True) else ("amx",)
         isas = [isa for isa in runtime.available_isas() if isa not in extended]
         metafunc.parametrize("isa", isas, indirect=True)
