@@ -45,8 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     A module with ``MATRIX_UNIT = False`` tests kernels that those with a matrix unit share with
     the one that they extend.
     """
-    named = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
-    if "isa" in metafunc.fixturenames and "isa" not in named:
+    if "isa" in metafunc.fixturenames:
         extended = () if getattr(metafunc.module, "MATRIX_UNIT", True) else ("amx",)
         isas = [isa for isa in runtime.available_isas() if isa not in extended]
         metafunc.parametrize("isa", isas, indirect=True)
