@@ -98,6 +98,7 @@ cdef extern from "fastconv.h":
         ptrdiff_t count
         const fc_moving *moving
         ptrdiff_t movings
+    void fc_look_ahead(fc_op *ops, ptrdiff_t count) nogil
     fc_status fc_run_turns(const fc_program *programs, int count, ptrdiff_t turns, char **arrays, const ptrdiff_t *bytes) nogil
 
 

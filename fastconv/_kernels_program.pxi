@@ -125,6 +125,7 @@ cdef class Program:
         ops[self.count] = op[0]
         self.arrays.append(arrays)
         self.count += 1
+        fc_look_ahead(ops, self.count)
         return 0
 
     cdef int add_moving(self, ptrdiff_t op, int place, int array, ptrdiff_t offset) except -1:

@@ -186,8 +186,15 @@ static fc_status run_groups(fc_winograd_call *call, ptrdiff_t groups, ptrdiff_t 
 
 /* A forward pass but for its weights. */
 static fc_winograd_call forward_of(const fc_conv2d *conv, const fc_winograd_plan *plan, const void *x, const void *bias, void *y) {
-    return (fc_winograd_call){
-        .plan = *plan, .x = x, .bias = bias, .y = y, .activation = conv->activation, .pooled = conv->pooled, .indices = conv->indices};
+    return (fc_winograd_call){.plan = *plan,
+                              .x = x,
+                              .bias = bias,
+                              .y = y,
+                              .activation = conv->activation,
+                              .pooled = conv->pooled,
+                              .indices = conv->indices,
+                              .ahead = conv->ahead,
+                              .ahead_end = conv->ahead_end};
 }
 
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {

@@ -52,6 +52,8 @@ typedef struct {
     int few;
     int pieces; /* of the kernel that Winograd's packed weights are made of, as they were chosen; 0: to be chosen */
     ptrdiff_t whole;
+    /* And in programs: memory that is read afterwards, from far away, which a pass that has little to read itself may fetch. */
+    const char *ahead, *ahead_end;
     /* And of fc_conv2d_forward_pooled: only maxima of outputs are written. */
     int pooled;
     uint8_t *indices;
@@ -231,6 +233,9 @@ typedef struct {
  * same images, the first of which writes what only the others read: that array is not written, a few images of it at a time lie in a
  * thread's workspace. Gradients of weights are summed over slices. */
 fc_status fc_run(const fc_op *ops, ptrdiff_t count);
+/* Called when a record has been added as the last of `count`: where its weights do not stay in the caches from run to run and take as long as
+ * they are read, convolutions before it fetch some of them. */
+void fc_look_ahead(fc_op *ops, ptrdiff_t count);
 
 /* Place `place` of record `op` is `offset` bytes into moving array `array`. */
 typedef struct {

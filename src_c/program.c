@@ -233,6 +233,21 @@ fc_status fc_run(const fc_op *ops, ptrdiff_t count) {
     return FC_OK;
 }
 
+void fc_look_ahead(fc_op *ops, ptrdiff_t count) {
+    enum { CONVOLUTIONS = 2, SHARES = 4, PIXELS = 2 }; /* half of the weights, that is: what is fetched has to stay in the cache */
+    assert(count > 0);
+    const fc_op *const last = &ops[count - 1];
+    const fc_conv2d *const conv = &last->of.conv;
+    if (last->kind != FC_OP_CONV2D || conv->n * conv->h * conv->w > PIXELS) return;
+    const ptrdiff_t bytes = fc_kernel_elements(conv) * fc_esize(last->dtype), share = fc_round_up(bytes / SHARES, FC_ALIGN);
+    if (bytes < fc_l2_bytes() / 2) return;
+    for (ptrdiff_t i = count - 2, found = 0; i >= 0 && found < CONVOLUTIONS; i--) {
+        if (ops[i].kind != FC_OP_CONV2D_PACKED) continue;
+        ops[i].of.conv.ahead = (const char *)last->arrays[1] + found++ * share;
+        ops[i].of.conv.ahead_end = ops[i].of.conv.ahead + share;
+    }
+}
+
 typedef struct {
     const fc_program *programs;
     ptrdiff_t turns;

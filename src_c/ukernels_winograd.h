@@ -144,7 +144,8 @@ typedef struct {
 /* M (+)= V U of a vector of output channels and some tiles, 1 <= tiles <= FC_WINOGRAD_REGISTERS_TILES, with weights of 3 x 3 taps that are
  * transformed in registers: w[c][9][lanes], v[((c / lanes * 36 + p) * FC_WINOGRAD_REGISTERS_TILES + t) * lanes + c % lanes], m[p * m_position +
  * t * m_tile + lane]. Of the rows of positions only
- * the first `rows` are computed. For positions 6 i .. 6 i + 5 and input channel c the line at next + i * next_pass + c * next_step is fetched, which need not exist. */
+ * the first `rows` are computed. For positions 6 i .. 6 i + 5 and input channel c the lines at next + i * next_pass + c * next_step and, to the outer cache,
+ * at ahead + (i * depth + c) * ahead_step are fetched, which need not exist. */
 enum { FC_WINOGRAD_REGISTERS_TILES = 4 };
 typedef struct {
     const void *w, *v;
@@ -154,6 +155,8 @@ typedef struct {
     int tiles, rows, accumulate;
     const char *next;
     ptrdiff_t next_pass, next_step;
+    const char *ahead;
+    ptrdiff_t ahead_step;
 } fc_winograd_registers_args;
 
 /* out[i * nr + j] (+)= sum over c < depth of a[(c / lanes * mr + i) * lanes + c % lanes] * u[c * nr + j]: i < rows of the kernel, j < nr.

@@ -8,7 +8,7 @@ import pytest
 from tolerances import assert_within, winograd_bound
 
 import fastconv
-from fastconv import functional
+from fastconv import functional, layers
 
 #: Height and width, input channels, filters: odd ones, and numbers about the lanes of vectors.
 SHAPES = [
@@ -71,3 +71,17 @@ def test_weights_packed_for_another_way_are_refused(isa: str) -> None:
         changed[byte] += 1
         with pytest.raises(ValueError, match="`packed` must be what a kernel was packed into"):
             fastconv.conv2d(x, kernel, padding="same", packed=changed)
+
+
+def test_weights_that_convolutions_fetch_for_a_dense_layer(isa: str) -> None:
+    """Those of a large layer, some of which the convolutions before it fetch beside their work."""
+    convolutions = [layers.Conv2D(128, 3, padding="same", activation="relu") for _ in range(2)]
+    rest = [layers.MaxPooling2D(), layers.Flatten(), layers.Dense(512)]
+    model = fastconv.Sequential([layers.Input((8, 8, 64)), *convolutions, *rest])
+    x = np.random.default_rng(3).standard_normal((1, 8, 8, 64), np.float32)
+    for threads in (1, 2):
+        with fastconv.threads(threads):
+            one_by_one = x
+            for layer in model.layers:
+                one_by_one = layer(one_by_one)
+            np.testing.assert_allclose(model(x), one_by_one, rtol=1e-4, atol=1e-5)

@@ -10,7 +10,8 @@ FC_INLINE void NAME(winograd_registers_step)(const int T, const real *const v, c
 }
 
 /* Positions 6 i .. 6 i + 5 of T tiles. EDGE: i is 0 or 5, where the transform of a column is one of its taps. */
-FC_INLINE void NAME(winograd_registers_row)(const int T, const int EDGE, const int i, const fc_winograd_registers_args *const a, const char *next) {
+FC_INLINE void NAME(winograd_registers_row)(const int T, const int EDGE, const int i, const fc_winograd_registers_args *const a, const char *next,
+                                            const char *ahead) {
     enum { POSITION = FC_WINOGRAD_REGISTERS_TILES * VL, TAPS = 3 };
     static const real points[FC_WINOGRAD_TILE] = {0, (real)FC_WINOGRAD_A, -(real)FC_WINOGRAD_A, (real)FC_WINOGRAD_B, -(real)FC_WINOGRAD_B, 0};
     const real *w = (const real *)a->w + (i == FC_WINOGRAD_TILE - 1 ? 2 * TAPS * VL : 0), *v = (const real *)a->v + i * FC_WINOGRAD_TILE * POSITION;
@@ -26,9 +27,10 @@ FC_INLINE void NAME(winograd_registers_row)(const int T, const int EDGE, const i
     for (ptrdiff_t c = 0; c < a->depth; c += VL, v += FC_WINOGRAD_POSITIONS * POSITION - VL) {
         const real *const end = v + (a->depth - c < VL ? a->depth - c : VL);
         FC_ROLLED
-        for (; v < end; v++, w += TAPS * TAPS * VL, next += a->next_step) {
+        for (; v < end; v++, w += TAPS * TAPS * VL, next += a->next_step, ahead += a->ahead_step) {
             vec taps[TAPS];
             __builtin_prefetch(next);
+            __builtin_prefetch(ahead, 0, 2);
             FC_UNROLL(3)
             for (int j = 0; j < TAPS; j++) {
                 taps[j] = v_load(w + j * VL);
@@ -56,11 +58,11 @@ FC_INLINE void NAME(winograd_registers_row)(const int T, const int EDGE, const i
 }
 
 FC_INLINE void NAME(winograd_registers_rows)(const int T, const fc_winograd_registers_args *const a) {
-    const char *next = a->next;
+    const char *next = a->next, *ahead = a->ahead;
     FC_ROLLED
-    for (int i = 0; i < a->rows; i++, next += a->next_pass) {
-        if (i == 0 || i == FC_WINOGRAD_TILE - 1) NAME(winograd_registers_row)(T, 1, i, a, next);
-        else NAME(winograd_registers_row)(T, 0, i, a, next);
+    for (int i = 0; i < a->rows; i++, next += a->next_pass, ahead += a->depth * a->ahead_step) {
+        if (i == 0 || i == FC_WINOGRAD_TILE - 1) NAME(winograd_registers_row)(T, 1, i, a, next, ahead);
+        else NAME(winograd_registers_row)(T, 0, i, a, next, ahead);
     }
 }
 
