@@ -241,7 +241,7 @@ void fc_look_ahead(fc_op *ops, ptrdiff_t count) {
     if (last->kind != FC_OP_CONV2D || conv->n * conv->h * conv->w > PIXELS) return;
     const ptrdiff_t bytes = fc_kernel_elements(conv) * fc_esize(last->dtype), share = fc_round_up(bytes / SHARES, FC_ALIGN);
     if (bytes < fc_l2_bytes() / 2) return;
-    for (ptrdiff_t i = count - 2, found = 0; i >= 0 && found < CONVOLUTIONS; i--) {
+    for (ptrdiff_t i = count - 2, found = 0; i >= 0 && found < CONVOLUTIONS && ops[i].kind != FC_OP_CONV2D; i--) {
         if (ops[i].kind != FC_OP_CONV2D_PACKED) continue;
         ops[i].of.conv.ahead = (const char *)last->arrays[1] + found++ * share;
         ops[i].of.conv.ahead_end = ops[i].of.conv.ahead + share;

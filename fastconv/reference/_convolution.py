@@ -64,7 +64,7 @@ def conv2d(
     windows = conv.view(conv.pad(conv.to_nhwc(images), 0))
     y = np.concatenate(
         [
-            np.tensordot(windows[:, :, :, inputs], weights[..., outputs], ((4, 5, 3), (0, 1, 2)))
+            np.einsum("nyxcij,ijco->nyxo", windows[:, :, :, inputs], weights[..., outputs])
             for inputs, outputs in _groups(weights, groups)
         ],
         axis=-1,
@@ -126,17 +126,15 @@ def conv2d_backward(
         dx_padded = np.zeros_like(x_padded)
         for i, j, region in conv.taps():
             for inputs, outputs in _groups(weights, groups):
-                dx_padded[region][..., inputs] += np.tensordot(
-                    outer[..., outputs], weights[i, j, :, outputs], (3, 1)
+                dx_padded[region][..., inputs] += np.einsum(
+                    "nyxo,co->nyxc", outer[..., outputs], weights[i, j, :, outputs]
                 )
         dx = conv.from_nhwc(conv.crop(dx_padded))
     if "dw" in needs:
         windows = conv.view(x_padded)
         dw = np.concatenate(
             [
-                np.tensordot(
-                    windows[:, :, :, inputs], outer[..., outputs], ((0, 1, 2), (0, 1, 2))
-                ).transpose(1, 2, 0, 3)
+                np.einsum("nyxcij,nyxo->ijco", windows[:, :, :, inputs], outer[..., outputs])
                 for inputs, outputs in _groups(weights, groups)
             ],
             axis=-1,
