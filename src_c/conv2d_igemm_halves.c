@@ -19,11 +19,15 @@ int fc_igemm_halves(const fc_conv2d *conv) {
     return dense && conv->c >= LEAST_INPUTS && conv->k > FC_DOT_MAX ? 2 : 1;
 }
 
+ptrdiff_t fc_igemm_second_half(const fc_conv2d *conv) {
+    return fc_igemm_halves(conv) > 1 ? fc_round_up(conv->c / 2, FC_ALIGN / fc_esize(conv->dtype)) : 0;
+}
+
 fc_igemm fc_igemm_half(const fc_conv2d *conv, int half, ptrdiff_t *first) {
     fc_igemm g = fc_igemm_of(conv);
     *first = 0;
-    if (fc_igemm_halves(conv) == 1) return g;
-    const ptrdiff_t inputs = fc_round_up(conv->c / 2, FC_ALIGN / g.esize);
+    const ptrdiff_t inputs = fc_igemm_second_half(conv);
+    if (inputs == 0) return g;
     *first = half * inputs;
     g.depth = half ? conv->c - inputs : inputs;
     g.activation = FC_LINEAR;

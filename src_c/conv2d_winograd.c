@@ -194,7 +194,8 @@ static fc_winograd_call forward_of(const fc_conv2d *conv, const fc_winograd_plan
                               .pooled = conv->pooled,
                               .indices = conv->indices,
                               .ahead = conv->ahead,
-                              .ahead_end = conv->ahead_end};
+                              .ahead_end = conv->ahead_end,
+                              .ahead_half = conv->ahead_half};
 }
 
 fc_status fc_winograd_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {

@@ -195,6 +195,7 @@ typedef struct {
     int pooled; /* y has only the maxima of windows of 2 x 2 outputs, `indices` which of them they are, unless it is NULL */
     uint8_t *indices;
     const char *ahead, *ahead_end; /* as in fc_conv2d */
+    ptrdiff_t ahead_half;
     const float *packed;     /* the transformed weights, or NULL: transform them on the way */
     float *v;                /* tiles first .. first + count - 1, by panels only */
     ptrdiff_t first, count;

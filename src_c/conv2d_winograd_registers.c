@@ -39,6 +39,7 @@ typedef struct {
     ptrdiff_t first, count, groups, group_elements;
     const float *v;
     float *copy; /* of taps that are not packed */
+    const char *ahead, *ahead_end;
 } tiles;
 
 /* Packed taps of a vector of a panel, from input channel c on. */
@@ -65,14 +66,14 @@ static void fetch_raw(const tiles *t, const fc_winograd_columns *panel, ptrdiff_
 }
 
 /* Some of what a program reads afterwards, if anything is left of it. */
-static void fetch_ahead(const char **ahead, const char *end, fc_winograd_registers_args *args) {
-    const int some = *ahead < end;
-    args->ahead = some ? *ahead : args->w, args->ahead_step = some ? FC_ALIGN : 0;
-    if (some) *ahead += args->rows * args->depth * FC_ALIGN;
+static void fetch_ahead(tiles *t, fc_winograd_registers_args *args) {
+    const int some = t->ahead < t->ahead_end;
+    args->ahead = some ? t->ahead : args->w, args->ahead_step = some ? FC_ALIGN : 0;
+    if (some) t->ahead += args->rows * args->depth * FC_ALIGN;
 }
 
 /* M of a panel: CHANNELS input channels of all tiles after the other. */
-static void multiply(const tiles *t, const fc_winograd_columns *panel, float *m, ptrdiff_t m_position, ptrdiff_t m_group, const char **ahead) {
+static void multiply(tiles *t, const fc_winograd_columns *panel, float *m, ptrdiff_t m_position, ptrdiff_t m_group) {
     const fc_winograd_plan *const p = &t->call->plan;
     const ptrdiff_t lanes = p->kernels->lanes, vectors = panel->nr / lanes;
     for (ptrdiff_t c = 0; c < p->c; c += CHANNELS) {
@@ -95,7 +96,7 @@ static void multiply(const tiles *t, const fc_winograd_columns *panel, float *m,
                 args.v = t->v + g * t->group_elements + c * FC_WINOGRAD_POSITIONS * GROUP;
                 args.m = m + v * lanes + g * m_group;
                 args.tiles = (int)fc_min(GROUP, t->count - g * GROUP);
-                fetch_ahead(ahead, t->call->ahead_end, &args);
+                fetch_ahead(t, &args);
                 p->kernels->registers(&args);
             }
         }
@@ -103,12 +104,12 @@ static void multiply(const tiles *t, const fc_winograd_columns *panel, float *m,
 }
 
 /* From V to y: panel by panel. */
-static fc_status panels(const tiles *t, const fc_winograd_order *order, fc_span range, float *m, const char *ahead) {
+static fc_status panels(tiles *t, const fc_winograd_order *order, fc_span range, float *m) {
     const fc_winograd_plan *const p = &t->call->plan;
     fc_winograd_columns panel = fc_winograd_panel_at(p, range.first);
     for (ptrdiff_t i = range.first; i < range.end; i++, fc_winograd_next_panel(p, &panel)) {
         const ptrdiff_t group = panel.nr * GROUP, position = t->groups * group + FC_WINOGRAD_SKEW;
-        multiply(t, &panel, m, position, group, &ahead);
+        multiply(t, &panel, m, position, group);
         const fc_winograd_panels one = {i, i + 1, panel.at, panel.nr};
         const fc_winograd_m_layout layout = {position, GROUP, group, GROUP, 1};
         const fc_status status = fc_winograd_output(t->call, &one, t->first, t->count, *order, &layout, m);
@@ -138,9 +139,9 @@ static fc_status registers_task(const void *context, ptrdiff_t task) {
                                          .ahead = 1};
     const fc_status status = fc_winograd_input(p, (fc_span){0, 1}, (fc_span){0, p->c}, call->x, t.first, t.count, order, &layout, v);
     const fc_span range = {p->panels * split / splits, p->panels * (split + 1) / splits};
-    /* Tasks beside each other would each read a part of it. */
-    const char *const ahead = range.end - range.first == p->panels && t.count == p->tiles ? call->ahead : call->ahead_end;
-    return status == FC_OK ? panels(&t, &order, range, t.copy + copied, ahead) : status;
+    if (call->ahead && t.count == p->tiles && (splits == 1 || (splits == 2 && call->ahead_half > 0)))
+        t.ahead = call->ahead + split * call->ahead_half, t.ahead_end = call->ahead_end + split * call->ahead_half;
+    return status == FC_OK ? panels(&t, &order, range, t.copy + copied) : status;
 }
 
 fc_status fc_winograd_by_registers(fc_winograd_call *call) {

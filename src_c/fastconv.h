@@ -52,8 +52,10 @@ typedef struct {
     int few;
     int pieces; /* of the kernel that Winograd's packed weights are made of, as they were chosen; 0: to be chosen */
     ptrdiff_t whole;
-    /* And in programs: memory that is read afterwards, from far away, which a pass that has little to read itself may fetch. */
+    /* And in programs: memory that is read afterwards, from far away, which a pass that has little to read itself may fetch. A second thread
+     * reads what lies ahead_half bytes further on, if that is not 0. */
     const char *ahead, *ahead_end;
+    ptrdiff_t ahead_half;
     /* And of fc_conv2d_forward_pooled: only maxima of outputs are written. */
     int pooled;
     uint8_t *indices;

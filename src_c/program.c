@@ -1,4 +1,5 @@
 /* Records of calls: each is handed to its function. */
+#include "conv2d_internal.h"
 #include "dispatch.h"
 #include "scratch.h"
 #include "sizes.h"
@@ -241,10 +242,12 @@ void fc_look_ahead(fc_op *ops, ptrdiff_t count) {
     if (last->kind != FC_OP_CONV2D || conv->n * conv->h * conv->w > PIXELS) return;
     const ptrdiff_t bytes = fc_kernel_elements(conv) * fc_esize(last->dtype), share = fc_round_up(bytes / SHARES, FC_ALIGN);
     if (bytes < fc_l2_bytes() / 2) return;
+    const ptrdiff_t half = fc_igemm_second_half(conv) * conv->k * fc_esize(last->dtype);
     for (ptrdiff_t i = count - 2, found = 0; i >= 0 && found < CONVOLUTIONS && ops[i].kind != FC_OP_CONV2D; i--) {
         if (ops[i].kind != FC_OP_CONV2D_PACKED) continue;
         ops[i].of.conv.ahead = (const char *)last->arrays[1] + found++ * share;
         ops[i].of.conv.ahead_end = ops[i].of.conv.ahead + share;
+        ops[i].of.conv.ahead_half = half;
     }
 }
 
