@@ -1,10 +1,14 @@
-/* The input gradient of few channels. As an implicit GEMM its columns would be those channels, which fill no vector. Here every pixel
+/* The input gradient of few channels, or of few pixels of dy. As an implicit GEMM its columns would be those channels, which may fill no vector, and
+ * its rows the pixels of dx, which are many more than those of dy where little is padded. Here every pixel
  * of dy times all of the kernel makes a window of products [tap][c], a GEMM with taps * c columns; windows that overlap are then added
  * up, row by row. A task goes through bands of dy that stay in its second-level cache; the products that the next rows of dx need too are kept. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
+
+enum { TASK_ROWS = 4, FEW_PIXELS = 64 };
 
 /* Products that pass through memory take so many times longer, adding them up included. */
 #define PASSING 1.4
@@ -21,14 +25,24 @@ typedef struct {
 
 /* Products of rows first .. end - 1 of dy, of some images from `image` on. */
 typedef struct {
+    const scattered *of;
     ptrdiff_t image, first, end;
     void *z;
 } products_of_rows;
+
+/* Whether a row of few channels is added up in registers, window by window. */
+static int slides(const fc_conv2d *conv) {
+    const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes;
+    return conv->stride_w * conv->c <= lanes && conv->kw * conv->c <= FC_SLIDE_VECTORS * lanes && conv->kw >= conv->stride_w;
+}
 
 static ptrdiff_t row_size(const scattered *s) { return s->conv->ow * s->columns; }
 
 /* Rows of dy that products are kept of for the rows of dx that follow. */
 static ptrdiff_t kept_most(const fc_conv2d *conv) { return (conv->kh - 1) / conv->stride_h + 1; }
+
+/* Rows of products that stay in the second-level cache. */
+static ptrdiff_t rows_held(const fc_conv2d *conv) { return fc_l2_bytes() / 2 / (conv->ow * conv->kh * conv->kw * conv->c * fc_esize(conv->dtype)); }
 
 /* The rows of dy that reach row y of dx. */
 static fc_span rows_reaching(const fc_conv2d *conv, ptrdiff_t y) {
@@ -36,18 +50,30 @@ static fc_span rows_reaching(const fc_conv2d *conv, ptrdiff_t y) {
     return (fc_span){before < 0 ? 0 : before / conv->stride_h + 1, fc_min(conv->oh, last / conv->stride_h + 1)};
 }
 
+/* The product of `rows` rows of some images. */
+static fc_conv2d product_of(const scattered *s, ptrdiff_t images, ptrdiff_t rows) {
+    fc_conv2d one = *s->conv;
+    one.whole = fc_whole_pixels(s->conv);
+    one.n = images, one.h = one.oh = rows, one.w = one.ow, one.c = s->columns;
+    one.kh = one.kw = one.stride_h = one.stride_w = 1, one.pad_top = one.pad_left = 0;
+    return one;
+}
+
 /* Multiplies `count` more rows of dy. */
 static fc_status multiply(const scattered *s, products_of_rows *p, ptrdiff_t images, ptrdiff_t count) {
-    const fc_conv2d *const conv = s->conv;
+    const fc_conv2d *const conv = s->conv, one = product_of(s, images, count);
     assert(images == 1 || p->end == p->first);
-    fc_conv2d one = *conv;
-    one.whole = fc_whole_pixels(conv);
-    one.n = images, one.h = one.oh = count, one.w = one.ow, one.c = s->columns;
-    one.kh = one.kw = one.stride_h = one.stride_w = 1, one.pad_top = one.pad_left = 0;
     const void *const dy = fc_at(s->dy, (p->image * conv->oh + p->end) * conv->ow * conv->k, s->esize);
     void *const z = fc_at_mut(p->z, (p->end - p->first) * row_size(s), s->esize);
     p->end += count;
     return fc_igemm_backward_input(&one, dy, s->w, z);
+}
+
+/* Sums of the windows in the rows z, in `line`, which is zero. */
+static void add_windows(const scattered *s, const fc_slide_args *args, void *line) {
+    for (ptrdiff_t r = 0; r < args->rows; r++)
+        for (ptrdiff_t j = 0; j < args->pixels; j++)
+            s->kernels->frame.add_into(fc_at(args->z[r], j * args->pixel, s->esize), fc_at_mut(line, j * args->step, s->esize), args->width);
 }
 
 /* Row y of dx of the image-th of the images in p. */
@@ -55,7 +81,8 @@ static fc_status add_row(const scattered *s, const products_of_rows *p, ptrdiff_
     const fc_conv2d *const conv = s->conv;
     const ptrdiff_t step = conv->stride_w * conv->c, before = conv->pad_left * conv->c, width = conv->w * conv->c;
     const ptrdiff_t written = (conv->ow - 1) * step, vectors = FC_SLIDE_VECTORS * s->kernels->gemm.lanes;
-    const ptrdiff_t size = fc_max(written + vectors, before + width);
+    const int in_registers = slides(conv);
+    const ptrdiff_t size = fc_max(written + (in_registers ? vectors : conv->kw * conv->c), before + width);
     const size_t pointers = (size_t)fc_round_up(conv->kh * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     char *const space = fc_scratch(FC_SLOT_TASK, pointers + (size_t)(size * s->esize));
     if (!space) return FC_NO_MEMORY;
@@ -68,11 +95,36 @@ static fc_status add_row(const scattered *s, const products_of_rows *p, ptrdiff_
         const ptrdiff_t tap = y + conv->pad_top - i * conv->stride_h, row = image * (p->end - p->first) + i - p->first;
         z[args.rows++] = fc_at(p->z, row * row_size(s) + tap * args.width, s->esize);
     }
-    memset(fc_at_mut(line, written, s->esize), 0, (size_t)((size - written) * s->esize));
-    s->kernels->frame.slide(&args);
+    const ptrdiff_t clear = in_registers ? written : 0;
+    memset(fc_at_mut(line, clear, s->esize), 0, (size_t)((size - clear) * s->esize));
+    if (in_registers) s->kernels->frame.slide(&args);
+    else add_windows(s, &args, line);
     void *const to = fc_at_mut(s->dx, ((p->image + image) * conv->h + y) * width, s->esize);
     memcpy(to, fc_at(line, before, s->esize), (size_t)(width * s->esize));
     return FC_OK;
+}
+
+/* Rows of dx. */
+static fc_status rows_task(const void *context, ptrdiff_t task) {
+    const products_of_rows *const p = context;
+    const ptrdiff_t h = p->of->conv->h, end = fc_min(p->of->conv->n * h, (task + 1) * TASK_ROWS);
+    fc_status status = FC_OK;
+    for (ptrdiff_t r = task * TASK_ROWS; r < end && status == FC_OK; r++) status = add_row(p->of, p, r / h, r % h);
+    return status;
+}
+
+/* Few pixels, of which each weight is needed for few: they are turned, not the weights, and all threads share those. */
+static fc_status few_pixels(const scattered *s, double work) {
+    const fc_conv2d *const conv = s->conv, all = product_of(s, conv->n, conv->oh);
+    const products_of_rows p = {.of = s, .end = conv->oh, .z = fc_scratch(FC_SLOT_WINDOWS, (size_t)(conv->n * conv->oh * row_size(s) * s->esize))};
+    if (!p.z) return FC_NO_MEMORY;
+    const fc_status status = fc_igemm_backward_input_exchanged(&all, s->dy, s->w, p.z);
+    return status == FC_OK ? fc_parallel_for(fc_ceil_div(conv->n * conv->h, TASK_ROWS), work / (double)conv->k, rows_task, &p) : status;
+}
+
+static int are_few_pixels(const scattered *s) {
+    const fc_conv2d *const conv = s->conv, all = product_of(s, conv->n, conv->oh);
+    return !conv->whole && conv->n * conv->oh * conv->ow <= FEW_PIXELS && fc_igemm_exchange_pays(&all);
 }
 
 static fc_status images_task(const scattered *s, products_of_rows *p, ptrdiff_t images) {
@@ -103,7 +155,7 @@ static fc_status scattered_task(const void *context, ptrdiff_t task) {
     const scattered *const s = context;
     const fc_conv2d *const conv = s->conv;
     const ptrdiff_t held = s->images > 0 ? s->images * conv->oh : s->room + kept_most(conv);
-    products_of_rows p = {.z = fc_scratch(FC_SLOT_FOLDED, (size_t)(held * row_size(s) * s->esize))};
+    products_of_rows p = {.z = fc_scratch(FC_SLOT_WINDOWS, (size_t)(held * row_size(s) * s->esize))};
     if (!p.z) return FC_NO_MEMORY;
     p.image = s->images > 0 ? task * s->images : task / s->segments;
     if (s->images > 0) return images_task(s, &p, fc_min(s->images, conv->n - p.image));
@@ -120,14 +172,15 @@ fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, con
                    .dy = dy,
                    .w = w,
                    .dx = dx};
-    const ptrdiff_t rows = fc_max(1, fc_l2_bytes() / 2 / (row_size(&s) * s.esize)), threads = fc_get_num_threads();
-    const ptrdiff_t enough = threads > 1 ? 4 * threads : 1;
+    const double work = fc_macs_ns((double)(conv->n * conv->oh * conv->ow) * (double)(conv->k * s.columns));
+    if (are_few_pixels(&s)) return few_pixels(&s, work);
+    const ptrdiff_t rows = fc_max(1, rows_held(conv)), threads = fc_get_num_threads();
+    const ptrdiff_t each = slides(conv) ? 4 : 1, enough = threads > 1 ? each * threads : 1; /* tasks, of which each lays out the weights */
     s.images = fc_min(rows / conv->oh, fc_ceil_div(conv->n, enough));
     if (conv->n < enough && conv->h >= 8 * kept_most(conv) * conv->stride_h * enough) s.images = 0;
     s.room = fc_min(conv->oh, fc_max(rows, kept_most(conv)));
     s.segments = s.images > 0 ? 1 : fc_max(1, fc_min(fc_ceil_div(enough, conv->n), conv->h / (8 * kept_most(conv) * conv->stride_h)));
-    const double macs = (double)(conv->n * conv->oh * conv->ow) * (double)(conv->k * s.columns);
-    return fc_parallel_for(s.images > 0 ? fc_ceil_div(conv->n, s.images) : conv->n * s.segments, fc_macs_ns(macs), scattered_task, &s);
+    return fc_parallel_for(s.images > 0 ? fc_ceil_div(conv->n, s.images) : conv->n * s.segments, work, scattered_task, &s);
 }
 
 /* Vectors of multiply-adds, as the kernels' cost counts them. */
@@ -136,16 +189,27 @@ static double products(const fc_conv2d *conv, ptrdiff_t columns) {
     return (double)conv->k * (double)fc_panels_cost(&panels);
 }
 
-/* Multiply-adds with those of empty lanes, or what takes as long. */
+/* To lay out the weights for every few rows, beyond once. */
+static double packing(const fc_conv2d *conv) {
+    const double pack = 39, times = (double)conv->oh / (double)rows_held(conv) - 1 / (double)conv->n;
+    return pack * (double)fc_kernel_elements(conv) * fmax(0, times);
+}
+
+/* Multiply-adds with those of empty lanes, or what takes as long, of an image. */
 int fc_scattered_pays(const fc_conv2d *conv) {
-    const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes, width = conv->kw * conv->c, step = conv->stride_w * conv->c;
-    if (conv->algorithm == FC_WINOGRAD || conv->groups > 1 || conv->dilation_h * conv->dilation_w > 1 || conv->kh * conv->kw == 1) return 0;
-    if (step > lanes || width > FC_SLIDE_VECTORS * lanes || conv->kw < conv->stride_w || conv->n == 0) return 0;
-    const double vectors = (double)fc_ceil_div(width, lanes), cycle = 2.0 * (double)lanes;
-    const double adding = ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)(conv->stride_h) * cycle;
-    const double scattered = PASSING * (double)(conv->oh * conv->ow) * (products(conv, conv->kh * conv->kw * conv->c) + adding);
-    const double direct =
-        (double)(conv->h * conv->w) / (double)(conv->stride_h * conv->stride_w) * (double)(conv->kh * conv->kw) * products(conv, conv->c);
+    const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes, width = conv->kw * conv->c, taps = conv->kh * conv->kw, pixels = conv->oh * conv->ow;
+    if (conv->algorithm == FC_WINOGRAD || conv->groups > 1 || conv->dilation_h * conv->dilation_w > 1 || taps == 1 || conv->n == 0) return 0;
+    if (!slides(conv) && rows_held(conv) < kept_most(conv)) return 0;
+    const double vectors = (double)fc_ceil_div(width, lanes), cycle = 2.0 * (double)lanes, row = 250;
+    const double adding = slides(conv) ? ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)conv->stride_h * cycle
+                                       : ((double)conv->kh * (6 * vectors + 8) + row * (double)conv->h / (double)pixels) * cycle;
+    const double share = fc_igemm_matrix_share(conv->dtype, conv->n * pixels, 1, conv->k, taps * conv->c, 1, 0);
+    const double scattered = PASSING * (double)pixels * (share * products(conv, taps * conv->c) + adding) + (slides(conv) ? 0 : packing(conv));
+    const ptrdiff_t rows = fc_ceil_div(conv->h, conv->stride_h), columns = fc_ceil_div(conv->w, conv->stride_w);
+    const double direct_share = fc_igemm_matrix_share(conv->dtype, conv->n * rows * columns, taps, conv->k, conv->c, 1, 0);
+    /* Every phase of the stride is a call. */
+    const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n;
+    const double direct = direct_share * (double)(conv->h * conv->w) / phases * (double)taps * products(conv, conv->c) + (phases - 1) * call;
     if (scattered >= direct) return 0;
     return conv->algorithm == FC_DIRECT || (!fc_folded_pays(conv, 0) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));
 }

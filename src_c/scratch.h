@@ -11,6 +11,7 @@ typedef enum {
     FC_SLOT_CALL3,     /* a third: whole-array transposes around a call that itself uses the first two */
     FC_SLOT_ROUND,     /* gradients of a round, or weights packed for all rounds: around calls as well */
     FC_SLOT_FOLDED,    /* folded images and weights, or weights of exchanged channels, between those */
+    FC_SLOT_WINDOWS,   /* products of windows, around calls too */
     FC_SLOT_PARTS,     /* around calls: gradients of slices */
     FC_SLOT_SLICE,     /* what a slice hands on from call to call */
     FC_SLOT_TASK,      /* of one task: pointer tables, padded copies */

@@ -96,6 +96,21 @@ def test_bands_of_few_channels(strides: tuple[int, int], isa: str) -> None:
     check(Conv("bands", 1, height, width, 3, 16, strides=strides), "float32", "direct", sum_bound)
 
 
+# Of few pixels, by images, by rows of an image, with columns that no window covers.
+_PRODUCTS = [
+    Conv("few-pixels", 3, 6, 7, 40, 12, (4, 5), padding="valid"),
+    Conv("images", 9, 7, 8, 40, 12, (5, 5), padding="valid"),
+    Conv("rows", 1, 130, 6, 20, 12, (5, 5), padding="valid"),
+    Conv("gaps", 5, 13, 12, 20, 12, (4, 2), (3, 3), padding="valid"),
+]
+
+
+@pytest.mark.parametrize("case", _PRODUCTS, ids=str)
+def test_windows_of_products(case: Conv, isa: str, dtype: str) -> None:
+    """More channels than a vector holds, and many more pixels of dx than of dy."""
+    check(case, dtype, "direct", sum_bound)
+
+
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_auto_is_one_of_the_algorithms(case: Conv, dtype: str) -> None:
     def run(algorithm: str) -> tuple[Any, ...]:
