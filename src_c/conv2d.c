@@ -50,18 +50,18 @@ static int merges(const fc_conv2d *conv) { return merge_windows(conv).kw < conv-
 static int winograd_turns(const fc_conv2d *conv, int gradient) {
     enum { WIDE = 256 };
     const int plain = conv->groups == 1 && (!gradient || (conv->stride_h == 1 && conv->stride_w == 1)) && (conv->dilation_w == 1 || conv->w < WIDE);
-    if (conv->layout != FC_NCHW || !plain || merges(conv) || fc_folded_pays(conv, 0)) return 0;
+    if (conv->layout != FC_NCHW || !plain || merges(conv) || fc_folded_pays(conv, gradient ? FC_BACKWARD_INPUT : FC_FORWARD)) return 0;
     return gradient ? !fc_scattered_pays(conv) : !use_few(conv);
 }
 
 /* Whether NCHW is folded, as NHWC is. */
-static int folds(const fc_conv2d *conv) { return !merges(conv) && fc_folded_pays(conv, 0); }
+static int folds(const fc_conv2d *conv, fc_pass pass) { return !merges(conv) && fc_folded_pays(conv, pass); }
 
 static fc_status forward_nhwc(const fc_conv2d *given, const void *x, const void *w, const void *bias, void *y) {
     const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_forward_applies(conv))) return fc_grouped_forward(conv, x, w, bias, y);
     if (use_few(conv)) return fc_winograd_few_forward(conv, x, w, bias, y);
-    if (fc_folded_pays(conv, 0)) return fc_folded_forward(conv, x, w, bias, y);
+    if (fc_folded_pays(conv, FC_FORWARD)) return fc_folded_forward(conv, x, w, bias, y);
     if (use_winograd(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     return fc_igemm_forward(conv, x, w, bias, y);
 }
@@ -70,7 +70,7 @@ static fc_status backward_input_nhwc(const fc_conv2d *given, const void *dy, con
     const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_backward_input_applies(conv))) return fc_grouped_backward_input(conv, dy, w, dx);
     if (fc_scattered_pays(conv)) return fc_scattered_backward_input(conv, dy, w, dx);
-    if (fc_folded_pays(conv, 0)) return fc_folded_backward_input(conv, dy, w, dx);
+    if (fc_folded_pays(conv, FC_BACKWARD_INPUT)) return fc_folded_backward_input(conv, dy, w, dx);
     if (use_winograd(conv, 1)) return fc_winograd_backward_input(conv, dy, w, dx);
     if (fc_igemm_exchange_pays(conv)) return fc_igemm_backward_input_exchanged(conv, dy, w, dx);
     return fc_igemm_backward_input(conv, dy, w, dx);
@@ -79,7 +79,7 @@ static fc_status backward_input_nhwc(const fc_conv2d *given, const void *dy, con
 static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, const void *dy, void *dw, void *db) {
     const fc_conv2d merged = merge_windows(given), *const conv = &merged;
     if (use_grouped(conv, fc_grouped_backward_weights_applies(conv))) return fc_grouped_backward_weights(conv, x, dy, dw, db);
-    if (fc_folded_pays(conv, 0) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
+    if (fc_folded_pays(conv, FC_BACKWARD_WEIGHTS) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
     if (winograd_pays_weights(conv) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
     if (fc_wgrad_exchange_pays(conv) && dw) return fc_wgrad_exchanged(conv, x, dy, dw, db);
@@ -138,7 +138,7 @@ static header header_of(const fc_conv2d *conv, int few) {
     of.n = fc_packed_images(&of);
     if (use_grouped(&of, fc_grouped_forward_applies(&of))) head.way = NO_PACKING;
     else if (use_few(&of)) head.way = BY_FEW_CHANNELS;
-    else if (fc_folded_pays(&of, 1)) head.way = BY_FOLDING;
+    else if (fc_folded_pays(&of, FC_FORWARD_PACKED)) head.way = BY_FOLDING;
     else if (of.algorithm != FC_DIRECT) head.pieces = fc_winograd_pieces(&of);
     if (head.pieces) head.way = BY_WINOGRAD;
     return head;
@@ -164,7 +164,8 @@ static ptrdiff_t packed_bytes(const fc_conv2d *conv, const header *head) {
 ptrdiff_t fc_conv2d_packed_bytes(const fc_conv2d *conv) {
     fc_conv2d many = *conv;
     many.n = FC_MANY_IMAGES;
-    if (conv->layout == FC_NCHW && !folds(&many) && !use_few_planes(&many) && !use_winograd(&many, 0) && fc_planes_forward_pays(&many)) return 0;
+    if (conv->layout == FC_NCHW && !folds(&many, FC_FORWARD) && !use_few_planes(&many) && !use_winograd(&many, 0) && fc_planes_forward_pays(&many))
+        return 0;
     const header head = header_of(conv, conv->n <= FEW_IMAGES);
     return packed_bytes(conv, &head);
 }
@@ -211,7 +212,7 @@ static fc_status forward_rounds(const fc_conv2d *conv, const void *x, const void
 static fc_status forward_nchw(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y) {
     if (fc_depthwise_planes_apply(conv)) return fc_depthwise_planes_forward(conv, x, w, bias, y);
     if (use_few_planes(conv)) return fc_winograd_few_forward(conv, x, w, bias, y);
-    if (folds(conv)) return fc_folded_forward(conv, x, w, bias, y);
+    if (folds(conv, FC_FORWARD)) return fc_folded_forward(conv, x, w, bias, y);
     const int winograd = use_winograd(conv, 0);
     if (winograd && winograd_turns(conv, 0)) return fc_winograd_forward(conv, x, w, bias, y);
     if (!winograd && fc_planes_forward_pays(conv)) return fc_planes_forward(conv, x, w, bias, y);
@@ -253,7 +254,7 @@ fc_status fc_conv2d_forward_pooled(const fc_conv2d *conv, const void *x, const v
     if (packed) {
         const int pools = head.way == BY_WINOGRAD || head.way == BY_GEMM;
         if (pools) status = packings[head.way].forward(&of, x, (const char *)w + FC_PACKED_HEADER, bias, y);
-    } else if (!use_few(&of) && !fc_folded_pays(&of, 0)) {
+    } else if (!use_few(&of) && !fc_folded_pays(&of, FC_FORWARD)) {
         status = use_winograd(&of, 0) ? fc_winograd_forward(&of, x, w, bias, y) : fc_igemm_forward(&of, x, w, bias, y);
     }
     fc_fp_leave(saved);
@@ -265,7 +266,7 @@ static fc_status backward_input_nchw(const fc_conv2d *conv, const void *dy, cons
     const int winograd = use_winograd(conv, 1);
     if (winograd && winograd_turns(conv, 1)) return fc_winograd_backward_input(conv, dy, w, dx);
     if (fc_planes_scattered_pays(conv)) return fc_planes_scattered_backward_input(conv, dy, w, dx);
-    if (folds(conv)) return fc_folded_backward_input(conv, dy, w, dx);
+    if (folds(conv, FC_BACKWARD_INPUT)) return fc_folded_backward_input(conv, dy, w, dx);
     if (!winograd && fc_planes_backward_input_pays(conv)) return fc_planes_backward_input(conv, dy, w, dx);
     return fc_nchw_backward_input(conv, backward_input_map, &(weights){w, NULL}, dy, dx);
 }

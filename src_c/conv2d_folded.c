@@ -21,14 +21,22 @@ static fc_conv2d folded(const fc_conv2d *conv) {
     return f;
 }
 
-int fc_folded_pays(const fc_conv2d *conv, int packed) {
+/* How many times less than the direct way folding has to take, but for so few channels that the latter is far from the peak. */
+static double margin(const fc_conv2d *conv, fc_pass pass) {
+    enum { FEW = 8 };
+    static const double wide[FC_PASSES] = {1.4, 1.4, 1.6, 1.15}, narrow[FC_PASSES] = {1.2, 1.2, 1.2, 1.15};
+    const int few = conv->c < FEW || conv->algorithm != FC_AUTO;
+    return few ? 1 : (fc_kernels(FC_F32)->winograd.lanes > 8 ? wide : narrow)[pass];
+}
+
+int fc_folded_pays(const fc_conv2d *conv, fc_pass pass) {
     if (conv->algorithm == FC_DIRECT || conv->dtype != FC_F32 || conv->groups > 1) return 0;
     if (conv->stride_h * conv->stride_w == 1 || conv->dilation_h * conv->dilation_w > 1) return 0;
     /* Whole vectors of channels need no folding: Winograd's pieces share them as they are. */
     if (conv->c % fc_kernels(FC_F32)->winograd.lanes == 0 || !fc_winograd_applies(conv)) return 0;
     const fc_conv2d f = folded(conv);
     const double folding = (double)conv->n * FOLD_COST * (double)(f.h * f.w * f.c);
-    return fc_winograd_pays_for(&f, 0, packed, fc_winograd_direct_cost(conv, 0) - folding);
+    return fc_winograd_pays_for(&f, 0, pass == FC_FORWARD_PACKED, fc_winograd_direct_cost(conv, 0) / margin(conv, pass) - folding);
 }
 
 typedef struct {

@@ -157,9 +157,11 @@ fc_status fc_depthwise_planes_forward(const fc_conv2d *conv, const void *x, cons
 fc_status fc_depthwise_planes_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 fc_status fc_depthwise_planes_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 
-/* Strided convolution of few channels by Winograd, its blocks of pixels folded into channels, and whether that is the faster way, in
- * all passes. dw is not NULL. */
-int fc_folded_pays(const fc_conv2d *conv, int packed);
+typedef enum { FC_FORWARD, FC_FORWARD_PACKED, FC_BACKWARD_INPUT, FC_BACKWARD_WEIGHTS, FC_PASSES } fc_pass;
+
+/* Strided convolution of few channels by Winograd, its blocks of pixels folded into channels, and whether that is the faster way of a
+ * pass. dw is not NULL. */
+int fc_folded_pays(const fc_conv2d *conv, fc_pass pass);
 fc_status fc_folded_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);
 ptrdiff_t fc_folded_weights_bytes(const fc_conv2d *conv);
 fc_status fc_folded_pack_weights(const fc_conv2d *conv, const void *w, void *packed);

@@ -211,5 +211,5 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n;
     const double direct = direct_share * (double)(conv->h * conv->w) / phases * (double)taps * products(conv, conv->c) + (phases - 1) * call;
     if (scattered >= direct) return 0;
-    return conv->algorithm == FC_DIRECT || (!fc_folded_pays(conv, 0) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));
+    return conv->algorithm == FC_DIRECT || (!fc_folded_pays(conv, FC_BACKWARD_INPUT) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));
 }
