@@ -245,13 +245,14 @@ fc_winograd_choice fc_winograd_choose_way(const fc_conv2d *conv) {
     return conv->algorithm != FC_AUTO || takes_less(conv, 0, 1, &choice, fc_winograd_direct_cost(conv, 0)) ? choice : none;
 }
 
-/* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it; strided pieces are more work there than it
- * seems, and so are small sums of transformed tiles with narrow ones. What becomes of the sums, which are written and read, takes longer than to
+/* The direct weight gradient is further from the peak with wide vectors, if no matrix unit makes it, most of all of few output channels; small sums
+ * of transformed tiles are more work than it seems with narrow ones. What becomes of the sums, which are written and read, takes longer than to
  * transform weights. */
 int fc_winograd_pays_weights(const fc_conv2d *conv) {
-    const int strided = strides(conv), wide = fc_kernels(FC_F32)->winograd.lanes > 8;
-    const double share = fc_wgrad_share(conv), narrow = conv->kh == 1 || conv->kw == 1 ? 1.3 : 1.6;
-    const double margin = !wide ? narrow : share == 1 ? 0.9 : strided ? 1.4 : 1.05;
+    const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
+    const int line = conv->kh == 1 || conv->kw == 1, wide = lanes > 8;
+    const double share = fc_wgrad_share(conv), vectors = line ? 1.05 : 2 * conv->k <= 3 * lanes ? 0.65 : 0.9;
+    const double margin = !wide ? (line ? 1.3 : 1.6) : share == 1 ? vectors : strides(conv) ? 0.95 : 1.05;
     if (!may_pay(conv, 0)) return 0;
     const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_WEIGHTS);
     return choice.found && direct_products(conv, 0) * share > ((double)conv->n * choice.cost.image + 1.5 * choice.cost.weights) * margin;
