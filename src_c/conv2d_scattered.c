@@ -33,20 +33,20 @@ typedef struct {
 /* Whether a row of few channels is added up in registers, window by window. */
 static int slides(const fc_conv2d *conv) {
     const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes;
-    return conv->stride_w * conv->c <= lanes && conv->kw * conv->c <= FC_SLIDE_VECTORS * lanes && conv->kw >= conv->stride_w;
+    return conv->dilation_w == 1 && conv->stride_w * conv->c <= lanes && conv->kw * conv->c <= FC_SLIDE_VECTORS * lanes && conv->kw >= conv->stride_w;
 }
 
 static ptrdiff_t row_size(const scattered *s) { return s->conv->ow * s->columns; }
 
 /* Rows of dy that products are kept of for the rows of dx that follow. */
-static ptrdiff_t kept_most(const fc_conv2d *conv) { return (conv->kh - 1) / conv->stride_h + 1; }
+static ptrdiff_t kept_most(const fc_conv2d *conv) { return (conv->kh - 1) * conv->dilation_h / conv->stride_h + 1; }
 
 /* Rows of products that stay in the second-level cache. */
 static ptrdiff_t rows_held(const fc_conv2d *conv) { return fc_l2_bytes() / 2 / (conv->ow * conv->kh * conv->kw * conv->c * fc_esize(conv->dtype)); }
 
-/* The rows of dy that reach row y of dx. */
+/* Rows of dy of which one reaches row y of dx for each tap, in steps of the dilation. */
 static fc_span rows_reaching(const fc_conv2d *conv, ptrdiff_t y) {
-    const ptrdiff_t last = y + conv->pad_top, before = last - conv->kh;
+    const ptrdiff_t last = y + conv->pad_top, before = last - (conv->kh - 1) * conv->dilation_h - 1;
     return (fc_span){before < 0 ? 0 : before / conv->stride_h + 1, fc_min(conv->oh, last / conv->stride_h + 1)};
 }
 
@@ -69,11 +69,15 @@ static fc_status multiply(const scattered *s, products_of_rows *p, ptrdiff_t ima
     return fc_igemm_backward_input(&one, dy, s->w, z);
 }
 
-/* Sums of the windows in the rows z, in `line`, which is zero. */
+/* Sums of the windows in the rows z, in `line`, which is zero. The taps of a row lie side by side, or by the dilation apart. */
 static void add_windows(const scattered *s, const fc_slide_args *args, void *line) {
+    const ptrdiff_t apart = s->conv->dilation_w, runs = apart > 1 ? s->conv->kw : 1, run = args->width / runs;
     for (ptrdiff_t r = 0; r < args->rows; r++)
-        for (ptrdiff_t j = 0; j < args->pixels; j++)
-            s->kernels->frame.add_into(fc_at(args->z[r], j * args->pixel, s->esize), fc_at_mut(line, j * args->step, s->esize), args->width);
+        for (ptrdiff_t j = 0; j < args->pixels * runs; j++) {
+            const ptrdiff_t pixel = j / runs, at = j % runs * run;
+            s->kernels->frame.add_into(fc_at(args->z[r], pixel * args->pixel + at, s->esize),
+                                       fc_at_mut(line, pixel * args->step + apart * at, s->esize), run);
+        }
 }
 
 /* Row y of dx of the image-th of the images in p. */
@@ -82,7 +86,7 @@ static fc_status add_row(const scattered *s, const products_of_rows *p, ptrdiff_
     const ptrdiff_t step = conv->stride_w * conv->c, before = conv->pad_left * conv->c, width = conv->w * conv->c;
     const ptrdiff_t written = (conv->ow - 1) * step, vectors = FC_SLIDE_VECTORS * s->kernels->gemm.lanes;
     const int in_registers = slides(conv);
-    const ptrdiff_t size = fc_max(written + (in_registers ? vectors : conv->kw * conv->c), before + width);
+    const ptrdiff_t size = fc_max(written + (in_registers ? vectors : ((conv->kw - 1) * conv->dilation_w + 1) * conv->c), before + width);
     const size_t pointers = (size_t)fc_round_up(conv->kh * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     char *const space = fc_scratch(FC_SLOT_TASK, pointers + (size_t)(size * s->esize));
     if (!space) return FC_NO_MEMORY;
@@ -92,7 +96,9 @@ static fc_status add_row(const scattered *s, const products_of_rows *p, ptrdiff_
     fc_slide_args args = {.z = z, .pixels = conv->ow, .pixel = s->columns, .width = conv->kw * conv->c, .step = step, .out = line};
     assert(reaching.end <= reaching.first || (reaching.first >= p->first && reaching.end <= p->end));
     for (ptrdiff_t i = reaching.first; i < reaching.end; i++) {
-        const ptrdiff_t tap = y + conv->pad_top - i * conv->stride_h, row = image * (p->end - p->first) + i - p->first;
+        const ptrdiff_t above = y + conv->pad_top - i * conv->stride_h, tap = above / conv->dilation_h;
+        if (above % conv->dilation_h) continue;
+        const ptrdiff_t row = image * (p->end - p->first) + i - p->first;
         z[args.rows++] = fc_at(p->z, row * row_size(s) + tap * args.width, s->esize);
     }
     const ptrdiff_t clear = in_registers ? written : 0;
@@ -198,11 +204,14 @@ static double packing(const fc_conv2d *conv) {
 /* Multiply-adds with those of empty lanes, or what takes as long, of an image. */
 int fc_scattered_pays(const fc_conv2d *conv) {
     const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes, width = conv->kw * conv->c, taps = conv->kh * conv->kw, pixels = conv->oh * conv->ow;
-    if (conv->algorithm == FC_WINOGRAD || conv->groups > 1 || conv->dilation_h * conv->dilation_w > 1 || taps == 1 || conv->n == 0) return 0;
+    const int dilated = conv->dilation_h * conv->dilation_w > 1;
+    if (conv->algorithm == FC_WINOGRAD || conv->groups > 1 || taps == 1 || conv->n == 0) return 0;
+    if (dilated && conv->stride_h * conv->stride_w > 1) return 0;
     if (!slides(conv) && rows_held(conv) < kept_most(conv)) return 0;
-    const double vectors = (double)fc_ceil_div(width, lanes), cycle = 2.0 * (double)lanes, row = 250;
+    const double runs = conv->dilation_w > 1 ? (double)conv->kw : 1, vectors = runs * (double)fc_ceil_div(width / (ptrdiff_t)runs, lanes),
+                 cycle = 2.0 * (double)lanes, row = 250;
     const double adding = slides(conv) ? ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)conv->stride_h * cycle
-                                       : ((double)conv->kh * (6 * vectors + 8) + row * (double)conv->h / (double)pixels) * cycle;
+                                       : ((double)conv->kh * (6 * vectors + 8 * runs) + row * (double)conv->h / (double)pixels) * cycle;
     const double share = fc_igemm_matrix_share(conv->dtype, conv->n * pixels, 1, conv->k, taps * conv->c, 1, 0);
     const double scattered = PASSING * (double)pixels * (share * products(conv, taps * conv->c) + adding) + (slides(conv) ? 0 : packing(conv));
     const ptrdiff_t rows = fc_ceil_div(conv->h, conv->stride_h), columns = fc_ceil_div(conv->w, conv->stride_w);
@@ -211,5 +220,6 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n;
     const double direct = direct_share * (double)(conv->h * conv->w) / phases * (double)taps * products(conv, conv->c) + (phases - 1) * call;
     if (scattered >= direct) return 0;
-    return conv->algorithm == FC_DIRECT || (!fc_folded_pays(conv, FC_BACKWARD_INPUT) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));
+    return conv->algorithm == FC_DIRECT ||
+           (!fc_folded_pays(conv, FC_BACKWARD_INPUT) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));
 }

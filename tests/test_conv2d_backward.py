@@ -101,6 +101,7 @@ _PRODUCTS = [
     Conv("few-pixels", 3, 6, 7, 40, 12, (4, 5), padding="valid"),
     Conv("images", 9, 7, 8, 40, 12, (5, 5), padding="valid"),
     Conv("rows", 1, 130, 6, 20, 12, (5, 5), padding="valid"),
+    Conv("dilation", 3, 11, 12, 20, 12, padding="valid", dilation=(3, 4)),
     Conv("gaps", 5, 13, 12, 20, 12, (4, 2), (3, 3), padding="valid"),
 ]
 
