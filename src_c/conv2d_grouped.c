@@ -24,7 +24,8 @@ enum {
     TILE_BYTES = 16 << 10,
     MIN_TILE = 8, /* of the input that a walk sees, and pixels of it */
     WAYS = 8,
-    FLAT_LINES = 8, /* of few channels, in a call */
+    FLAT_LINES = 8, /* of few channels, in a call, */
+    FLAT_PIXELS = 3, /* so many pixels of which fill a vector */
     SETS_BYTES = 4096 /* of a first-level cache */
 };
 
@@ -87,8 +88,12 @@ static int permutes(const map *job) { return job->copied < job->planes; }
 
 /* Elements from pixel to pixel of copies of so many channels. */
 static ptrdiff_t copy_step(const map *job, ptrdiff_t channels) {
+    if (job->flat) return channels;
     return permutes(job) ? fc_grouped_step(job->kernels, channels, job->esize) : fc_round_up(channels, job->kernels->gemm.lanes);
 }
+
+/* Elements that may be read behind copies. */
+static ptrdiff_t slack(const map *job) { return job->flat ? 4 * job->kernels->gemm.lanes : 0; }
 
 /* One task's part of the work. */
 typedef struct {
@@ -104,8 +109,8 @@ typedef struct {
 static int allocate(const map *job, share *s) {
     const ptrdiff_t list = job->conv.kh * job->planes, x_list = list + (job->lines - 1) * job->conv.stride_h * job->planes;
     const ptrdiff_t lists = fc_round_up((x_list + list + job->held) * (ptrdiff_t)sizeof(void *), FC_ALIGN);
-    const ptrdiff_t copies = job->held * job->copied * job->copy_w * s->step, weights = job->held ? list * job->conv.kw * s->step : 0;
-    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(lists + (copies + weights) * job->esize));
+    const ptrdiff_t copies = job->held * job->copied * job->copy_w * s->step, weights = job->held && !job->flat ? list * job->conv.kw * s->step : 0;
+    char *const memory = fc_scratch(FC_SLOT_TASK, (size_t)(lists + (copies + weights + slack(job)) * job->esize));
     if (!memory) return 0;
     s->x = (const void **)(void *)memory;
     s->w = s->x + x_list;
@@ -116,17 +121,26 @@ static int allocate(const map *job, share *s) {
     void *const to = fc_at_mut(s->copies, copies, job->esize);
     s->weights = weights ? to : from;
     s->ldw = weights ? s->step : job->out_c;
+    if (job->flat) memset(s->copies, 0, (size_t)(copies * job->esize));
     if (weights) job->kernels->frame.pack(from, job->out_c, list * job->conv.kw, s->channels, to, s->step);
     return 1;
 }
 
 /* Row r of all images of the input, as planes; from column `left` on if they are copied. */
 static const void *input_row(const map *job, const share *s, ptrdiff_t r) {
-    if (!job->held) return fc_at(job->in, r * job->w * job->in_c + s->first, job->esize);
+    if (!job->held) return job->tail && r == job->conv.n * job->h - 1 ? job->tail : fc_at(job->in, r * job->w * job->in_c + s->first, job->esize);
     const ptrdiff_t plane = job->copy_w * s->step, slot = r % job->held;
     void *const copy = fc_at_mut(s->copies, slot * job->copied * plane, job->esize);
     if (s->which[slot] == r) return copy;
     s->which[slot] = r;
+    if (job->flat) {
+        /* What is outside stays zero. */
+        const ptrdiff_t first = fc_max(0, job->left), end = fc_min(job->w, job->left + job->copy_w), at = (r * job->w + first) * job->in_c;
+        if (first < end)
+            memcpy(fc_at_mut(copy, (first - job->left) * job->in_c, job->esize), fc_at(job->in, at, job->esize),
+                   (size_t)((end - first) * job->in_c * job->esize));
+        return copy;
+    }
     const fc_spread_args spread = fc_grouped_spread(s->channels / job->times, job->planes, job->times, permutes(job), job->in_c, s->step, plane);
     const void *const row = fc_at(job->in, r * job->w * job->in_c + s->first / job->times * job->planes, job->esize);
     fc_spread_padded_row(&job->kernels->depthwise, &spread, row, job->w, job->left, copy, job->copy_w, job->esize);
@@ -161,6 +175,9 @@ static void run_rows(const map *job, const share *s, ptrdiff_t image, ptrdiff_t 
         .times = job->times,
         .rows = rows * job->planes,
         .x_step = s->step,
+        .few = job->flat                ? FC_FEW_FLAT
+               : job->held || job->tail ? FC_FEW_WHOLE
+                                        : FC_FEW_ALONE,
         .width = job->held ? job->copy_w : job->w,
         .lines = lines,
         .line_rows = line_rows * job->planes,
@@ -269,13 +286,19 @@ static void plan_lines(map *job) {
     const ptrdiff_t shift = columns.advance / columns.spread;
     const int shares =
         permutes(job) && c->kw == 3 && shift == 1 && columns.taps == c->kw && rows.taps == c->kh && rows.step == 1 && rows.advance == rows.spread;
-    const int walks = job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh &&
+    const ptrdiff_t lanes = job->kernels->gemm.lanes;
+    const int single = job->planes == 1 && job->times == 1 && job->out_c < lanes,
+              flat = single && rows.step == 1 && columns.step == 1 && columns.advance == 1 && c->kh * c->kw <= FC_FLAT_TAPS;
+    /* Rows that are too short reach beyond the one after them. */
+    const int whole = !single || (job->kernels->depthwise.partial && job->w * job->in_c >= lanes && !(flat && FLAT_PIXELS * job->out_c <= lanes));
+    const int walks = whole && job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh &&
                       columns.taps == c->kw && rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2;
     job->lines = (walks || shares) && job->oh > 1 ? 2 : 1;
     job->walks_lines = walks && c->kh == 3 && shift == 1;
-    const int flat = job->planes == 1 && job->times == 1 && 2 * job->out_c <= job->kernels->gemm.lanes;
-    if (!flat || rows.step > 1 || columns.step > 1 || rows.advance != rows.spread || columns.advance > 1) return;
-    job->lines = fc_min(job->oh, FLAT_LINES);
+    job->reaches = walks && single;
+    if (walks || !flat) return;
+    job->flat = 1;
+    job->lines = rows.advance % rows.spread ? 1 : fc_min(job->oh, FLAT_LINES);
     job->walks_lines = 1;
 }
 
@@ -299,13 +322,17 @@ static fc_status plan_map(map *job) {
     job->copied = in_registers(&job->conv, job->gradient) ? 1 : job->planes;
     if (permutes(job)) fc_grouped_lanes(job->kernels, job->planes, job->times, job->lanes);
     plan_lines(job);
-    if (job->planes > 1 || job->times > 1 || (job->lines == 1 && copies_pay(job))) plan_copies(job);
+    if (job->planes > 1 || job->times > 1 || job->flat || (job->lines == 1 && copies_pay(job))) plan_copies(job);
     const int transposes = job->gradient && (job->planes > 1 || job->times > 1);
     const ptrdiff_t weights = transposes ? fc_round_up(c->kh * c->kw * job->planes * job->out_c * job->esize, FC_ALIGN) : 0;
     const ptrdiff_t row = job->held ? job->copy_w * copy_step(job, job->chunk) : job->w * job->in_c;
-    const ptrdiff_t zeros = job->lines > 1 ? row * job->esize : 0;
-    char *const memory = weights + zeros ? fc_scratch(FC_SLOT_CALL, (size_t)(weights + zeros)) : NULL;
-    if (weights + zeros && !memory) return FC_NO_MEMORY;
+    const ptrdiff_t reach = fc_max(slack(job), job->reaches ? job->kernels->gemm.lanes : 0);
+    const ptrdiff_t zeros = job->lines > 1 ? fc_round_up((row + reach) * job->esize, FC_ALIGN) : 0;
+    /* The last row of the input, behind which nothing may be read. */
+    const ptrdiff_t tail = !job->held && job->reaches ? (row + reach) * job->esize : 0;
+    char *const memory = weights + zeros + tail ? fc_scratch(FC_SLOT_CALL, (size_t)(weights + zeros + tail)) : NULL;
+    if (weights + zeros + tail && !memory) return FC_NO_MEMORY;
+    if (tail) job->tail = memcpy(memory + weights + zeros, fc_at(job->in, (c->n * job->h - 1) * row, job->esize), (size_t)(row * job->esize));
     if (transposes) {
         transpose_weights(job, job->weights, memory);
         job->weights = memory;

@@ -17,6 +17,8 @@ typedef struct {
     ptrdiff_t copied;       /* planes of the copies: `planes`, or one of which kernels make them with `lanes` */
     int32_t lanes[FC_GROUPED_LANES_MAX];
     ptrdiff_t held;         /* rows of the input that a task keeps copies of, 0: they are read where they are */
+    int flat, reaches;      /* kernels take several pixels of few channels as a vector, or read whole vectors of which they are a part */
+    const void *tail;       /* a copy of the last row of the input, behind which a vector may be read, or NULL */
     ptrdiff_t left, copy_w; /* columns of the input that are copied: the first, and how many */
     ptrdiff_t chunk, chunks; /* output channels of a task */
     ptrdiff_t lines;         /* rows of the output that a kernel computes at once */

@@ -95,7 +95,12 @@ typedef struct {
 /* Depthwise convolution of pixels side by side, summed over rows of x:
  * y[l * y_line + i * y_step + c] = act(bias[c] + sum over r < rows, t < taps of
  *     x[l * line_rows + r][(column + i * advance + t * spread) * x_step + c] * w[r][t * ldw + c]), l < lines, i < pixels, c < channels.
- * Columns outside of 0 .. width - 1 are left out. act is relu or the identity. */
+ * Columns outside of 0 .. width - 1 are left out. act is relu or the identity. Where channels
+ * are fewer than a vector, `few` says what of x may be read besides them: nothing, or a whole vector at every column, or four vectors behind all of
+ * them; then columns lie side by side (x_step and y_step are as many as channels), column is 0 and advance 1, all taps are inside, and rows * taps
+ * are at most FC_FLAT_TAPS. */
+enum { FC_FEW_ALONE, FC_FEW_WHOLE, FC_FEW_FLAT };
+#define FC_FLAT_TAPS 49
 typedef struct {
     const void *const *x, *const *w;
     const int32_t *lanes; /* for groups of several channels, see fc_depthwise_kernels */
@@ -103,6 +108,7 @@ typedef struct {
     ptrdiff_t rows, taps, ldw;
     ptrdiff_t x_step, column, width, advance, spread;
     ptrdiff_t lines, line_rows, pixels, channels;
+    int few;
     const void *bias; /* or NULL */
     void *y;
     ptrdiff_t y_step, y_line;
@@ -156,6 +162,7 @@ typedef struct {
     void (*spread)(const fc_spread_args *args, const void *from, void *to, ptrdiff_t pixels);
     void (*groups)(const fc_depthwise_args *args);
     void (*groups_wgrad)(const fc_depthwise_wgrad_args *args);
+    int partial; /* whether convolve makes use of FC_FEW_WHOLE */
 } fc_depthwise_kernels;
 
 /* Sums of windows of `width` elements, `step` apart, pixel by pixel:

@@ -105,7 +105,6 @@ FC_INLINE void NAME(depthwise_pixels)(const int TAPS, const int SHIFT, const fc_
 }
 
 /* Fewer channels than lanes, pixels without a gap: as many pixels as fit are one vector, with weights that are repeated. */
-#define FC_FLAT_TAPS 49
 typedef struct {
     real weight[FC_FLAT_TAPS + 2][VL]; /* bias after them, and what the last one reaches into */
     ptrdiff_t count;
@@ -117,62 +116,67 @@ static void NAME(repeat_channels)(const real *const from, const ptrdiff_t channe
 }
 
 /* A row of x for lines first .. end - 1 of two: the next kernel row of the former, for the latter that of line_rows rows before. */
-FC_INLINE void NAME(flat_row)(const int NV, const int first, const int end, const fc_depthwise_args *const a, const real *x, const real (*weight)[VL],
-                              const ptrdiff_t step, const ptrdiff_t n, vec acc[2][4]) {
-    const ptrdiff_t spread = a->spread * a->channels, before = a->line_rows * a->taps;
+FC_INLINE void NAME(flat_row)(const int first, const int end, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, const ptrdiff_t r,
+                              const ptrdiff_t at, const ptrdiff_t step, vec acc[2][4]) {
+    const real *x = (const real *)a->x[r] + at;
+    const real(*weight)[VL] = taps->weight + r * a->taps;
+    const ptrdiff_t before = a->line_rows * a->taps, spread = a->spread * a->channels;
     for (ptrdiff_t t = 0; t < a->taps; t++, x += spread, weight++) {
         FC_UNROLL(4)
-        for (int v = 0; v < NV; v++) {
-            const vec value = NAME(load_channels)(x + v * step, n);
+        for (int v = 0; v < 4; v++) {
+            vec value = v_load(x + v * step);
+            v_keep(value);
             if (first == 0) acc[0][v] = v_fma(value, v_load(weight[0]), acc[0][v]);
             if (end == 2) acc[1][v] = v_fma(value, v_load(weight[-before]), acc[1][v]);
         }
     }
 }
 
-/* NV vectors, `step` elements apart, of n elements each, of LINES lines. What whole ones write too much is written again. */
-FC_INLINE void NAME(flat_vectors)(const int NV, const int LINES, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps,
-                                  const ptrdiff_t at, const ptrdiff_t step, const ptrdiff_t n) {
+/* Four vectors, `step` elements apart, of LINES lines of `last` elements. What is written too much is written again. */
+FC_INLINE void NAME(flat_vectors)(const int LINES, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, const ptrdiff_t at,
+                                  const ptrdiff_t step, const ptrdiff_t last) {
     vec acc[2][4];
     FC_UNROLL(2)
     for (int l = 0; l < LINES; l++) {
         FC_UNROLL(4)
-        for (int v = 0; v < NV; v++) acc[l][v] = v_load(taps->weight[taps->count]);
+        for (int v = 0; v < 4; v++) acc[l][v] = v_load(taps->weight[taps->count]);
     }
     for (ptrdiff_t r = 0; r < a->rows + (LINES - 1) * a->line_rows; r++) {
-        const real *const x = (const real *)a->x[r] + a->column * a->channels + at;
-        const real(*const weight)[VL] = taps->weight + r * a->taps;
         if (LINES == 1 || r < a->line_rows) {
-            if (r < a->rows) NAME(flat_row)(NV, 0, 1, a, x, weight, step, n, acc);
-        } else if (r < a->rows) NAME(flat_row)(NV, 0, 2, a, x, weight, step, n, acc);
-        else NAME(flat_row)(NV, 1, 2, a, x, weight, step, n, acc);
+            if (r < a->rows) NAME(flat_row)(0, 1, a, taps, r, at, step, acc);
+        } else if (r < a->rows) NAME(flat_row)(0, 2, a, taps, r, at, step, acc);
+        else NAME(flat_row)(1, 2, a, taps, r, at, step, acc);
     }
     FC_UNROLL(2)
     for (int l = 0; l < LINES; l++) {
         FC_UNROLL(4)
-        for (int v = 0; v < NV; v++)
-            NAME(store_channels)((real *)a->y + l * a->y_line + at + v * step, a->relu ? v_max(v_zero(), acc[l][v]) : acc[l][v], n);
+        for (int v = 0; v < 4; v++) {
+            const ptrdiff_t left = last - at - v * step;
+            real *const y = (real *)a->y + l * a->y_line + at + v * step;
+            if (a->relu) acc[l][v] = v_max(v_zero(), acc[l][v]);
+            if (left >= VL) v_store(y, acc[l][v]);
+            else if (left > 0) v_store_n(y, acc[l][v], left);
+        }
     }
 }
 
-/* Elements at .. last - 1 of a line. */
-static __attribute__((noinline)) void NAME(flat_rest)(const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, ptrdiff_t at,
-                                                      const ptrdiff_t step, const ptrdiff_t last) {
-    for (; at < last; at += step) NAME(flat_vectors)(1, 1, a, taps, at, step, last - at < step ? last - at : step);
-}
-
-/* Pixels first .. end - 1 of LINES lines, and a bit of what comes next with every few of them. */
-FC_INLINE void NAME(flat_lines)(const int LINES, const fc_depthwise_args *const a, const NAME(flat_taps) *const taps, const ptrdiff_t first,
-                                const ptrdiff_t end) {
-    const ptrdiff_t step = VL / a->channels * a->channels, last = end * a->channels, share = LINES * 4 * step;
-    const real *next = a->next;
-    ptrdiff_t at = first * a->channels;
-    for (; at + 3 * step + VL <= last; at += 4 * step, next += share) {
-        if (a->next) NAME(fetch)(next, share);
-        NAME(flat_vectors)(4, LINES, a, taps, at, step, VL);
-    }
-    fc_depthwise_args line = *a;
-    for (int l = 0; l < LINES; l++, line.x += a->line_rows, line.y = (real *)line.y + a->y_line) NAME(flat_rest)(&line, taps, at, step, last);
+static void NAME(depthwise_flat)(const fc_depthwise_args *const args) {
+    const ptrdiff_t channels = args->channels, step = VL / channels * channels, last = args->pixels * channels;
+    fc_depthwise_args copy = *args, *const a = &copy;
+    NAME(flat_taps) taps;
+    taps.count = 0;
+    assert(channels < VL && a->rows * a->taps <= FC_FLAT_TAPS && a->x_step == channels && a->y_step == channels && a->column == 0 && a->advance == 1);
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t t = 0; t < a->taps; t++, taps.count++)
+            NAME(repeat_channels)((const real *)a->w[r] + t * a->ldw, channels, taps.weight[taps.count]);
+    NAME(repeat_channels)(a->bias, channels, taps.weight[taps.count]);
+    /* float64 is for checks, and the library is to be small. */
+    const int most = sizeof(real) == sizeof(double) ? 1 : 2;
+    for (ptrdiff_t l = 0; l < args->lines; l += most, copy.x += most * copy.line_rows, copy.y = (real *)copy.y + most * copy.y_line)
+        for (ptrdiff_t at = 0; at < last; at += 4 * step) {
+            if (most == 2 && l + 1 < args->lines) NAME(flat_vectors)(2, a, &taps, at, step, last);
+            else NAME(flat_vectors)(1, a, &taps, at, step, last);
+        }
 }
 
 /* The pixels all of whose taps are columns of x: first .. end - 1, or none if they are few. */
@@ -184,34 +188,6 @@ static ptrdiff_t NAME(inner_pixels)(const fc_depthwise_args *const a, ptrdiff_t 
     if (end < first + 4) first = end = 0;
     *first_ = first;
     return end;
-}
-
-/* Whether that is the way, and it is taken. */
-static int NAME(depthwise_flat)(const fc_depthwise_args *const args) {
-    const ptrdiff_t channels = args->channels;
-    if (channels >= VL || args->advance != 1 || args->x_step != channels || args->y_step != channels || args->stream ||
-        args->rows * args->taps > FC_FLAT_TAPS)
-        return 0;
-    ptrdiff_t first;
-    const ptrdiff_t end = NAME(inner_pixels)(args, &first);
-    if (end == 0) return 0;
-    fc_depthwise_args copy = *args, *const a = &copy;
-    NAME(flat_taps) taps;
-    taps.count = 0;
-    for (ptrdiff_t r = 0; r < a->rows; r++)
-        for (ptrdiff_t t = 0; t < a->taps; t++, taps.count++)
-            NAME(repeat_channels)((const real *)a->w[r] + t * a->ldw, channels, taps.weight[taps.count]);
-    NAME(repeat_channels)(a->bias, channels, taps.weight[taps.count]);
-    const ptrdiff_t share = args->next_elements / args->lines;
-    for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line) {
-        copy.next = share ? (const real *)args->next + l * share : NULL;
-        for (ptrdiff_t i = 0; i < first; i++) NAME(depthwise_single)(a, i);
-        /* float64 is for checks, and the library is to be small. */
-        if (sizeof(real) == sizeof(double) || (l % 2 == 0 && l + 1 == args->lines)) NAME(flat_lines)(1, a, &taps, first, end);
-        else if (l % 2 == 0) NAME(flat_lines)(2, a, &taps, first, end);
-        for (ptrdiff_t i = end; i < a->pixels; i++) NAME(depthwise_single)(a, i);
-    }
-    return 1;
 }
 
 static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
@@ -238,7 +214,11 @@ static void NAME(depthwise_line)(const fc_depthwise_args *const a) {
 
 static void NAME(depthwise)(const fc_depthwise_args *const args) {
     assert(args->rows >= 0 && args->taps >= 0 && args->lines > 0 && args->pixels > 0 && args->channels > 0);
-    if (NAME(depthwise_walks)(args) || NAME(depthwise_flat)(args)) return;
+    if (args->few == FC_FEW_FLAT) {
+        NAME(depthwise_flat)(args);
+        return;
+    }
+    if (NAME(depthwise_walks)(args)) return;
     fc_depthwise_args copy = *args; /* known not to change when y is written */
     for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line) NAME(depthwise_line)(&copy);
 }
@@ -324,4 +304,5 @@ static void NAME(depthwise_spread)(const fc_spread_args *const args, const void 
     else NAME(spread_elements)(a, from, to, pixels);
 }
 
-#define FC_DEPTHWISE_KERNELS {.convolve = NAME(depthwise), .wgrad = NAME(depthwise_wgrad), .spread = NAME(depthwise_spread), FC_GROUPED_KERNELS}
+#define FC_DEPTHWISE_KERNELS                                                                                                                        \
+    {.convolve = NAME(depthwise), .wgrad = NAME(depthwise_wgrad), .spread = NAME(depthwise_spread), .partial = FC_PARTIAL_FREE, FC_GROUPED_KERNELS}

@@ -1,25 +1,17 @@
 /* Depthwise convolution by walks along the pixels: see fc_depthwise_args in ukernels.h for what is computed. The weights of one vector of
  * channels stay in registers, and so do the sums of the pixels that the column of x at hand belongs to: every column is loaded once
  * for all of them, and for LINES lines of the result. Where channels are not a multiple of the vector, the last vector overlaps the
- * one before it: those results are computed and written twice, equal both times.
+ * one before it: those results are computed and written twice, equal both times. Of fewer channels whole vectors are read as well.
  *
  * SHIFT says how far neighbouring pixels are apart, in taps. The terms of a sum are added column by column, whatever the walk. */
-
-/* From so many pixels in a vector on that is better than a walk, which has but one (see depthwise_flat). */
-#define FC_FLAT_PIXELS 2
 
 typedef struct {
     const real *x[8], *next;
     real *y;
     ptrdiff_t at;
     vec weight[7][7], sum[2][7], bias;
-    int partial; /* known at compile time: there are but n channels, fewer than lanes */
-    ptrdiff_t n;
+    ptrdiff_t n; /* channels of a vector that there are */
 } NAME(depthwise_walk);
-
-FC_INLINE vec NAME(walk_load)(const NAME(depthwise_walk) *const walk, const real *const p) {
-    return walk->partial ? v_load_n(p, walk->n) : v_load(p);
-}
 
 /* The columns that come with a pixel, for the pixels of the walk from `first` on. */
 FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LINES, const int CHECK, const int first, const int end,
@@ -29,7 +21,7 @@ FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LIN
         if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
         FC_UNROLL(8)
         for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) {
-            vec value = NAME(walk_load)(walk, walk->x[r] + walk->at);
+            vec value = v_load(walk->x[r] + walk->at);
             v_keep(value);
             FC_UNROLL(2)
             for (int l = 0; l < LINES; l++) {
@@ -59,7 +51,7 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
     for (int l = 0; l < LINES; l++) {
         vec v = walk->sum[l][LIVE - 1];
         if (a->relu) v = v_max(v_zero(), v);
-        if (walk->partial) v_store_n(walk->y + l * a->y_line, v, walk->n);
+        if (FC_PARTIAL_FREE) v_store_n(walk->y + l * a->y_line, v, walk->n);
         else v_store(walk->y + l * a->y_line, v);
         if (TAPS == 3) __builtin_prefetch(walk->y + l * a->y_line + LINE, 1, 3);
     }
@@ -69,19 +61,20 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
         if (a->next) __builtin_prefetch(walk->next, 0, 2);
 }
 
+FC_INLINE vec NAME(walk_weights)(const real *const p, const ptrdiff_t n) { return FC_PARTIAL_FREE ? v_load_n(p, n) : v_load(p); }
+
 /* Pixels first .. end - 1, the vector of channels at c. */
-FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const int PARTIAL, const fc_depthwise_args *const a,
-                                const ptrdiff_t first, const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
+FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a, const ptrdiff_t first,
+                                const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     NAME(depthwise_walk) walk;
-    walk.partial = PARTIAL;
-    walk.n = a->channels;
+    walk.n = FC_PARTIAL_FREE && a->channels < VL ? a->channels : VL;
     FC_UNROLL(7)
     for (int r = 0; r < TAPS; r++) {
         FC_UNROLL(7)
-        for (int t = 0; t < TAPS; t++) walk.weight[r][t] = NAME(walk_load)(&walk, (const real *)a->w[r] + t * a->ldw + c);
+        for (int t = 0; t < TAPS; t++) walk.weight[r][t] = NAME(walk_weights)((const real *)a->w[r] + t * a->ldw + c, walk.n);
     }
-    walk.bias = a->bias ? NAME(walk_load)(&walk, (const real *)a->bias + c) : v_zero();
+    walk.bias = a->bias ? NAME(walk_weights)((const real *)a->bias + c, walk.n) : v_zero();
     FC_UNROLL(8)
     for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) walk.x[r] = (const real *)a->x[r] + c;
     walk.y = (real *)a->y + first * a->y_step + c;
@@ -121,14 +114,14 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
 
 /* All pixels, some at a time: so few that their rows of x stay in the first-level cache while the channels are gone through, which
  * reads and writes memory in order, and enough to be worth the loads of the weights. */
-FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES, const int PARTIAL, const fc_depthwise_args *const a) {
+FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a) {
     const ptrdiff_t tiles = (a->pixels - 1) / (4 * TAPS) + 1, channels = a->channels;
     const real *next = a->next;
     for (ptrdiff_t k = 0; k < tiles; k++) {
         const ptrdiff_t first = a->pixels * k / tiles, end = a->pixels * (k + 1) / tiles;
         const ptrdiff_t share = (end - first) * LINES * SHIFT * SHIFT * VL;
         for (ptrdiff_t c = 0; c < channels; c += VL, next += share)
-            NAME(walk_block)(TAPS, SHIFT, LINES, PARTIAL, a, first, end, c + VL <= channels || c == 0 ? c : channels - VL, next);
+            NAME(walk_block)(TAPS, SHIFT, LINES, a, first, end, c + VL <= channels || c == 0 ? c : channels - VL, next);
     }
 }
 
@@ -140,28 +133,26 @@ static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
     /* Only the columns of the first and last pixels may be outside, where the others are not asked about. */
     const int inside = a->pixels >= live && a->column + (live - 1) * a->advance >= 0 && a->column + a->pixels * a->advance - a->spread < a->width;
     if (!shift || !(inside || a->taps == 7) || a->lines > 2 || (a->lines == 2 && a->line_rows != shift)) return 0;
-    const int few = FC_PARTIAL_FREE && shift == 1 && a->taps == 3 && a->lines == 2 && a->channels * FC_FLAT_PIXELS > VL;
-    if (a->channels < VL && !few) return 0;
+    if (a->channels < VL && !(FC_PARTIAL_FREE && a->few == FC_FEW_WHOLE)) return 0;
     switch (shift * 16 + a->taps * 2 + a->lines) {
     case 16 + 6 + 1:
-        NAME(walk_lines)(3, 1, 1, 0, a);
+        NAME(walk_lines)(3, 1, 1, a);
         break;
     case 16 + 6 + 2:
-        if (FC_PARTIAL_FREE && a->channels < VL) NAME(walk_lines)(3, 1, 2, 1, a);
-        else NAME(walk_lines)(3, 1, 2, 0, a);
+        NAME(walk_lines)(3, 1, 2, a);
         break;
     case 16 + 10 + 2:
-        NAME(walk_lines)(5, 1, 2, 0, a);
+        NAME(walk_lines)(5, 1, 2, a);
         break;
     case 16 + 14 + 2:
         if (sizeof(real) == sizeof(double)) return 0; /* float64 is for checks, and the library is to be small */
-        NAME(walk_lines)(7, 1, 2, 0, a);
+        NAME(walk_lines)(7, 1, 2, a);
         break;
     case 32 + 6 + 2:
-        NAME(walk_lines)(3, 2, 2, 0, a);
+        NAME(walk_lines)(3, 2, 2, a);
         break;
     case 32 + 10 + 2:
-        NAME(walk_lines)(5, 2, 2, 0, a);
+        NAME(walk_lines)(5, 2, 2, a);
         break;
     default:
         return 0;

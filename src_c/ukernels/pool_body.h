@@ -257,7 +257,10 @@ static void NAME(pool_copy_columns)(const fc_columns *const columns, const void 
             NAME(copy_few)(4, a->from_step, a->to_step, from, to, a->columns);
             break;
         default:
-            for (ptrdiff_t i = 0; i < a->columns; i++) memcpy(to + i * a->to_step, from + i * a->from_step, (size_t)a->channels * sizeof(real));
+            for (ptrdiff_t i = 0; i < a->columns; i++) {
+                if (a->channels <= VL) v_store_n(to + i * a->to_step, v_load_n(from + i * a->from_step, a->channels), a->channels);
+                else memcpy(to + i * a->to_step, from + i * a->from_step, (size_t)a->channels * sizeof(real));
+            }
         }
     }
 }
