@@ -62,6 +62,7 @@ SOURCES = [
     "src_c/pool2d_lines.c",
     "src_c/pool2d_planes.c",
     "src_c/pool2d_planes_backward.c",
+    "src_c/pool2d_padded.c",
     "src_c/pool2d_scatter.c",
     "src_c/pool2d_separable.c",
     "src_c/pool2d_windows.c",

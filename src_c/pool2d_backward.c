@@ -37,16 +37,6 @@ static ptrdiff_t list_windows(const pool_job *job, workspace *ws, ptrdiff_t imag
     return count;
 }
 
-static void unpool(const pool_job *job, fc_unpool_args *args) {
-    if (args->step == args->channels && args->dy_step == args->channels) {
-        /* Elements follow each other without a gap: as one they have fewer remainders. */
-        args->channels *= args->elements;
-        args->elements = 1;
-    }
-    if (job->kind == MEAN) job->kernels->mean_backward(args);
-    else job->kernels->maximum_backward(args);
-}
-
 /* Rows of dx that the same taps of windows cover, the part that belongs to one phase of the columns. */
 typedef struct {
     ptrdiff_t image, r, rows;         /* rows r, r + stride_h, ... */
@@ -89,6 +79,7 @@ static void border_columns(const pool_job *job, workspace *ws, const phase_rows 
             .position = ws->position,
             .scale = ws->scale,
             .windows = list_windows(job, ws, row->image, row->r, m, row->phase, m - j.end + 1, m - j.first),
+            .rows = 1,
             .elements = row->rows,
             .step = row->row_step,
             .dy_step = p->ow * p->c,
@@ -96,7 +87,7 @@ static void border_columns(const pool_job *job, workspace *ws, const phase_rows 
             .dx = fc_at_mut(row->to, m * row->step, job->esize),
             .stream = job->stream,
         };
-        unpool(job, &args);
+        fc_pool_unpool(job->kernels, job->kind, &args);
     }
 }
 
@@ -110,6 +101,7 @@ static void inner_columns(const pool_job *job, workspace *ws, const phase_rows *
         .position = ws->position,
         .scale = ws->scale,
         .windows = list_windows(job, ws, row->image, row->r, row->inner_first, row->phase, 0, most),
+        .rows = 1,
         .elements = job->flat ? row->rows : columns,
         .step = job->flat ? row->row_step : row->step,
         .dy_step = job->flat ? p->ow * p->c : p->c,
@@ -117,7 +109,7 @@ static void inner_columns(const pool_job *job, workspace *ws, const phase_rows *
         .dx = fc_at_mut(row->to, row->inner_first * row->step, job->esize),
         .stream = job->stream,
     };
-    unpool(job, &args);
+    fc_pool_unpool(job->kernels, job->kind, &args);
 }
 
 /* Brings the phases of rows first .. first + rows - 1 of the workspace together; in dx they are `row_step` elements apart. */
@@ -267,6 +259,7 @@ static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy,
     const int tiles = tiled(&job, pool->layout);
     if (!tiles && fc_pool_planes_gather(pool)) return fc_pool_planes_backward(pool, kind, dy, indices, dx);
     if (!tiles && kind == MAXIMUM && fc_pool_scatter_pays(pool)) return fc_pool_scatter(pool, dy, indices, dx);
+    if (!tiles && kind == MAXIMUM && fc_pool_padded_pays(pool)) return fc_pool_padded(pool, dy, indices, dx);
     if (!tiles) return fc_pool_run(&job, backward_task);
     job.rows = job.p.n * job.p.oh;
     job.task_rows = fc_max(1, job.task_rows / job.p.pool_h);

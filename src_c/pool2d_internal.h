@@ -52,6 +52,16 @@ fc_status fc_pool_separable(const fc_pool2d *pool, const void *x, void *y, void 
 int fc_pool_scatter_pays(const fc_pool2d *pool);
 fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
 
+/* Gradients gathered from copies of rows with their padding, and whether that is the faster way. */
+int fc_pool_padded_pays(const fc_pool2d *pool);
+fc_status fc_pool_padded(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
+
+/* Elements that follow each other without a gap are one: that has fewer remainders. */
+static inline void fc_pool_unpool(const fc_pool_kernels *kernels, pool_kind kind, fc_unpool_args *args) {
+    if (args->step == args->channels && args->dy_step == args->channels) args->channels *= args->elements, args->elements = 1;
+    (kind == MEAN ? kernels->mean_backward : kernels->maximum_backward)(args);
+}
+
 /* Tables for pooling along lines: see fc_pool_lines_args. */
 typedef struct {
     fc_line_entry *entry;

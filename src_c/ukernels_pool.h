@@ -19,15 +19,16 @@ typedef struct {
     int stream; /* y goes past the caches: every window of it is aligned to FC_ALIGN and a multiple of that long */
 } fc_pool_args;
 
-/* Elements of the input that are all covered by windows in the same way:
- * dx[i * step + c] = sum over t < windows of what window t sends to element i, channel c, where window t has the gradient
- * dy[t][i * dy_step + c]: all of it if index[t][i * dy_step + c] == position[t] (maximum), or scale[t] of it (mean). */
+/* Rows of elements of the input that are all covered by windows in the same way:
+ * dx[r * row_step + i * step + c] = sum over t < windows of what window t sends to element i, channel c, of row r, where window t has the gradient
+ * dy[t][at], at = r * dy_row + i * dy_step + c: all of it if index[t][at] == position[t] (maximum), or scale[t] of it (mean). */
 typedef struct {
     const void *const *dy;
     const uint8_t *const *index;
     const uint8_t *position;
     const double *scale;
     ptrdiff_t windows; /* 0: dx is zero */
+    ptrdiff_t rows, row_step, dy_row;
     ptrdiff_t elements, step, dy_step, channels;
     void *dx;
     int stream; /* as above, of dx */

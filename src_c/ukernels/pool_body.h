@@ -107,22 +107,36 @@ typedef struct {
     const uint8_t *position;
 } NAME(windows_t);
 
-/* Backward: n channels of the element at offset `out`, whose windows are at offset `in`. MAXIMUM or else mean. */
-FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const a, const NAME(windows_t) *const list,
-                                   const ptrdiff_t in, const ptrdiff_t out, const ptrdiff_t n) {
-    const ptrdiff_t windows = WINDOWS ? WINDOWS : a->windows;
+/* Backward, the maximum: n channels of the element at offset `out`, whose windows are at offset `in`. */
+FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const fc_unpool_args *const a, const NAME(windows_t) *const list, const ptrdiff_t in,
+                                   const ptrdiff_t out, const ptrdiff_t n) {
     vec sum = v_zero();
     FC_UNROLL(4)
-    for (ptrdiff_t t = 0; t < windows; t++) {
-        const vec gradient = NAME(load_channels)(list->dy[t] + in, n);
-        if (MAXIMUM) {
-            const vec sent = v_select(NAME(match_index)(list->index[t] + in, list->position[t], n), gradient, v_zero());
-            sum = t ? v_add(sum, sent) : sent;
-        } else {
-            sum = v_fma(gradient, v_set1((real)a->scale[t]), sum);
-        }
+    for (ptrdiff_t t = 0; t < WINDOWS; t++) {
+        const vmask won = NAME(match_index)(list->index[t] + in, list->position[t], n);
+        const vec sent = v_select(won, NAME(load_channels)(list->dy[t] + in, n), v_zero());
+        sum = t ? v_add(sum, sent) : sent;
     }
     NAME(put_channels)((real *)a->dx + out, sum, n, a->stream);
+}
+
+/* The same of any number of windows, or else of the mean: NV vectors of n channels, for which windows are looked up together. */
+FC_INLINE void NAME(unpool_vectors)(const int MAXIMUM, const int NV, const fc_unpool_args *const a, const ptrdiff_t in, const ptrdiff_t out,
+                                    const ptrdiff_t n) {
+    vec sum[4];
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++) sum[v] = v_zero();
+    for (ptrdiff_t t = 0; t < a->windows; t++) {
+        const real *const dy = (const real *)a->dy[t] + in;
+        FC_UNROLL(4)
+        for (int v = 0; v < NV; v++) {
+            const vec gradient = NAME(load_channels)(dy + v * VL, n);
+            if (MAXIMUM) sum[v] = v_select(NAME(match_index)(a->index[t] + in + v * VL, a->position[t], n), v_add(sum[v], gradient), sum[v]);
+            else sum[v] = v_fma(gradient, v_set1((real)a->scale[t]), sum[v]);
+        }
+    }
+    FC_UNROLL(4)
+    for (int v = 0; v < NV; v++) NAME(put_channels)((real *)a->dx + out + v * VL, sum[v], n, a->stream);
 }
 
 /* Channels that are computed one by one: partial vectors would cost more. */
@@ -138,8 +152,23 @@ FC_INLINE void NAME(unpool_single)(const int MAXIMUM, const fc_unpool_args *cons
     ((real *)a->dx)[out] = sum;
 }
 
+FC_INLINE void NAME(unpool_element)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const a, const NAME(windows_t) *const list,
+                                    const ptrdiff_t in, const ptrdiff_t out) {
+    const ptrdiff_t channels = a->channels, last = channels < VL ? channels : VL;
+    ptrdiff_t c = 0;
+    for (; !WINDOWS && c + 4 * VL <= channels; c += 4 * VL) NAME(unpool_vectors)(MAXIMUM, 4, a, in + c, out + c, VL);
+    for (; c + VL <= channels; c += VL) {
+        if (WINDOWS) NAME(unpool_vector)(WINDOWS, a, list, in + c, out + c, VL);
+        else NAME(unpool_vectors)(MAXIMUM, 1, a, in + c, out + c, VL);
+    }
+    if (c == channels) return;
+    c = channels - last;
+    if (WINDOWS && last == VL) NAME(unpool_vector)(WINDOWS, a, list, in + c, out + c, VL);
+    else NAME(unpool_vectors)(MAXIMUM, 1, a, in + c, out + c, last);
+}
+
 FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const args) {
-    const fc_unpool_args copy = *args, *const a = &copy;
+    const fc_unpool_args copy = *args, *const a = &copy; /* known not to change when dx is written */
     const ptrdiff_t channels = a->channels;
     const real *dy[4];
     const uint8_t *index[4];
@@ -147,22 +176,16 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
     FC_UNROLL(4)
     for (int t = 0; t < WINDOWS; t++) {
         dy[t] = a->dy[t];
-        if (MAXIMUM) index[t] = a->index[t], position[t] = a->position[t];
+        index[t] = a->index[t], position[t] = a->position[t];
     }
-    const NAME(windows_t) known = {dy, index, position}, any = {(const real *const *)a->dy, a->index, a->position};
-    const NAME(windows_t) *const list = WINDOWS ? &known : &any;
-    for (ptrdiff_t i = 0; i < a->elements; i++) {
-        const ptrdiff_t in = i * a->dy_step, out = i * a->step;
-        if (channels <= FC_UNPOOL_SINGLE) {
-            for (ptrdiff_t c = 0; c < channels; c++) NAME(unpool_single)(MAXIMUM, a, in + c, out + c);
-            continue;
+    const NAME(windows_t) list = {dy, index, position};
+    for (ptrdiff_t r = 0; r < a->rows; r++)
+        for (ptrdiff_t i = 0; i < a->elements; i++) {
+            const ptrdiff_t in = r * a->dy_row + i * a->dy_step, out = r * a->row_step + i * a->step;
+            if (channels > FC_UNPOOL_SINGLE) NAME(unpool_element)(WINDOWS, MAXIMUM, a, &list, in, out);
+            else
+                for (ptrdiff_t c = 0; c < channels; c++) NAME(unpool_single)(MAXIMUM, a, in + c, out + c);
         }
-        ptrdiff_t c = 0;
-        for (; c + VL <= channels; c += VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + c, out + c, VL);
-        if (c == channels) continue;
-        if (channels < VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in, out, channels);
-        else NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + channels - VL, out + channels - VL, VL);
-    }
 }
 
 /* Windows of 2x2 and 3x3, and what remains of 3x3 at a border, have kernels of their own. */
@@ -208,27 +231,26 @@ static void NAME(pool_mean)(const fc_pool_args *const a) {
     }
 }
 
-/* An element of a 2x2 pool is covered by one window, of a 3x3 pool with stride 2 by up to four. */
-#define FC_UNPOOL(name, MAXIMUM)                            \
-    static void NAME(name)(const fc_unpool_args *const a) { \
-        assert(a->windows >= 0 && a->channels > 0);         \
-        switch (a->windows) {                               \
-        case 1:                                             \
-            NAME(unpool_elements)(1, MAXIMUM, a);           \
-            break;                                          \
-        case 2:                                             \
-            NAME(unpool_elements)(2, MAXIMUM, a);           \
-            break;                                          \
-        case 4:                                             \
-            NAME(unpool_elements)(4, MAXIMUM, a);           \
-            break;                                          \
-        default:                                            \
-            NAME(unpool_elements)(0, MAXIMUM, a);           \
-        }                                                   \
+/* An element of a 2x2 pool is covered by one window, of a 3x3 pool with stride 2 by up to four. float64 is for checks, and the library is to be
+ * small. */
+static void NAME(pool_maximum_backward)(const fc_unpool_args *const a) {
+    assert(a->windows >= 0 && a->channels > 0);
+    switch (sizeof(real) == sizeof(float) ? a->windows : 0) {
+    case 1:
+        NAME(unpool_elements)(1, 1, a);
+        break;
+    case 2:
+        NAME(unpool_elements)(2, 1, a);
+        break;
+    case 4:
+        NAME(unpool_elements)(4, 1, a);
+        break;
+    default:
+        NAME(unpool_elements)(0, 1, a);
     }
-FC_UNPOOL(pool_maximum_backward, 1)
-FC_UNPOOL(pool_mean_backward, 0)
-#undef FC_UNPOOL
+}
+
+static void NAME(pool_mean_backward)(const fc_unpool_args *const a) { NAME(unpool_elements)(0, 0, a); }
 
 /* CHANNELS is the number of channels if that is known at compile time, else 0. */
 FC_INLINE void NAME(copy_few)(const int CHANNELS, const ptrdiff_t from_step, const ptrdiff_t to_step, const real *restrict const from,
