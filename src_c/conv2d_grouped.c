@@ -3,7 +3,7 @@
  * With p input channels and m output channels per group it is the sum of p depthwise convolutions. The input of the j-th has channel
  * j of each group, m times over: rows of the input are spread to p such planes, copied with their padding; or they are copied as they
  * are, and kernels make the planes in registers, where the groups that fill a vector have no more channels of the input than that. A
- * depthwise convolution reads its input where it is. Kernel rows outside of the image are left out, or rows of zeros where two rows of
+ * depthwise convolution reads its input where it is, or copies with their padding where several pixels are a vector. Kernel rows outside of the image are left out, or rows of zeros where several rows of
  * the output are computed at once. Forward and input gradient are one map from rows to rows, with two ways of finding the taps; weights
  * are transposed for the latter. */
 #include "conv2d_grouped.h"
@@ -287,8 +287,8 @@ static void plan_lines(map *job) {
     const int shares =
         permutes(job) && c->kw == 3 && shift == 1 && columns.taps == c->kw && rows.taps == c->kh && rows.step == 1 && rows.advance == rows.spread;
     const ptrdiff_t lanes = job->kernels->gemm.lanes;
-    const int single = job->planes == 1 && job->times == 1 && job->out_c < lanes,
-              flat = single && rows.step == 1 && columns.step == 1 && columns.advance == 1 && c->kh * c->kw <= FC_FLAT_TAPS;
+    const int single = job->planes == 1 && job->times == 1 && job->out_c < lanes;
+    const int flat = single && rows.step == 1 && columns.step == 1 && columns.advance == 1 && c->kh * c->kw <= FC_FLAT_TAPS;
     /* Rows that are too short reach beyond the one after them. */
     const int whole = !single || (job->kernels->depthwise.partial && job->w * job->in_c >= lanes && !(flat && FLAT_PIXELS * job->out_c <= lanes));
     const int walks = whole && job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh &&
@@ -329,7 +329,7 @@ static fc_status plan_map(map *job) {
     const ptrdiff_t reach = fc_max(slack(job), job->reaches ? job->kernels->gemm.lanes : 0);
     const ptrdiff_t zeros = job->lines > 1 ? fc_round_up((row + reach) * job->esize, FC_ALIGN) : 0;
     /* The last row of the input, behind which nothing may be read. */
-    const ptrdiff_t tail = !job->held && job->reaches ? (row + reach) * job->esize : 0;
+    const ptrdiff_t tail = !job->held && job->reaches && c->n > 0 ? (row + reach) * job->esize : 0;
     char *const memory = weights + zeros + tail ? fc_scratch(FC_SLOT_CALL, (size_t)(weights + zeros + tail)) : NULL;
     if (weights + zeros + tail && !memory) return FC_NO_MEMORY;
     if (tail) job->tail = memcpy(memory + weights + zeros, fc_at(job->in, (c->n * job->h - 1) * row, job->esize), (size_t)(row * job->esize));

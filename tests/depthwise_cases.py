@@ -48,6 +48,11 @@ DEPTHWISE = (
     + [Depthwise(f"wide-c{c}", 1, 4, 41, c) for c in (3, 7, 8, 9, 17, 33, 40)]
     + [Depthwise(f"wide-stride2-c{c}", 1, 5, 42, c, strides=(2, 2)) for c in (7, 16, 33)]
     + [
+        Depthwise(f"few-{k}x{k}-stride{s}-c{c}", 2, 11, 13, c, kernel=(k, k), strides=(s, s))
+        for c, k, s in [(3, 5, 1), (5, 7, 1), (6, 3, 2), (12, 5, 2), (13, 7, 1), (4, 7, 2)]
+    ]
+    + [Depthwise("few-short-rows", 2, 9, 1, 12), Depthwise("few-1x5", 2, 6, 9, 6, kernel=(1, 5))]
+    + [
         Depthwise("wide-5x5", 1, 6, 50, 12, kernel=(5, 5)),
         Depthwise("wide-5x5-stride2", 1, 7, 51, 12, kernel=(5, 5), strides=(2, 2)),
         Depthwise("wide-7x7", 1, 8, 60, 9, kernel=(7, 7)),
