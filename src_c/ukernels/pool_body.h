@@ -105,22 +105,24 @@ typedef struct {
     const real *const *dy;
     const uint8_t *const *index;
     const uint8_t *position;
+    const vec *scale;
 } NAME(windows_t);
 
-/* Backward, the maximum: n channels of the element at offset `out`, whose windows are at offset `in`. */
-FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const fc_unpool_args *const a, const NAME(windows_t) *const list, const ptrdiff_t in,
-                                   const ptrdiff_t out, const ptrdiff_t n) {
+/* Backward: n channels of the element at offset `out`, whose windows are at offset `in`. */
+FC_INLINE void NAME(unpool_vector)(const int WINDOWS, const int MAXIMUM, const fc_unpool_args *const a, const NAME(windows_t) *const list,
+                                   const ptrdiff_t in, const ptrdiff_t out, const ptrdiff_t n) {
     vec sum = v_zero();
     FC_UNROLL(4)
     for (ptrdiff_t t = 0; t < WINDOWS; t++) {
-        const vmask won = NAME(match_index)(list->index[t] + in, list->position[t], n);
-        const vec sent = v_select(won, NAME(load_channels)(list->dy[t] + in, n), v_zero());
+        vec sent = NAME(load_channels)(list->dy[t] + in, n);
+        if (MAXIMUM) sent = v_select(NAME(match_index)(list->index[t] + in, list->position[t], n), sent, v_zero());
+        else sent = v_mul(sent, list->scale[t]);
         sum = t ? v_add(sum, sent) : sent;
     }
     NAME(put_channels)((real *)a->dx + out, sum, n, a->stream);
 }
 
-/* The same of any number of windows, or else of the mean: NV vectors of n channels, for which windows are looked up together. */
+/* The same of any number of windows: NV vectors of n channels, for which windows are looked up together. */
 FC_INLINE void NAME(unpool_vectors)(const int MAXIMUM, const int NV, const fc_unpool_args *const a, const ptrdiff_t in, const ptrdiff_t out,
                                     const ptrdiff_t n) {
     vec sum[4];
@@ -158,12 +160,12 @@ FC_INLINE void NAME(unpool_element)(const int WINDOWS, const int MAXIMUM, const 
     ptrdiff_t c = 0;
     for (; !WINDOWS && c + 4 * VL <= channels; c += 4 * VL) NAME(unpool_vectors)(MAXIMUM, 4, a, in + c, out + c, VL);
     for (; c + VL <= channels; c += VL) {
-        if (WINDOWS) NAME(unpool_vector)(WINDOWS, a, list, in + c, out + c, VL);
+        if (WINDOWS) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + c, out + c, VL);
         else NAME(unpool_vectors)(MAXIMUM, 1, a, in + c, out + c, VL);
     }
     if (c == channels) return;
     c = channels - last;
-    if (WINDOWS && last == VL) NAME(unpool_vector)(WINDOWS, a, list, in + c, out + c, VL);
+    if (WINDOWS && last == VL) NAME(unpool_vector)(WINDOWS, MAXIMUM, a, list, in + c, out + c, VL);
     else NAME(unpool_vectors)(MAXIMUM, 1, a, in + c, out + c, last);
 }
 
@@ -173,12 +175,14 @@ FC_INLINE void NAME(unpool_elements)(const int WINDOWS, const int MAXIMUM, const
     const real *dy[4];
     const uint8_t *index[4];
     uint8_t position[4];
+    vec scale[4];
     FC_UNROLL(4)
     for (int t = 0; t < WINDOWS; t++) {
         dy[t] = a->dy[t];
-        index[t] = a->index[t], position[t] = a->position[t];
+        if (MAXIMUM) index[t] = a->index[t], position[t] = a->position[t];
+        else scale[t] = v_set1((real)a->scale[t]);
     }
-    const NAME(windows_t) list = {dy, index, position};
+    const NAME(windows_t) list = {dy, index, position, scale};
     for (ptrdiff_t r = 0; r < a->rows; r++)
         for (ptrdiff_t i = 0; i < a->elements; i++) {
             const ptrdiff_t in = r * a->dy_row + i * a->dy_step, out = r * a->row_step + i * a->step;
@@ -250,7 +254,11 @@ static void NAME(pool_maximum_backward)(const fc_unpool_args *const a) {
     }
 }
 
-static void NAME(pool_mean_backward)(const fc_unpool_args *const a) { NAME(unpool_elements)(0, 0, a); }
+static void NAME(pool_mean_backward)(const fc_unpool_args *const a) {
+    assert(a->windows >= 0 && a->channels > 0);
+    if (a->windows == 1 && sizeof(real) == sizeof(float)) NAME(unpool_elements)(1, 0, a);
+    else NAME(unpool_elements)(0, 0, a);
+}
 
 /* CHANNELS is the number of channels if that is known at compile time, else 0. */
 FC_INLINE void NAME(copy_few)(const int CHANNELS, const ptrdiff_t from_step, const ptrdiff_t to_step, const real *restrict const from,
