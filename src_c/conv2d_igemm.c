@@ -14,6 +14,7 @@
 enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
+    CROWDED_BYTES = 256,   /* pixels a multiple of that apart share few cache sets */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     SHARED_PART = 8,       /* of the second-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
@@ -56,6 +57,32 @@ static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
         args->out = out + m;
         (whole ? kernel->tile : kernel->row)(args);
         m += whole ? kernel->mr : 1;
+    }
+}
+
+/* The rows of a band, in runs of pixels: the last run of a row, and of the band, may overlap the one before it. */
+static void run_runs(const fc_igemm *g, ptrdiff_t group, const fc_gemm_args *band, const void *const *rows, void *const *out, ptrdiff_t pixels) {
+    const ptrdiff_t each = fc_ceil_div(g->grid_w, FC_RUN_PIXELS), runs = pixels / g->grid_w * each, tiles = fc_ceil_div(runs, FC_RUNS);
+    const ptrdiff_t column = group * g->k, share = band->next ? fc_ceil_div((const char *)band->next_end - (const char *)band->next, tiles) : 0;
+    fc_runs_args args = {.x_step = g->stride_w * (g->copy ? g->depth : g->ldx),
+                         .y_step = g->step_w * g->ldy,
+                         .offset = band->offset,
+                         .depth = band->depth,
+                         .w = fc_at(g->packed, group * g->packed_group, g->esize),
+                         .bias = g->bias ? fc_at(g->bias, column, g->esize) : NULL,
+                         .columns = (int)g->k,
+                         .relu = g->activation == FC_RELU,
+                         .next = band->next};
+    for (ptrdiff_t tile = 0; tile < tiles; tile++) {
+        for (ptrdiff_t q = 0; q < FC_RUNS; q++) {
+            const ptrdiff_t run = fc_max(0, fc_min(tile * FC_RUNS, runs - FC_RUNS)) + fc_min(q, runs - 1);
+            const ptrdiff_t first = run / each * g->grid_w + fc_min(run % each * FC_RUN_PIXELS, g->grid_w - FC_RUN_PIXELS);
+            args.rows[q] = rows[first];
+            args.out[q] = fc_at_mut(out[first], column, g->esize);
+        }
+        args.next_end = args.next + share;
+        g->kernels->gemm.runs[g->terms](&args);
+        args.next = args.next_end;
     }
 }
 
@@ -148,7 +175,8 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
     if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
-    for (ptrdiff_t i = first; i < last && !g->dot; i++) {
+    if (g->terms) run_runs(g, group, args, rows, out, pixels);
+    for (ptrdiff_t i = first; i < last && !g->dot && !g->terms; i++) {
         const fc_panel p = fc_panels_get(&g->panels, i);
         if (g->steps && p.columns == p.kernels->nr) continue;
         panel_weights(g, group, &p, args);
@@ -228,7 +256,8 @@ static void plan_in_place(fc_igemm *g) {
     g->left = fc_min(g->grid_w, fc_ceil_div(fc_max(0, -g->min_x), g->stride_w));
     g->right = g->grid_w - fc_max(g->left, fc_min(g->grid_w, fc_ceil_div(fc_max(0, g->w - g->max_x), g->stride_w)));
     const ptrdiff_t read = (g->left + g->right) * g->stride_w + 2 * (g->max_x - g->min_x + 1);
-    g->in_place = g->copy && !g->matrix && g->groups == 1 && 4 * (g->left + g->right) <= g->grid_w && read <= g->w;
+    g->in_place = g->copy && !g->matrix && !g->terms && (g->groups == 1 || g->ldx * g->esize % CROWDED_BYTES) &&
+                  4 * (g->left + g->right) <= g->grid_w && read <= g->w;
     if (g->in_place) fill_offsets(g, g->w, g->ldx, g->offset_in_place);
 }
 
@@ -281,11 +310,11 @@ fc_status fc_igemm_run(fc_igemm *g) {
     fc_igemm_plan_panels(g);
     if (g->taps) fc_igemm_range_taps(g);
     g->matrix = g->parts || fc_igemm_matrix_pays(g);
-    g->by_offset = g->taps > 0 && (g->dot || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
+    g->by_offset = g->taps > 0 && (g->dot || g->terms || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
     if (g->pooled && (!g->by_offset || g->matrix || g->dot)) return FC_UNSUPPORTED;
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
-    g->raw = !prepacked && !g->transposed && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
+    g->raw = !prepacked && !g->transposed && !g->terms && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
     g->steps = g->raw && pixels <= RAW_TILES * mr && g->taps == 1 && !g->by_offset &&
                (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
 

@@ -43,6 +43,7 @@ typedef struct {
     int stream, fetch; /* y is written past the caches; its lines are fetched before */
 
     int dot; /* few output channels: vectors run along the reduction */
+    int terms; /* of the reduction in one product, for runs of pixels side by side: as for fc_runs_args; 0: not so */
     int by_offset, copy;
     ptrdiff_t *offset;
     ptrdiff_t copy_w, band; /* output rows of a task */

@@ -10,10 +10,38 @@ typedef struct {
     void *packed;
 } packing;
 
+/* The terms of the reduction in one product where runs of pixels fill the rows of the grid about, else 0. */
+static int terms_of(const fc_igemm *g) {
+    const ptrdiff_t covered = fc_round_up(g->grid_w, FC_RUN_PIXELS), lanes = g->kernels->gemm.lanes;
+    int terms = FC_RUN_TERMS;
+    if (g->groups == 1 || g->taps == 0 || g->k > lanes || g->grid_w < FC_RUN_PIXELS || 2 * covered > 3 * g->grid_w) return 0;
+    while (terms * g->k > lanes || g->depth % terms) terms /= 2;
+    return g->kernels->gemm.runs[terms] ? terms : 0;
+}
+
 void fc_igemm_plan_panels(fc_igemm *g) {
     g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
     g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
-    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
+    g->terms = g->dot ? 0 : terms_of(g);
+    g->packed_group = g->terms ? fc_igemm_reduction(g) / g->terms * g->kernels->gemm.lanes : fc_panels_width(&g->panels) * fc_igemm_reduction(g);
+}
+
+/* One group for runs of pixels. */
+static fc_status pack_runs(const void *context, ptrdiff_t group) {
+    const packing *const job = context;
+    const fc_igemm *const g = job->g;
+    const fc_frame_kernels *const frame = &g->kernels->frame;
+    const ptrdiff_t ldw = g->groups * (g->transposed ? g->depth : g->k), rows = g->transposed ? g->k : g->depth, nr = g->kernels->gemm.lanes;
+    char *out = fc_at_mut(job->packed, group * g->packed_group, g->esize);
+    memset(out, 0, (size_t)(g->packed_group * g->esize));
+    for (ptrdiff_t t = 0; t < g->taps; t++) {
+        const char *const in = fc_at(g->weights, g->tap[t].source * rows * ldw + group * ldw / g->groups, g->esize);
+        for (ptrdiff_t c = 0; c < g->depth; c += g->terms, out += nr * g->esize) {
+            if (g->transposed) frame->pack(fc_at(in, c, g->esize), ldw, g->k, g->terms, out, g->terms);
+            else frame->transpose(fc_at(in, c * ldw, g->esize), ldw, out, g->terms, g->terms, g->k);
+        }
+    }
+    return FC_OK;
 }
 
 /* One group for the dot kernels: [tap][output channel][depth]. */
@@ -64,7 +92,7 @@ fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
     const fc_panel last = fc_panels_get(&g->panels, fc_panels_count(&g->panels) - 1);
     if (g->raw && !g->dot && last.columns == last.kernels->nr) return FC_OK; /* all are read where they are */
     const double work = 0.5 * (double)g->groups * (double)g->packed_group;
-    if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, &job);
+    if (g->dot || g->terms) return fc_parallel_for(g->groups, work, g->dot ? pack_dot : pack_runs, &job);
     if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, &job);
     return fc_parallel_for(g->groups * fc_ceil_div(fc_igemm_reduction(g), TASK_ROWS), work, pack_rows, &job);
 }

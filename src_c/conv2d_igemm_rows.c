@@ -83,10 +83,10 @@ static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t
 }
 
 /* Copies `pixels` columns from x on of `rows` rows from `top` on, with their padding; row after row lies as far apart as in the image. */
-static void copy_columns(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t x, ptrdiff_t pixels, char *to) {
+static void copy_columns(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t x, ptrdiff_t pixels, char *to) {
     const ptrdiff_t row = g->w * g->ldx;
     for (ptrdiff_t y = top; y < top + rows; y++, to += row * g->esize) {
-        const void *const from = y < 0 || y >= g->h ? NULL : fc_at(g->x, (n * g->h + y) * row, g->esize);
+        const void *const from = y < 0 || y >= g->h ? NULL : fc_at(g->x, (n * g->h + y) * row + group * g->depth, g->esize);
         fc_copy_padded_row(&g->kernels->frame, from, g->w, g->ldx, x, g->depth, to, pixels, g->ldx, g->esize);
     }
 }
@@ -109,18 +109,19 @@ static void point_pixels(const fc_igemm *g, const char *base, ptrdiff_t row, ptr
 static ptrdiff_t rows_read(const fc_igemm *g, ptrdiff_t rows) { return rows > 0 ? (rows - 1) * g->stride_h + g->max_y - g->min_y + 1 : 0; }
 
 /* Pixels first .. end - 1 of some rows of a band, whose first row reads from `top` on, in a copy. */
-static char *point_copied(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, fc_span rows, ptrdiff_t first, ptrdiff_t end, char *copy, const void **in) {
+static char *point_copied(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, fc_span rows, ptrdiff_t first, ptrdiff_t end, char *copy,
+                          const void **in) {
     const ptrdiff_t count = rows.end - rows.first, y = top + rows.first * g->stride_h, x = first * g->stride_w + g->min_x, row = g->w * g->ldx;
     if (first == end || count == 0) return copy;
     const ptrdiff_t pixels = (end - 1 - first) * g->stride_w + g->max_x - g->min_x + 1;
-    copy_columns(g, n, y, rows_read(g, count), x, pixels, copy);
+    copy_columns(g, n, group, y, rows_read(g, count), x, pixels, copy);
     point_pixels(g, copy, row, g->ldx, rows, first, end, in);
     return fc_at_mut(copy, pixels * g->ldx, g->esize);
 }
 
 /* A band that is read where it is, but for pixels that reach over the image: those at the ends of its rows, in copies beside each other, and
  * its rows above and below. The first row reads from `top` on. */
-static fc_status point_in_place(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, ptrdiff_t rows, const void **in) {
+static fc_status point_in_place(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, const void **in) {
     const ptrdiff_t row = g->w * g->ldx, left = g->left, right = g->grid_w - g->right, room = g->h - rows_read(g, 1) - top;
     const ptrdiff_t first = fc_min(rows, fc_ceil_div(fc_max(0, -top), g->stride_h));
     const ptrdiff_t end = room < 0 ? first : fc_max(first, fc_min(rows, room / g->stride_h + 1));
@@ -128,11 +129,11 @@ static fc_status point_in_place(const fc_igemm *g, ptrdiff_t n, ptrdiff_t top, p
     const ptrdiff_t ends = rows_read(g, rows) * row, edge = rows_read(g, first) * row;
     char *const copy = fc_scratch(FC_SLOT_TASK2, (size_t)((ends + edge + rows_read(g, rows - end) * row) * g->esize));
     if (!copy) return FC_NO_MEMORY;
-    point_copied(g, n, top, all, right, g->grid_w, point_copied(g, n, top, all, 0, left, copy, in), in);
-    point_copied(g, n, top, above, left, right, copy + ends * g->esize, in);
-    point_copied(g, n, top, below, left, right, copy + (ends + edge) * g->esize, in);
+    point_copied(g, n, group, top, all, right, g->grid_w, point_copied(g, n, group, top, all, 0, left, copy, in), in);
+    point_copied(g, n, group, top, above, left, right, copy + ends * g->esize, in);
+    point_copied(g, n, group, top, below, left, right, copy + (ends + edge) * g->esize, in);
     if (first == end) return FC_OK;
-    const ptrdiff_t at = (n * g->h + top + first * g->stride_h) * row + (left * g->stride_w + g->min_x) * g->ldx;
+    const ptrdiff_t at = (n * g->h + top + first * g->stride_h) * row + (left * g->stride_w + g->min_x) * g->ldx + group * g->depth;
     point_pixels(g, fc_at(g->x, at, g->esize), row, g->ldx, inside, left, right, in);
     return FC_OK;
 }
@@ -161,7 +162,7 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     const int in_place = g->in_place && (g->depth >= EDGE_DEPTH || (top >= 0 && top + copied <= g->h));
     r->offset = in_place ? g->offset_in_place : g->offset;
     if (in_place) {
-        const fc_status status = point_in_place(g, n, top, rows, in);
+        const fc_status status = point_in_place(g, n, group, top, rows, in);
         if (status != FC_OK) return status;
     } else if (g->copy) {
         char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->depth * g->esize));

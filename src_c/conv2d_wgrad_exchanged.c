@@ -19,10 +19,10 @@ static fc_conv2d exchanged(const fc_conv2d *conv) {
     return e;
 }
 
-/* Multiply-adds, those of empty lanes included. */
+/* Multiply-adds, those of empty lanes included, by what they cost. */
 static double products(const fc_conv2d *conv) {
-    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, conv->k);
-    return (double)(conv->oh * conv->ow) * (double)(conv->c * fc_panels_width(&panels));
+    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, conv->k / conv->groups);
+    return (double)(conv->oh * conv->ow) * (double)(conv->c * fc_panels_cost(&panels)) * panels.main->nr / panels.main->cost;
 }
 
 /* The same of NCHW, whose dy is turned, and whose windows are copied where they reach over x. */
@@ -33,7 +33,7 @@ static double turned(const fc_conv2d *conv) {
 }
 
 int fc_wgrad_exchange_pays(const fc_conv2d *conv) {
-    if (conv->groups > 1 || conv->stride_h > 1 || conv->stride_w > 1) return 0;
+    if (conv->stride_h > 1 || conv->stride_w > 1 || (conv->groups > 1 && conv->layout == FC_NCHW)) return 0;
     const fc_conv2d e = exchanged(conv);
     if (e.pad_top < 0 || e.pad_left < 0) return 0;
     if (conv->layout == FC_NCHW) return e.k >= fc_kernels(conv->dtype)->gemm.panel[0].nr && turned(conv) > PLANAR_GAIN * turned(&e);
@@ -43,13 +43,16 @@ int fc_wgrad_exchange_pays(const fc_conv2d *conv) {
 fc_status fc_wgrad_exchanged(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
     assert(fc_wgrad_exchange_pays(conv));
     const fc_conv2d e = exchanged(conv);
-    const ptrdiff_t taps = conv->kh * conv->kw, tap = conv->c * conv->k, esize = fc_esize(conv->dtype);
-    void *const rotated = fc_scratch(FC_SLOT_FOLDED, (size_t)(taps * tap * esize)); /* dw as [reversed tap][k][c] */
+    const ptrdiff_t taps = conv->kh * conv->kw, c = conv->c / conv->groups, k = conv->k / conv->groups, tap = c * conv->k,
+                    esize = fc_esize(conv->dtype);
+    void *const rotated = fc_scratch(FC_SLOT_FOLDED, (size_t)(taps * tap * esize)); /* dw as [reversed tap][k of a group][c] */
     if (!rotated) return FC_NO_MEMORY;
     fc_status status = fc_wgrad(&e, dy, x, rotated, NULL);
     if (status == FC_OK && db) status = conv->layout == FC_NCHW ? fc_planes_sum(conv, dy, db) : fc_wgrad(conv, x, dy, NULL, db);
     for (ptrdiff_t t = 0; t < taps && status == FC_OK; t++)
-        fc_kernels(conv->dtype)
-            ->frame.transpose(fc_at(rotated, (taps - 1 - t) * tap, esize), conv->c, fc_at_mut(dw, t * tap, esize), conv->k, conv->k, conv->c);
+        for (ptrdiff_t group = 0; group < conv->groups; group++)
+            fc_kernels(conv->dtype)
+                ->frame.transpose(fc_at(rotated, (taps - 1 - t) * tap + group * c, esize), conv->c, fc_at_mut(dw, t * tap + group * k, esize),
+                                  conv->k, k, c);
     return status;
 }

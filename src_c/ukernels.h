@@ -55,6 +55,25 @@ typedef struct {
 #define FC_DOT_MAX 4
 #define FC_GEMM_LINE 8
 
+/* The same by offsets, with at most a vector of output channels: FC_RUNS runs of FC_RUN_PIXELS pixels that are x_step elements apart in the input and
+ * y_step in the output. As many `terms` of the reduction as the vector has room for go into one product: those follow each other in memory,
+ * and w is [depth / terms][output channel][term] in vectors. */
+#define FC_RUNS 4
+#define FC_RUN_PIXELS 7
+#define FC_RUN_TERMS 4
+typedef struct {
+    const void *rows[FC_RUNS];
+    void *out[FC_RUNS]; /* the first of the columns */
+    ptrdiff_t x_step, y_step;
+    const ptrdiff_t *offset;
+    ptrdiff_t depth;
+    const void *w;
+    const void *bias; /* or NULL */
+    int columns, relu;
+    const char *next, *next_end; /* fetched, a line with each product */
+} fc_runs_args;
+typedef void (*fc_runs_fn)(const fc_runs_args *args);
+
 /* One tile of a weight gradient: mr rows (taps x input channels) x nr output channels, summed over pixels,
  * out[i * ld_out + j] = acc[i * ld_acc + j] + sum over r < lines, p < pixels of x[line[r] + p * step + offset[i]] * dy[(r * pixels + p) * ld_dy + j]. */
 typedef struct {
@@ -89,6 +108,7 @@ typedef struct {
     fc_gemm_fn line;                /* one row, FC_GEMM_LINE vectors of columns, one tap */
     const fc_panel_kernels *narrow; /* a panel below the narrowest of these, or NULL */
     fc_dot_kernels dot[FC_DOT_MAX + 1]; /* entry [k] for k output channels, k > 0 */
+    fc_runs_fn runs[FC_RUN_TERMS + 1]; /* entry [terms], or NULL */
     int lanes;
 } fc_gemm_kernels;
 

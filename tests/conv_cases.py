@@ -150,6 +150,12 @@ _GROUPS += [
     Conv("groups5-8to8-5x5", 1, 6, 9, 40, 40, (5, 5), groups=5),
     Conv("groups9-2to2-1x1", 2, 3, 9, 18, 18, (1, 1), groups=9),
     Conv("groups20-8to8", 1, 4, 7, 160, 160, groups=20),
+    # Several terms of the reduction fill a vector, for runs of pixels side by side; and so they do for the input gradient.
+    *(Conv(f"groups2-24to3-{w}", 2, 5, w, 48, 6, groups=2) for w in (6, 7, 10, 15)),
+    Conv("groups3-10to7", 1, 3, 9, 30, 21, groups=3),
+    Conv("groups2-20to8-stride2", 2, 9, 15, 40, 16, (5, 3), (2, 2), groups=2),
+    Conv("groups2-8to36-dilation2", 1, 12, 13, 16, 72, (7, 1), dilation=(2, 2), groups=2),
+    Conv("groups2-6to20-stride2", 1, 5, 29, 12, 40, strides=(2, 2), groups=2),
 ]
 
 _PADDINGS = [
@@ -279,6 +285,7 @@ _FEW_OUTPUTS = [
     Conv("few-outputs-valid", 2, 7, 8, 48, 1, (4, 3), padding="valid"),
     Conv("few-outputs-dilation", 1, 9, 10, 32, 2, (3, 2), dilation=(2, 3)),
     Conv("few-outputs-wide-padding", 1, 5, 6, 32, 2, (2, 2), padding=3),
+    Conv("few-outputs-groups", 2, 6, 9, 66, 6, (2, 3), groups=3),
 ]
 
 # So few pixels that the input gradient exchanges the roles of pixels and channels.

@@ -2,6 +2,7 @@
  * or NULL. With FC_MATRIX_ISA there is a second table, of that name: the same kernels, and FC_MATRIX_KERNELS. */
 #include "pooled_body.h"
 #include "gemm_body.h"
+#include "runs_body.h"
 #include "line_body.h"
 #include "channels_body.h"
 #include "slide_body.h"
@@ -32,6 +33,7 @@ FC_DOTS(FC_DOT_FNS)
                  .line = NAME(gemm_line),                                       \
                  .narrow = FC_NARROW_PANEL,                                     \
                  .dot = {FC_DOTS(FC_DOT_ENTRY)},                                \
+                 .runs = FC_RUNS_KERNELS,                                       \
                  .lanes = VL},                                                  \
         .depthwise = FC_DEPTHWISE_KERNELS,                                      \
         .frame = FC_FRAME_KERNELS,                                              \
@@ -49,6 +51,7 @@ FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
 #undef FC_TABLE
 #undef FC_STRING
 #undef FC_STRING_
+#undef FC_RUNS_KERNELS
 #undef FC_DEPTHWISE_KERNELS
 #undef FC_GROUPED_KERNELS
 #undef FC_GROUPED_WGRAD

@@ -19,6 +19,7 @@
  *   v_scale2(a, n)          a * 2^n for integers n, |n| <= twice the largest exponent; overflows and underflows as it should
  *   v_sum(v)                the sum of the lanes, in a fixed order
  *   v_store_4(p, v)         the first 4 lanes, of float32
+ *   v_repeat_2(p) v_repeat_4(p)         2 or 4 float32 over and over, where a vec has 16
  *   v_load_u8(p) v_store_u8(p, v)       VL bytes to and from reals (integers 0 .. 255, exact)
  *   v_match_u8(p, byte)     the mask of those of VL bytes that equal `byte`
  *   v_stream(p, v)          store past the caches, p aligned to the vector; v_stream_end() before others may read

@@ -41,6 +41,8 @@
 #undef v_sum
 #undef v_load_u8
 #undef v_store_4
+#undef v_repeat_2
+#undef v_repeat_4
 #undef v_store_u8
 #undef v_match_u8
 #undef v_keep

@@ -1,0 +1,66 @@
+/* The implicit GEMM of a vector of output channels or less, for runs of pixels side by side: see fc_runs_args in ukernels.h. More sums than fc_gemm_fn
+ * has, which would need a pointer for each of its pixels. */
+
+#if defined(FC_F32) && VL == 16
+FC_INLINE vec NAME(runs_terms)(const int TERMS, const char *const x) { return TERMS == 2 ? v_repeat_2(x) : v_repeat_4(x); }
+
+/* The sums of lanes side by side, together. */
+FC_INLINE vec NAME(runs_sum)(const int TERMS, vec sum, const vindex across, const vindex pair, const vindex every) {
+    if (TERMS > 2) sum = v_add(sum, v_permute(sum, across));
+    return v_permute(v_add(sum, v_permute(sum, pair)), every);
+}
+
+FC_INLINE void NAME(runs_tile)(const int TERMS, const fc_runs_args *const a) {
+    enum { RUNS = FC_RUNS, PIXELS = FC_RUN_PIXELS };
+    const real *w = a->w;
+    const ptrdiff_t *offset = a->offset, *const end = offset + a->depth;
+    const char *x[RUNS], *next = a->next, *const next_end = a->next_end;
+    ptrdiff_t one = a->x_step * (ptrdiff_t)sizeof(real), three = 3 * one, five = 5 * one;
+    vec acc[RUNS][PIXELS];
+    FC_UNROLL(4)
+    for (int q = 0; q < RUNS; q++) {
+        x[q] = a->rows[q];
+        FC_UNROLL(7)
+        for (int i = 0; i < PIXELS; i++) acc[q][i] = v_zero();
+    }
+    FC_ROLLED
+    for (; offset < end; offset += TERMS, w += VL) {
+        const vec b = v_load(w);
+        const ptrdiff_t at = *offset * (ptrdiff_t)sizeof(real);
+        /* Multiples of them are made by addressing. */
+        FC_OPAQUE(one);
+        FC_OPAQUE(three);
+        FC_OPAQUE(five);
+        FC_UNROLL(4)
+        for (int q = 0; q < RUNS; q++) {
+            const char *const p = x[q] + at;
+            acc[q][0] = v_fma(NAME(runs_terms)(TERMS, p), b, acc[q][0]);
+            acc[q][1] = v_fma(NAME(runs_terms)(TERMS, p + one), b, acc[q][1]);
+            acc[q][2] = v_fma(NAME(runs_terms)(TERMS, p + 2 * one), b, acc[q][2]);
+            acc[q][3] = v_fma(NAME(runs_terms)(TERMS, p + three), b, acc[q][3]);
+            acc[q][4] = v_fma(NAME(runs_terms)(TERMS, p + 4 * one), b, acc[q][4]);
+            acc[q][5] = v_fma(NAME(runs_terms)(TERMS, p + five), b, acc[q][5]);
+            acc[q][6] = v_fma(NAME(runs_terms)(TERMS, p + 2 * three), b, acc[q][6]);
+        }
+        if (next < next_end) __builtin_prefetch(next, 0, 2), next += 64;
+    }
+    int32_t lanes[3][VL];
+    for (int l = 0; l < VL; l++) lanes[0][l] = l ^ 2, lanes[1][l] = l ^ 1, lanes[2][l] = l * TERMS % VL;
+    const vindex across = v_index(lanes[0]), pair = v_index(lanes[1]), every = v_index(lanes[2]);
+    const ptrdiff_t columns = a->columns;
+    const vec bias = a->bias ? v_load_n((const real *)a->bias, columns) : v_zero(), least = v_set1(a->relu ? 0 : -(real)INFINITY);
+    FC_UNROLL(4)
+    for (int q = 0; q < RUNS; q++) {
+        real *y = a->out[q];
+        FC_UNROLL(7)
+        for (int i = 0; i < PIXELS; i++, y += a->y_step)
+            v_store_n(y, v_max(least, v_add(bias, NAME(runs_sum)(TERMS, acc[q][i], across, pair, every))), columns);
+    }
+}
+
+static void NAME(runs_2)(const fc_runs_args *const args) { NAME(runs_tile)(2, args); }
+static void NAME(runs_4)(const fc_runs_args *const args) { NAME(runs_tile)(4, args); }
+#define FC_RUNS_KERNELS {NULL, NULL, NAME(runs_2), NULL, NAME(runs_4)}
+#else
+#define FC_RUNS_KERNELS {NULL}
+#endif
