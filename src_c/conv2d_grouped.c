@@ -302,11 +302,21 @@ static void plan_lines(map *job) {
     job->walks_lines = 1;
 }
 
+/* Whether the implicit GEMM is better than kernels that make as many planes: several terms fill a vector there. Here vectors of the output would be
+ * half empty, or permuted pixels of the input would serve few taps. */
+static int runs_pay(const fc_conv2d *conv, int gradient, ptrdiff_t planes, ptrdiff_t times) {
+    const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
+    const ptrdiff_t out = times * conv->groups;
+    return gemm->runs[2] && planes > MAX_PLANES && planes % 2 == 0 && 2 * times <= gemm->lanes &&
+           ((!gradient && conv->stride_w > 1) || 4 * fc_round_up(out, gemm->lanes) >= 5 * out);
+}
+
 /* Whether kernels make the planes of one pass: the rows of its phases are tiles of pixels that do not overlap by far. What dilated pixels do not share
  * takes more time than vectors half empty. */
 static int in_registers(const fc_conv2d *conv, int gradient) {
     const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, planes = gradient ? k : c, times = gradient ? c : k;
     const ptrdiff_t pixels = gradient ? conv->w / conv->stride_w : conv->ow / conv->dilation_w, tiles = fc_ceil_div(pixels, FC_GROUPED_PIXELS);
+    if (runs_pay(conv, gradient, planes, times)) return 0;
     return pixels >= FC_GROUPED_PIXELS && 2 * tiles * FC_GROUPED_PIXELS <= 3 * pixels && conv->kw <= MAX_TAPS &&
            (planes <= MAX_PLANES || conv->dilation_w == 1) && fc_grouped_in_registers(fc_kernels(conv->dtype), planes, times);
 }
