@@ -82,7 +82,7 @@ static fc_status backward_weights_nhwc(const fc_conv2d *given, const void *x, co
     if (fc_folded_pays(conv, FC_BACKWARD_WEIGHTS) && dw) return fc_folded_backward_weights(conv, x, dy, dw, db);
     if (winograd_pays_weights(conv) && dw) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
-    if (fc_wgrad_exchange_pays(conv) && dw) return fc_wgrad_exchanged(conv, x, dy, dw, db);
+    if (fc_wgrad_exchange_pays(conv)) return fc_wgrad_exchanged(conv, x, dy, dw, db);
     return fc_wgrad(conv, x, dy, dw, db);
 }
 
@@ -288,8 +288,7 @@ static fc_status backward_weights_nchw(const fc_conv2d *conv, const void *x, con
     if (winograd && winograd_turns(conv, 0) && conv->stride_h * conv->stride_w == 1) return fc_winograd_backward_weights(conv, x, dy, dw, db);
     if (winograd || !fc_planes_backward_weights_pays(conv)) return fc_nchw_backward_weights(conv, backward_weights_nhwc, x, dy, dw, db);
     if (fc_wgrad_share(conv) < 1) return fc_wgrad_matrix(conv, x, dy, dw, db);
-    if (!fc_wgrad_exchange_pays(conv)) return fc_wgrad(conv, x, dy, dw, db);
-    return dw ? fc_wgrad_exchanged(conv, x, dy, dw, db) : fc_planes_sum(conv, dy, db);
+    return (fc_wgrad_exchange_pays(conv) ? fc_wgrad_exchanged : fc_wgrad)(conv, x, dy, dw, db);
 }
 
 fc_status fc_conv2d_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw_hwio, void *db) {

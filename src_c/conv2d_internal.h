@@ -124,7 +124,9 @@ fc_status fc_planes_sum(const fc_conv2d *conv, const void *dy, void *db);
 /* The same on a matrix unit, and its time as a share of what vectors take; 1 where there is none, or it takes no less. */
 double fc_wgrad_share(const fc_conv2d *conv);
 fc_status fc_wgrad_matrix(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
-/* The same for few output channels, and whether that is the faster way. dw is not NULL. */
+/* The same with the sums of x's channels in place of db: 1 x 1, stride 1, no padding, one group, NHWC. */
+fc_status fc_wgrad_sum_input(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *sums);
+/* The same for few output channels, and whether that is the faster way. */
 int fc_wgrad_exchange_pays(const fc_conv2d *conv);
 fc_status fc_wgrad_exchanged(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db);
 

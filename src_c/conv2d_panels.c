@@ -6,14 +6,11 @@
 
 enum { PACK_ROWS = 8 };
 
-static const fc_panel_kernels *candidate(const fc_gemm_kernels *gemm, int index) { return index < gemm->panels ? &gemm->panel[index] : gemm->narrow; }
-
 /* The cheapest panels for k channels, at most `room` of them: their cost, and the first of them. */
 static int cheapest(const fc_gemm_kernels *gemm, ptrdiff_t k, int room, const fc_panel_kernels **first) {
-    const int candidates = gemm->panels + (gemm->narrow != NULL);
     int best = INT_MAX;
-    for (int i = 0; i < candidates; i++) {
-        const fc_panel_kernels *const p = candidate(gemm, i), *rest;
+    for (int i = 0; i < gemm->panels; i++) {
+        const fc_panel_kernels *const p = &gemm->panel[i], *rest;
         int cost = p->cost;
         if (p->nr < k) {
             if (room == 1) continue;

@@ -24,24 +24,29 @@ enum {
 /* Bytes of the list of a block's lines. */
 static size_t lines_size(const fc_wgrad_plan *g) { return (size_t)fc_round_up(g->images * g->band * (ptrdiff_t)sizeof(ptrdiff_t), FC_ALIGN); }
 
+static ptrdiff_t bias_columns(const fc_wgrad_plan *g) { return g->bias_of_x ? g->conv->c : g->conv->k; }
+
 static void *bias_sums(const fc_wgrad_plan *g, ptrdiff_t chunk) {
-    return fc_at_mut(g->acc, g->chunks * g->groups * g->acc_size + chunk * g->conv->k, g->esize);
+    return fc_at_mut(g->acc, g->chunks * g->groups * g->acc_size + chunk * bias_columns(g), g->esize);
 }
 
-/* The sums of one panel's columns: from its packed dy where there is one, which is read from end to end. But for a panel that is less
- * than a vector, whose columns would be added in another order than those of dy. */
+/* The sums of one panel's columns: from its packed dy where there is one, which is read from end to end. */
 static void sum_panel(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t group, ptrdiff_t chunk, const fc_panel *panel, const void *packed) {
-    if (!g->db) return;
+    if (!g->db || g->bias_of_x) return;
     const ptrdiff_t nr = panel->kernels->nr, ld = g->conv->k, at = group * g->k + panel->first;
     const ptrdiff_t pixel = (p->n * g->conv->oh + p->row) * g->conv->ow;
-    const int from_packed = packed && (g->planar || nr >= g->kernels->gemm.lanes);
-    assert(from_packed || !g->planar);
-    g->kernels->frame.column_sums(from_packed ? packed : fc_at(g->dy, pixel * ld + at, g->esize), from_packed ? nr : ld, p->pixels, panel->columns,
+    assert(packed || !g->planar);
+    g->kernels->frame.column_sums(packed ? packed : fc_at(g->dy, pixel * ld + at, g->esize), packed ? nr : ld, p->pixels, panel->columns,
                                   fc_at_mut(bias_sums(g, chunk), at, g->esize));
+}
+
+static void sum_input(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t chunk) {
+    if (g->db && g->bias_of_x) g->kernels->frame.column_sums(fc_wgrad_input(g, p, 0), g->conv->c, p->pixels, g->conv->c, bias_sums(g, chunk));
 }
 
 /* Those of all panels, with all of the packed dy or none. */
 static void sum_bias(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t group, ptrdiff_t chunk, const void *packed) {
+    sum_input(g, p, chunk);
     for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
         const fc_panel panel = fc_panels_get(&g->panels, i);
         sum_panel(g, p, group, chunk, &panel, packed ? fc_at(packed, panel.first * p->pixels, g->esize) : NULL);
@@ -135,6 +140,7 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
             if (g->dw) run_tiles(g, &work, &panel, 0, g->rows);
             sum_panel(g, &p, group, chunk, &panel, g->packed ? packed : NULL);
         }
+        sum_input(g, &p, chunk);
     }
     return FC_OK;
 }
@@ -208,8 +214,8 @@ static fc_status finish_task(const void *context, ptrdiff_t task) {
     if (group == g->groups) {
         if (task % count || !g->db) return FC_OK;
         void *const sums = bias_sums(g, 0);
-        for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++) g->kernels->frame.add_into(bias_sums(g, chunk), sums, k);
-        memcpy(g->db, sums, (size_t)(k * g->esize));
+        for (ptrdiff_t chunk = 1; chunk < g->chunks; chunk++) g->kernels->frame.add_into(bias_sums(g, chunk), sums, bias_columns(g));
+        memcpy(g->db, sums, (size_t)(bias_columns(g) * g->esize));
         return FC_OK;
     }
     const ptrdiff_t first = task % count * TILE_ROWS, rows = fc_min(TILE_ROWS, g->rows - first);
@@ -272,7 +278,7 @@ static void plan(fc_wgrad_plan *g) {
     if (g->chunks * g->groups < MIN_CHUNKS) g->chunks = 1;
 }
 
-fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+static fc_status run(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db, int bias_of_x) {
     fc_wgrad_plan g = {
         .conv = conv,
         .kernels = fc_kernels(conv->dtype),
@@ -285,11 +291,12 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
         .dy = dy,
         .dw = dw,
         .db = db,
+        .bias_of_x = bias_of_x,
     };
     g.rows = conv->kh * conv->kw * g.depth;
     if (conv->n * conv->oh * conv->ow == 0) {
         if (dw) memset(dw, 0, (size_t)(g.rows * conv->k * g.esize));
-        if (db) memset(db, 0, (size_t)(conv->k * g.esize));
+        if (db) memset(db, 0, (size_t)(bias_columns(&g) * g.esize));
         return FC_OK;
     }
     g.panels = fc_panels_plan(&g.kernels->gemm, g.k);
@@ -300,7 +307,7 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
     const int shared = dw && g.chunks == 1 && g.groups < MIN_CHUNKS;
     const size_t blocks = shared ? lines_size(&g) + (size_t)((g.x_size + g.dy_size) * g.esize) : 0;
     char *const space = fc_scratch(FC_SLOT_CALL, offsets + blocks);
-    const size_t sums = (size_t)(g.chunks * (g.groups * g.acc_size + conv->k) * g.esize);
+    const size_t sums = (size_t)(g.chunks * (g.groups * g.acc_size + bias_columns(&g)) * g.esize);
     g.acc = fc_scratch(FC_SLOT_CALL2, sums);
     if (!space || !g.acc) return FC_NO_MEMORY;
     g.offset = (ptrdiff_t *)space;
@@ -309,7 +316,7 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
             for (ptrdiff_t slab = 0; slab * g.slab < g.depth; slab++)
                 for (ptrdiff_t c = 0; c < fc_min(g.slab, g.depth - slab * g.slab); c++)
                     g.offset[l++] = (a * conv->dilation_h * g.copy_w + b * conv->dilation_w) * g.ld + slab * g.slab_step + c;
-    memset(bias_sums(&g, 0), 0, (size_t)(g.chunks * conv->k * g.esize));
+    memset(bias_sums(&g, 0), 0, (size_t)(g.chunks * bias_columns(&g) * g.esize));
 
     const double work = fc_macs_ns((double)conv->n * (double)(conv->oh * conv->ow) * (double)conv->k * (double)g.rows);
     fc_status status = shared ? run_shared(&g, space + offsets, work) : fc_parallel_for(g.groups * g.chunks, work, chunk_task, &g);
@@ -318,3 +325,6 @@ fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *d
     if (!dw) return finish_task(&g, g.groups * rows);
     return fc_parallel_for((g.groups + 1) * rows, 0.3 * (double)g.chunks * (double)(g.rows * conv->k), finish_task, &g);
 }
+
+fc_status fc_wgrad(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) { return run(conv, x, dy, dw, db, 0); }
+fc_status fc_wgrad_sum_input(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *sums) { return run(conv, x, dy, dw, sums, 1); }

@@ -10,6 +10,7 @@ typedef struct {
     ptrdiff_t esize, groups, depth, k; /* of one group */
     const void *x, *dy;
     void *dw, *db;
+    int bias_of_x; /* db has the sums of x's channels, which are those of single pixels in one group */
 
     ptrdiff_t rows; /* of dw in one group: taps * depth */
     fc_panels panels;
@@ -26,7 +27,7 @@ typedef struct {
     int flat;                                 /* all pixels of a block are equally far apart: they make one line */
     ptrdiff_t x_size, dy_size, acc_size;      /* elements of the three buffers of a block or chunk */
     ptrdiff_t *offset;
-    void *acc; /* [chunk][group][panel][rows][nr], and behind it [chunk][k of all groups] for db */
+    void *acc; /* [chunk][group][panel][rows][nr], and behind it [chunk][columns of db] */
 
     ptrdiff_t group, block; /* where threads share a block: which */
     void *shared_x, *shared_dy;

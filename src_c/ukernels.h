@@ -106,7 +106,6 @@ typedef struct {
     int panels;
     int main_panel; /* index of the panel that wide layers are cut into */
     fc_gemm_fn line;                /* one row, FC_GEMM_LINE vectors of columns, one tap */
-    const fc_panel_kernels *narrow; /* a panel below the narrowest of these, or NULL */
     fc_dot_kernels dot[FC_DOT_MAX + 1]; /* entry [k] for k output channels, k > 0 */
     fc_runs_fn runs[FC_RUN_TERMS + 1]; /* entry [terms], or NULL */
     int lanes;

@@ -1,5 +1,5 @@
-/* All kernels for one element type and ISA, and the table that exports them. FC_NARROW_PANEL is a panel narrower than a vec,
- * or NULL. With FC_MATRIX_ISA there is a second table, of that name: the same kernels, and FC_MATRIX_KERNELS. */
+/* All kernels for one element type and ISA, and the table that exports them. With FC_MATRIX_ISA there is a second table, of that
+ * name: the same kernels, and FC_MATRIX_KERNELS. */
 #include "pooled_body.h"
 #include "gemm_body.h"
 #include "runs_body.h"
@@ -31,7 +31,6 @@ FC_DOTS(FC_DOT_FNS)
                  .panels = (int)(sizeof NAME(panels) / sizeof NAME(panels)[0]), \
                  .main_panel = FC_MAIN_PANEL,                                   \
                  .line = NAME(gemm_line),                                       \
-                 .narrow = FC_NARROW_PANEL,                                     \
                  .dot = {FC_DOTS(FC_DOT_ENTRY)},                                \
                  .runs = FC_RUNS_KERNELS,                                       \
                  .lanes = VL},                                                  \
@@ -63,5 +62,4 @@ FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
 #undef FC_IMAGES_KERNELS
 #undef FC_PLANES_KERNELS
 #undef FC_PLANES_TAPS
-#undef FC_NARROW_PANEL
 #undef FC_MATRIX_KERNELS

@@ -7,14 +7,12 @@
 #define FC_ISA_AVX2
 #include "target_begin.h"
 
-#define FC_NARROW_PANEL NULL
 #define FC_F32
 #define FC_ISA avx2
 #include "vec_avx2.h"
 #include "bodies.h"
 #include "vec_undef.h"
 
-#define FC_NARROW_PANEL NULL
 #define FC_F64
 #define FC_ISA avx2
 #include "vec_avx2.h"

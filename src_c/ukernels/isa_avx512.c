@@ -10,15 +10,6 @@
 #define FC_MATRIX_ISA amx
 #endif
 
-#define FC_F32
-#define FC_ISA avx512_half
-#include "vec_avx2.h"
-#undef FC_PANELS
-#define FC_PANELS(X) X(8, 1, 16)
-#include "pooled_body.h"
-#include "gemm_body.h"
-#include "vec_undef.h"
-#define FC_NARROW_PANEL fc_f32_panels__avx512_half
 #define FC_MATRIX_KERNELS &fc_matrix_amx
 #define FC_F32
 #define FC_ISA avx512
@@ -26,7 +17,6 @@
 #include "bodies.h"
 #include "vec_undef.h"
 
-#define FC_NARROW_PANEL NULL
 #define FC_MATRIX_KERNELS NULL
 #define FC_F64
 #define FC_ISA avx512

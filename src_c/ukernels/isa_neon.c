@@ -7,14 +7,12 @@
 #define FC_ISA_NEON
 #include "target_begin.h"
 
-#define FC_NARROW_PANEL NULL
 #define FC_F32
 #define FC_ISA neon
 #include "vec_neon.h"
 #include "bodies.h"
 #include "vec_undef.h"
 
-#define FC_NARROW_PANEL NULL
 #define FC_F64
 #define FC_ISA neon
 #include "vec_neon.h"
