@@ -280,6 +280,9 @@ FOLDED = [
 # So few output channels that the weight gradient exchanges the roles of x and dy.
 _FEW_OUTPUTS = [
     Conv("few-outputs1x1", 3, 9, 8, 33, 1, (1, 1)),
+    Conv("few-outputs1x1-blocks", 9, 14, 13, 100, 40, (1, 1)),
+    Conv("fuller-inputs1x1", 5, 9, 8, 64, 100, (1, 1)),
+    Conv("few-outputs1x1-long-sums", 2, 6, 7, 4160, 72, (1, 1)),
     Conv("few-outputs3x3", 2, 11, 9, 40, 2),
     Conv("few-outputs5x4-padding-uneven", 2, 9, 11, 24, 3, (5, 4), padding=((1, 3), (0, 2))),
     Conv("few-outputs-valid", 2, 7, 8, 48, 1, (4, 3), padding="valid"),
