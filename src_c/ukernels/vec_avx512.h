@@ -57,7 +57,7 @@
 #define v_store_4(p, v) _mm_storeu_ps(p, _mm512_castps512_ps128(v))
 #define v_load_u8(p) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p))))
 #define v_store_u8(p, v) _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(v)))
-#define FC_PANELS(X) X(6, 4, 62) X(8, 3, 47) X(8, 2, 32) X(8, 1, 18)
+#define FC_PANELS(X) X(6, 4, 62) X(8, 3, 48) X(8, 2, 32) X(8, 1, 18)
 #define v_match_u8(p, byte) _mm_cmpeq_epi8_mask(_mm_loadu_si128((const __m128i *)(p)), _mm_set1_epi8((char)(byte)))
 #else
 #define VL 8
