@@ -150,7 +150,8 @@ _GROUPS += [
     Conv("groups5-8to8-5x5", 1, 6, 9, 40, 40, (5, 5), groups=5),
     Conv("groups9-2to2-1x1", 2, 3, 9, 18, 18, (1, 1), groups=9),
     Conv("groups20-8to8", 1, 4, 7, 160, 160, groups=20),
-    # Several terms of the reduction fill a vector, for runs of pixels side by side; and so they do for the input gradient.
+    # Several terms of the reduction fill a vector, for runs of pixels side by side; for the input
+    # gradient, too.
     *(Conv(f"groups2-24to3-{w}", 2, 5, w, 48, 6, groups=2) for w in (6, 7, 10, 15)),
     Conv("groups3-10to7", 1, 3, 9, 30, 21, groups=3),
     Conv("groups2-20to8-stride2", 2, 9, 15, 40, 16, (5, 3), (2, 2), groups=2),

@@ -105,7 +105,13 @@ CASES += [
 CASES += [
     Pool(f"short-{h}x{w}-{pool}-{stride}-{padding}-c{c}", 2, h, w, c, pool, stride, padding)
     for h, w, c in ((13, 9, 16), (8, 7, 36), (40, 12, 12), (5, 6, 80))
-    for pool, stride, padding in ((3, 1, 0), (3, 1, 1), (3, 2, 1), (2, 2, 1), ((2, 3), (3, 1), "same"))
+    for pool, stride, padding in (
+        (3, 1, 0),
+        (3, 1, 1),
+        (3, 2, 1),
+        (2, 2, 1),
+        ((2, 3), (3, 1), "same"),
+    )
 ]
 # Small planes, one or several of which are taken as one row: outputs of about one vector, and
 # windows without overlap.
