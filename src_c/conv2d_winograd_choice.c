@@ -251,8 +251,8 @@ fc_winograd_choice fc_winograd_choose_way(const fc_conv2d *conv) {
 int fc_winograd_pays_weights(const fc_conv2d *conv) {
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
     const int line = conv->kh == 1 || conv->kw == 1, wide = lanes > 8;
-    const double share = fc_wgrad_share(conv), vectors = line ? 1.05 : 2 * conv->k <= 3 * lanes ? 0.65 : 0.9;
-    const double margin = !wide ? (line ? 1.3 : 1.6) : share == 1 ? vectors : strides(conv) ? 0.95 : 1.05;
+    const double share = fc_wgrad_share(conv), vectors = line ? 1.05 : 2 * conv->k <= 3 * lanes && conv->c >= 2 * lanes ? 0.65 : 0.9;
+    const double margin = !wide ? (line ? 1.3 : 1.6) : share == 1 ? vectors : strides(conv) ? 1.2 : 1.05;
     if (!may_pay(conv, 0)) return 0;
     const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_WEIGHTS);
     return choice.found && direct_products(conv, 0) * share > ((double)conv->n * choice.cost.image + 1.5 * choice.cost.weights) * margin;
