@@ -51,7 +51,7 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
     for (int l = 0; l < LINES; l++) {
         vec v = walk->sum[l][LIVE - 1];
         if (a->relu) v = v_max(v_zero(), v);
-        if (FC_PARTIAL_FREE) v_store_n(walk->y + l * a->y_line, v, walk->n);
+        if (FC_PARTIAL_FREE && walk->n < VL) v_store_n(walk->y + l * a->y_line, v, walk->n);
         else v_store(walk->y + l * a->y_line, v);
         if (TAPS == 3) __builtin_prefetch(walk->y + l * a->y_line + LINE, 1, 3);
     }
@@ -60,8 +60,6 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
     for (int f = 0; f < FETCHES; f++, walk->next += VL)
         if (a->next) __builtin_prefetch(walk->next, 0, 2);
 }
-
-FC_INLINE vec NAME(walk_weights)(const real *const p, const ptrdiff_t n) { return FC_PARTIAL_FREE ? v_load_n(p, n) : v_load(p); }
 
 /* Pixels first .. end - 1, the vector of channels at c. */
 FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a, const ptrdiff_t first,
@@ -72,9 +70,9 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
     FC_UNROLL(7)
     for (int r = 0; r < TAPS; r++) {
         FC_UNROLL(7)
-        for (int t = 0; t < TAPS; t++) walk.weight[r][t] = NAME(walk_weights)((const real *)a->w[r] + t * a->ldw + c, walk.n);
+        for (int t = 0; t < TAPS; t++) walk.weight[r][t] = v_load((const real *)a->w[r] + t * a->ldw + c);
     }
-    walk.bias = a->bias ? NAME(walk_weights)((const real *)a->bias + c, walk.n) : v_zero();
+    walk.bias = a->bias ? v_load((const real *)a->bias + c) : v_zero();
     FC_UNROLL(8)
     for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) walk.x[r] = (const real *)a->x[r] + c;
     walk.y = (real *)a->y + first * a->y_step + c;
@@ -125,15 +123,33 @@ FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES
     }
 }
 
+/* Weights of fewer channels than a vector holds, as whole vectors: taps of each row, and the bias. */
+typedef struct {
+    real vector[50][VL];
+    const void *rows[7];
+} NAME(walk_vectors);
+
+FC_INLINE void NAME(walk_whole)(fc_depthwise_args *const a, NAME(walk_vectors) *const whole) {
+    real(*to)[VL] = whole->vector;
+    for (ptrdiff_t r = 0; r < a->rows; r++) {
+        whole->rows[r] = to;
+        for (ptrdiff_t t = 0; t < a->taps; t++, to++) v_store(*to, v_load_n((const real *)a->w[r] + t * a->ldw, a->channels));
+    }
+    if (a->bias) v_store(*to, v_load_n((const real *)a->bias, a->channels)), a->bias = to;
+    a->w = whole->rows, a->ldw = VL;
+}
+
 /* Whether there is a walk for it, and it is taken. */
 static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
-    const fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
+    fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
+    NAME(walk_vectors) whole;
     if (a->rows != a->taps || (a->taps != 3 && a->taps != 5 && a->taps != 7)) return 0;
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0, live = shift ? (a->taps - 1) / shift + 1 : 0;
     /* Only the columns of the first and last pixels may be outside, where the others are not asked about. */
     const int inside = a->pixels >= live && a->column + (live - 1) * a->advance >= 0 && a->column + a->pixels * a->advance - a->spread < a->width;
     if (!shift || !(inside || a->taps == 7) || a->lines > 2 || (a->lines == 2 && a->line_rows != shift)) return 0;
     if (a->channels < VL && !(FC_PARTIAL_FREE && a->few == FC_FEW_WHOLE)) return 0;
+    if (FC_PARTIAL_FREE && a->channels < VL) NAME(walk_whole)(a, &whole);
     switch (shift * 16 + a->taps * 2 + a->lines) {
     case 16 + 6 + 1:
         NAME(walk_lines)(3, 1, 1, a);
