@@ -1,7 +1,6 @@
-/* The input gradient of few channels, or of few pixels of dy. As an implicit GEMM its columns would be those channels, which may fill no vector, and
- * its rows the pixels of dx, which are many more than those of dy where little is padded. Here every pixel
- * of dy times all of the kernel makes a window of products [tap][c], a GEMM with taps * c columns; windows that overlap are then added
- * up, row by row. A task goes through bands of dy that stay in its second-level cache; the products that the next rows of dx need too are kept. */
+/* The input gradient of few channels, or of few pixels of dy. As an implicit GEMM its columns would be those channels, which may fill no
+ * vector, and its rows the pixels of dx, which are many more than those of dy where little is padded. Here every pixel of dy times all of
+ * the kernel makes a window of products [tap][c], a GEMM with taps * c columns; windows that overlap are then added up, row by row. A task goes through bands of dy that stay in its second-level cache; the products that the next rows of dx need too are kept. */
 #include "conv2d_internal.h"
 
 #include <assert.h>
