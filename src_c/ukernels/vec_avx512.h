@@ -52,7 +52,8 @@
 #define v_gt(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
 #define v_eq(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
 #define v_beats(a, b) _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(b, b, _CMP_ORD_Q), a, b, _CMP_NLE_UQ)
-#define v_repeat_2(p) _mm512_castpd_ps(_mm512_broadcastsd_pd(_mm_load_sd((const double *)(const void *)(p))))
+typedef double fc_pair __attribute__((aligned(4), may_alias)); /* of floats */
+#define v_repeat_2(p) _mm512_castpd_ps(_mm512_set1_pd(*(const fc_pair *)(const void *)(p)))
 #define v_repeat_4(p) _mm512_broadcast_f32x4(_mm_loadu_ps((const float *)(const void *)(p)))
 #define v_store_4(p, v) _mm_storeu_ps(p, _mm512_castps512_ps128(v))
 #define v_load_u8(p) _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p))))
