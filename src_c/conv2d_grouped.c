@@ -3,9 +3,9 @@
  * With p input channels and m output channels per group it is the sum of p depthwise convolutions. The input of the j-th has channel
  * j of each group, m times over: rows of the input are spread to p such planes, copied with their padding; or they are copied as they
  * are, and kernels make the planes in registers, where the groups that fill a vector have no more channels of the input than that. A
- * depthwise convolution reads its input where it is, or copies with their padding where several pixels are a vector. Kernel rows outside of the image are left out, or rows of zeros where several rows of
- * the output are computed at once. Forward and input gradient are one map from rows to rows, with two ways of finding the taps; weights
- * are transposed for the latter. */
+ * depthwise convolution reads its input where it is, or copies with their padding where several pixels are a vector. Kernel rows outside
+ * of the image are left out, or rows of zeros where several rows of the output are computed at once. Forward and input gradient are one
+ * map from rows to rows, with two ways of finding the taps; weights are transposed for the latter. */
 #include "conv2d_grouped.h"
 #include "conv2d_phases.h"
 

@@ -203,16 +203,16 @@ static double packing(const fc_conv2d *conv) {
 /* Multiply-adds with those of empty lanes, or what takes as long, of an image. */
 int fc_scattered_pays(const fc_conv2d *conv) {
     const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes, width = conv->kw * conv->c, taps = conv->kh * conv->kw, pixels = conv->oh * conv->ow;
-    const int dilated = conv->dilation_h * conv->dilation_w > 1;
+    const int in_registers = slides(conv), dilated = conv->dilation_h * conv->dilation_w > 1;
     if (conv->algorithm == FC_WINOGRAD || conv->groups > 1 || taps == 1 || conv->n == 0) return 0;
     if (dilated && conv->stride_h * conv->stride_w > 1) return 0;
-    if (!slides(conv) && rows_held(conv) < kept_most(conv)) return 0;
+    if (!in_registers && rows_held(conv) < kept_most(conv)) return 0;
     const double runs = conv->dilation_w > 1 ? (double)conv->kw : 1, vectors = runs * (double)fc_ceil_div(width / (ptrdiff_t)runs, lanes),
                  cycle = 2.0 * (double)lanes, row = 250;
-    const double adding = slides(conv) ? ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)conv->stride_h * cycle
+    const double adding = in_registers ? ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)conv->stride_h * cycle
                                        : ((double)conv->kh * (6 * vectors + 8 * runs) + row * (double)conv->h / (double)pixels) * cycle;
     const double share = fc_igemm_matrix_share(conv->dtype, conv->n * pixels, 1, conv->k, taps * conv->c, 1, 0);
-    const double scattered = PASSING * (double)pixels * (share * products(conv, taps * conv->c) + adding) + (slides(conv) ? 0 : packing(conv));
+    const double scattered = PASSING * (double)pixels * (share * products(conv, taps * conv->c) + adding) + (in_registers ? 0 : packing(conv));
     const ptrdiff_t rows = fc_ceil_div(conv->h, conv->stride_h), columns = fc_ceil_div(conv->w, conv->stride_w);
     const double direct_share = fc_igemm_matrix_share(conv->dtype, conv->n * rows * columns, taps, conv->k, conv->c, 1, 0);
     /* Every phase of the stride is a call. */
