@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from fastconv import reference
-from fastconv.bench import CASES, GROUPS, PASSES, Case, main, plot, report, runner, select
+from fastconv.bench import CASES, GROUPS, PASSES, Case, draw, main, plot, report, runner, select
 from fastconv.bench.peers import PEERS, RIVALS, connect, environment
 from fastconv.bench.runner import Result, Timing
+from fastconv.bench.shapes import parse
 from fastconv.bench.worker import deviation, time_calls
 
 SMALL = Case("small", "small", "conv2d", 2, 6, 5, 3, 4, (3, 3), padding=(1, 0))
@@ -83,6 +84,42 @@ def test_select():
         select(["nothing"])
     with pytest.raises(ValueError, match="Received: group='odds'"):
         select(groups=["odds"])
+
+
+def test_layers_are_named_by_their_shape():
+    case = Case("", "odd", "conv2d", 8, 17, 16, 128, 64, (1, 7), (2, 2), (0, 3), (1, 1), 4)
+    name = "odd-8x17x16x128-64-1x7-s2-p0x3-g4"
+    assert parse(name) == replace(case, name=name)
+    assert parse("depthwise-2x8x8x5-10-3x3-p1").groups == 5
+    assert parse("pool-2x9x9x5-5-3x3-s2-p1").y_shape == (2, 5, 5, 5)
+    mixed = select(["seed-conv1", name, "none"])
+    assert [case.name for case in mixed] == ["seed-conv1", name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "even-8x17x17x128-64-3x3",  # no such group
+        "odd-8x17x128-64-3x3",
+        "odd-8x2x2x8-8-3x3",  # no output
+        "odd-8x9x9x8-9-3x3-g2",
+        "odd-8x9x9x8-8-3x3-s0",
+        "pool-8x9x9x8-9-2x2",
+        "pool-8x9x9x8-8-2x2-p2",  # windows of padding alone
+    ],
+)
+def test_names_of_no_layer(name):
+    assert parse(name) is None
+
+
+def test_random_layers_repeat_and_are_named_by_their_shape():
+    cases = draw(40, seed=1)
+    assert len(cases) == 40
+    assert cases == draw(40, seed=1) == [parse(case.name) for case in cases]
+    assert cases != draw(40, seed=2)
+    assert {case.group for case in draw(9, groups=["5x5", "pool"])} == {"5x5", "pool"}
+    with pytest.raises(ValueError, match="Received: group='odds'"):
+        draw(1, groups=["odds"])
 
 
 def test_time_calls_reports_seconds_per_call():
@@ -306,6 +343,7 @@ def test_command_measures_and_writes_json(tmp_path, capsys):
         ["--passes", "sideways"],
         ["--threads", "0"],
         ["--rounds", "x"],
+        ["--random", "0"],
     ],
 )
 def test_command_refuses_wrong_usage(arguments, capsys):
@@ -319,6 +357,9 @@ def test_command_lists_cases(capsys):
     assert main(["--list", "--group", "first", "--cases", "seed*,cifar*"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["seed-conv1", "cifar-3x3-3"]
+    assert main(["--list", "--random", "7", "--seed", "3"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == [case.name for case in draw(7, seed=3)]
 
 
 def test_benchmarks_folder_uses_public_names_and_the_same_lists():

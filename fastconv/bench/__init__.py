@@ -6,9 +6,10 @@
 from collections.abc import Sequence
 
 from fastconv.bench.case import PASSES, Case, Inputs, Pass
-from fastconv.bench.cases import CASES, GROUPS, select
+from fastconv.bench.cases import CASES, GROUPS
+from fastconv.bench.shapes import draw, select
 
-__all__ = ["CASES", "GROUPS", "PASSES", "Case", "Inputs", "Pass", "main", "select"]
+__all__ = ["CASES", "GROUPS", "PASSES", "Case", "Inputs", "Pass", "draw", "main", "select"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,9 +6,6 @@ backward pass yields all gradients.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
-
 from fastconv.bench.case import Case, Pair
 
 #: Group -> what it holds.
@@ -198,36 +195,3 @@ CASES: tuple[Case, ...] = (
     *_SMALL,
     *_POOL,
 )
-
-
-def select(names: Iterable[str] = ("*",), groups: Sequence[str] = ()) -> list[Case]:
-    """The cases whose name matches one of the globs ``names`` and whose group is in ``groups``.
-
-    No ``groups`` means all of them.
-
-    Raises
-    ------
-    ValueError
-        If a group is unknown or no case is left.
-
-    Examples
-    --------
-    >>> [case.name for case in select(["seed-conv*"])]
-    ['seed-conv2', 'seed-conv1']
-    """
-    patterns = list(names)
-    for group in groups:
-        if group not in GROUPS:
-            raise ValueError(f"`group` must be one of {list(GROUPS)}. Received: group={group!r}")
-    chosen = [
-        case
-        for case in CASES
-        if (not groups or case.group in groups)
-        and any(fnmatchcase(case.name, pattern) for pattern in patterns)
-    ]
-    if not chosen:
-        raise ValueError(
-            "`names` must match at least one benchmark case. "
-            f"Received: names={patterns!r}, groups={list(groups)!r}"
-        )
-    return chosen

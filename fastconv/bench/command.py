@@ -11,9 +11,18 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from fastconv.bench import plot, report, runner
 from fastconv.bench.case import PASSES
-from fastconv.bench.cases import CASES, GROUPS, select
-from fastconv.bench.options import add_race_arguments, begin, chosen, parse_race, words, write_json
+from fastconv.bench.cases import CASES, GROUPS
+from fastconv.bench.options import (
+    add_race_arguments,
+    begin,
+    chosen,
+    parse_race,
+    positive,
+    words,
+    write_json,
+)
 from fastconv.bench.peers import PEERS, RIVALS
+from fastconv.bench.shapes import draw, select
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,10 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return networks(arguments)
     options = parse_race(_parser(), arguments)
-    cases = select(options.cases, options.group)
+    if options.random:
+        cases = draw(options.random, options.seed, options.group)
+    else:
+        cases = select(options.cases, options.group)
+    width = max(24, *(len(case.name) for case in cases))
     if options.list:
         for case in cases:
-            print(f"{case.name:<24} {case.group:<10} {case.shape}")
+            print(f"{case.name:<{width}} {case.group:<10} {case.shape}")
         return 0
     say, machine = begin(options)
     versions, measured = runner.run(
@@ -58,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note=say,
     )
     say(", ".join(f"{peer} {version}" for peer, version in versions.items()))
-    table = report.Table(list(versions), machine)
+    table = report.Table(list(versions), machine, width)
     results = []
     with closing(measured):
         progress = tqdm(measured, total=len(cases) * len(options.passes), disable=None, leave=False)
@@ -105,7 +118,21 @@ def _parser() -> argparse.ArgumentParser:
         type=words,
         default=["*"],
         metavar="GLOBS",
-        help=f"comma-separated patterns of names (default: all {len(CASES)})",
+        help=f"comma-separated patterns of names (default: all {len(CASES)}), or layers named by "
+        "their shape as 'odd-8x14x14x512-512-3x3-s2-p1-g32' is",
+    )
+    parser.add_argument(
+        "--random",
+        type=positive,
+        metavar="N",
+        help="N random layers in place of the named ones",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="which random layers (default: %(default)s)",
     )
     parser.add_argument(
         "--group",

@@ -17,7 +17,7 @@ from fastconv.bench.case import Case, Pass
 from fastconv.bench.cases import GROUPS
 from fastconv.bench.runner import Result, Timing
 
-_ROW = "{:<24} {:<9}{:>10}{:>9}{:>7}{:>7} "
+_ROW = " {:<9}{:>10}{:>9}{:>7}{:>7} "
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +105,11 @@ def speeds(case: Case, pass_: Pass, seconds: float) -> tuple[float, float]:
 
 
 class Table:
-    """The lines of the table, one result at a time."""
+    """The lines of the table, one result at a time; names take ``width`` columns."""
 
-    def __init__(self, peers: Sequence[str], machine: Machine) -> None:
+    def __init__(self, peers: Sequence[str], machine: Machine, width: int = 24) -> None:
         self.machine = machine
+        self.width = width
         self.first, *self.others = peers
         self._group = ""
 
@@ -122,18 +123,20 @@ class Table:
                 "",
                 f"{GROUPS.get(case.group, case.group)} (columns of peers: their time / ours)",
             ]
-            titles = _ROW.format("case", "pass", "ms", "GFLOP/s", "peak", "copy")
+            titles = f"{'case':<{self.width}}" + _ROW.format(
+                "pass", "ms", "GFLOP/s", "peak", "copy"
+            )
             lines.append(
                 titles
                 + "".join(f"{peer.removeprefix('fastconv_')[-11:]:>12}" for peer in self.others)
                 + "  best rival"
             )
+        name = f"{case.name:<{self.width}}"
         if not timing.measured:
-            lines.append(f"{case.name:<24} {result.pass_:<9} {timing.note}")
+            lines.append(f"{name} {result.pass_:<9} {timing.note}")
             return "\n".join(lines)
         gflops, gigabytes = speeds(case, result.pass_, timing.seconds)
-        line = _ROW.format(
-            case.name,
+        line = name + _ROW.format(
             result.pass_,
             f"{timing.seconds * 1e3:.4g}",
             f"{gflops:.1f}",
