@@ -27,6 +27,7 @@ SOURCES = [
     "src_c/conv2d_igemm_matrix.c",
     "src_c/conv2d_igemm_pack.c",
     "src_c/conv2d_igemm_rows.c",
+    "src_c/conv2d_igemm_steps.c",
     "src_c/conv2d_panels.c",
     "src_c/conv2d_planes.c",
     "src_c/conv2d_planes_block.c",

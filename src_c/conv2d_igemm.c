@@ -18,10 +18,6 @@ enum {
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     SHARED_PART = 8,       /* of the second-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
-    STEP_BYTES = 32 << 10, /* of weights in a step of the reduction */
-    LINE_PIXELS = 2,       /* so few take long lines of weights */
-    LINE_STEP = 64,        /* rows of them in a step */
-    STEP_MIN_ROWS = 32,    /* shorter steps pay for the tiles of one or two only */
     OFFSET_MAX_DEPTH = 32, /* up to here the list of offsets beats the table of pointers */
     MATRIX_OFFSET_MAX_DEPTH = 15 /* the same on a matrix unit, for which blocks of many images are cut together */
 };
@@ -86,58 +82,6 @@ static void run_runs(const fc_igemm *g, ptrdiff_t group, const fc_gemm_args *ban
     }
 }
 
-/* Panels whose weights make a long line together. */
-static ptrdiff_t line_panels(const fc_igemm *g) { return FC_GEMM_LINE * g->kernels->gemm.lanes / g->panels.main->nr; }
-
-/* Panels that are read from w_hwio where they are: their rows are far apart, in few cache sets. So the reduction goes in steps over
- * what stays in the caches, all panels before the next step, which is fetched meanwhile. A pixel or two take several panels at a
- * time, for which the processor fetches by itself. One tap. */
-static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
-                    ptrdiff_t first, ptrdiff_t last) {
-    const void *from[RAW_TILES * FC_MR_MAX];
-    const ptrdiff_t ldw = g->groups * g->k, main_nr = g->panels.main->nr, main_mr = g->panels.main->mr,
-                    lines = pixels <= LINE_PIXELS ? line_panels(g) : 0;
-    const ptrdiff_t step = lines ? LINE_STEP : fc_max(16, STEP_BYTES / (ldw * g->esize));
-    assert(g->taps == 1 && pixels <= RAW_TILES * FC_MR_MAX);
-    /* The rows of a step lie end to end where all panels are this task's: a share of the next is fetched with each step of each tile. */
-    const ptrdiff_t tiles = fc_ceil_div(pixels, main_mr);
-    const int all = last - first == fc_panels_count(&g->panels) && g->groups == 1;
-    const ptrdiff_t each = all ? fc_ceil_div(ldw * g->esize, (last - first) * tiles) : 0;
-    for (ptrdiff_t begin = 0; begin < g->depth; begin += step) {
-        const ptrdiff_t depth = fc_min(step, g->depth - begin);
-        const char *const ahead = fc_at(g->weights, (begin + depth) * ldw, g->esize), *const ahead_end = ahead + depth * ldw * g->esize;
-        ptrdiff_t panels = 0;
-        for (ptrdiff_t m = 0; m < pixels; m++) from[m] = fc_at(rows[m], begin, g->esize);
-        for (ptrdiff_t i = first, count; i < last; i += count) {
-            const fc_panel p = fc_panels_get(&g->panels, i);
-            count = lines && i + lines <= fc_min(last, g->panels.bulk) ? lines : 1;
-            if (p.columns < p.kernels->nr) continue;
-            panel_weights(g, group, &p, args);
-            args->w = fc_at(args->w, begin * ldw, g->esize);
-            args->depth = depth;
-            args->accumulate = begin > 0;
-            args->relu = g->activation == FC_RELU && begin + depth == g->depth;
-            if (count == 1) {
-                const int fetch = !lines && begin + 2 * depth <= g->depth;
-                args->next = fetch ? fc_at(args->w, depth * ldw, g->esize) : NULL;
-                args->next_bytes = ldw * g->esize;
-                args->next_end = fetch ? fc_at(args->next, depth * ldw, g->esize) : NULL;
-                if (fetch && each > 0 && each <= FC_ALIGN) {
-                    args->next = ahead + panels++ * depth * tiles * each;
-                    args->next_bytes = each, args->next_end = ahead_end;
-                }
-                fc_panel_tiles(p.kernels->gemm, p.kernels->mr, args, from, out, pixels);
-            } else {
-                args->columns = (int)(count * main_nr);
-                const fc_gemm_fn kernel[2] = {NULL, g->kernels->gemm.line};
-                fc_panel_tiles(kernel, 1, args, from, out, pixels);
-            }
-        }
-    }
-    args->depth = g->depth;
-    args->accumulate = 0;
-}
-
 /* All pixels of one panel, whose weights are packed and do not stay in the caches. Of some taps at a time, whose weights stay there from tile to
  * tile: half of the tiles fetch those that follow, or `first` after the last ones; the others what args->next says. */
 static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
@@ -172,13 +116,11 @@ void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptr
 static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
                        ptrdiff_t first, ptrdiff_t last) {
     const void *first_weights = NULL;
-    if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
     if (g->terms) run_runs(g, group, args, rows, out, pixels);
     for (ptrdiff_t i = first; i < last && !g->dot && !g->terms; i++) {
         const fc_panel p = fc_panels_get(&g->panels, i);
-        if (g->steps && p.columns == p.kernels->nr) continue;
         panel_weights(g, group, &p, args);
         if (i == first) first_weights = args->w;
         if (g->far) run_far_panel(g, &p, args, rows, out, pixels, first_weights, i + 1 == last);
@@ -195,12 +137,16 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
 static fc_status pointer_task(const void *context, ptrdiff_t task) {
     const fc_igemm *const g = context;
     fc_igemm_rows r;
-    const fc_status status = fc_igemm_point_block(g, task, 0, &r);
+    const fc_status status = fc_igemm_point_block(g, task, g->steps ? fc_igemm_steps_bytes(g) : 0, &r);
     if (status != FC_OK) return status;
     const ptrdiff_t split = task % g->splits, stride = g->block, pixels = r.pixels;
     fc_gemm_args args = {.row_stride = stride, .taps = g->taps, .depth = g->depth};
     const ptrdiff_t panels = fc_panels_count(&g->panels), units = fc_ceil_div(panels, g->unit);
     const ptrdiff_t first = units * split / g->splits * g->unit, last = fc_min(panels, units * (split + 1) / g->splits * g->unit);
+    if (g->steps) {
+        if (first < last) fc_igemm_run_steps(g, &r, stride, first, last);
+        return FC_OK;
+    }
     const ptrdiff_t tiles = fc_ceil_div(g->far ? pixels / 2 : pixels, g->panels.main->mr) * (last - first);
     const char *next = NULL;
     const ptrdiff_t bytes = tiles > 0 ? fc_igemm_next_input(g, &r, &next) / g->splits : 0;
@@ -282,7 +228,7 @@ static void plan_offsets(fc_igemm *g) {
 static void plan_blocks(fc_igemm *g) {
     const ptrdiff_t pixels = g->n * g->grid_h * g->grid_w, threads = fc_get_num_threads();
     const ptrdiff_t mr = g->panels.main->mr, panels = fc_panels_count(&g->panels);
-    g->unit = g->steps && pixels <= LINE_PIXELS && panels >= threads * line_panels(g) ? line_panels(g) : 1;
+    g->unit = g->steps ? fc_igemm_steps_unit(g) : 1;
     g->blocks = fc_ceil_div(pixels, BLOCK_PIXELS);
     g->splits = 1;
     const ptrdiff_t enough = threads > 1 && !g->alone ? 4 * threads : 1;
@@ -315,9 +261,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
     g->raw = !prepacked && !g->transposed && !g->terms && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
-    g->steps = g->raw && pixels <= RAW_TILES * mr && g->taps == 1 && !g->by_offset &&
-               (pixels <= 2 * mr || STEP_MIN_ROWS * g->groups * g->k * g->esize <= STEP_BYTES);
-
+    g->steps = !prepacked && !g->transposed && !g->terms && g->taps > 0 && !g->by_offset && fc_igemm_steps_pay(g);
     const ptrdiff_t bytes_moved = (g->n * g->h * g->w * g->ldx + pixels * g->ldy) * g->esize;
     const int bound = !g->pooled && !fc_stores_through() && (fc_get_num_threads() > 1 || fc_igemm_reduction(g) < STREAM_REDUCTION);
     g->stream = bound && fc_streams(g->y, g->ldy * g->esize, bytes_moved) && !g->steps && !g->dot && fc_in_registers(g->activation);
@@ -327,7 +271,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
     const size_t offset_bytes = (size_t)fc_round_up(2 * offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
     g->matrix &= !g->steps;
-    const int packs = !prepacked && !(g->matrix && !g->transposed); /* whose parts are made from the weights where they are */
+    const int packs = !prepacked && !g->steps && !(g->matrix && !g->transposed); /* whose parts are made from the weights where they are */
     const size_t packed_bytes = (size_t)fc_round_up((zero + (packs ? g->groups * g->packed_group : 0)) * g->esize, FC_ALIGN);
     const size_t bytes = offset_bytes + packed_bytes + (g->matrix ? fc_igemm_matrix_bytes(g) : 0);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);

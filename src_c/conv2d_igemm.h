@@ -37,7 +37,7 @@ typedef struct {
     const void *packed;     /* given where `weights` is NULL */
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
-    int steps;              /* and that in steps of the reduction */
+    int steps;              /* all are, in steps of the reduction: conv2d_igemm_steps.c */
     int far;                /* the packed weights do not stay in the second-level cache from block to block */
     const void *zero;
     int stream, fetch; /* y is written past the caches; its lines are fetched before */
@@ -90,6 +90,13 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
 /* What a block's thread will read next and this block has not, by pointers: this group's share of it, its first byte and how many. */
 ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *rows, const char **first);
 ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t task, const char **first);
+/* Weights in steps: whether that is the faster way for so few pixels; panels first .. last - 1 of a task, whose rows are `stride` apart; the bytes it
+ * needs beside them; how many panels tasks should not split. */
+enum { FC_STEPS_PIXELS = 11 * FC_MR_MAX };
+int fc_igemm_steps_pay(const fc_igemm *g);
+void fc_igemm_run_steps(const fc_igemm *g, const fc_igemm_rows *rows, ptrdiff_t stride, ptrdiff_t first, ptrdiff_t last);
+size_t fc_igemm_steps_bytes(const fc_igemm *g);
+ptrdiff_t fc_igemm_steps_unit(const fc_igemm *g);
 /* Activations that kernels do not know, of some columns of a group. */
 void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t columns);
 

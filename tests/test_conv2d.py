@@ -74,6 +74,29 @@ def test_direct(case: Conv, isa: str, dtype: str) -> None:
     check(case, dtype, "direct", sum_bound(scale, case.reduction, dtype))
 
 
+@pytest.mark.parametrize(("groups", "size"), [(1, 4), (1, 5), (2, 7)])
+def test_few_pixels_of_many_weights(groups: int, size: int, isa: str) -> None:
+    options: dict[str, Any] = {"strides": 2, "groups": groups}
+    x = surrounded(random((2, size, size, 200 * groups), "float32", size))
+    kernel = surrounded(random((3, 3, 200, 330 * groups), "float32", size, "kernel"))
+    bias = random((330 * groups,), "float32", size, "bias")
+    exact = truth(reference.conv2d, x, kernel, bias, **options)
+    bound = sum_bound(magnitude(reference.conv2d, x, kernel, bias, **options), 1800, "float32")
+    for activation in ("linear", "tanh"):
+        results = []
+        for threads in THREADS:
+            runtime.set_num_threads(threads)
+            out = Output(exact.shape, "float32")
+            direct = {**options, "activation": activation, "algorithm": "direct"}
+            results.append(fastconv.conv2d(x, kernel, bias, **direct, out=out.array))
+            out.assert_surroundings_untouched()
+            assert same_bytes(results[-1], results[0])
+        bound_here = (
+            bound if activation == "linear" else bound + function_bound(np.tanh(exact), "float32")
+        )
+        assert_within(results[0], exact if activation == "linear" else np.tanh(exact), bound_here)
+
+
 @pytest.mark.parametrize("case", [c for c in ALL if c.winograd], ids=str)
 def test_winograd(case: Conv, isa: str) -> None:
     _, scale = expected(case, "float32")
