@@ -16,6 +16,8 @@ enum {
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
     CROWDED_BYTES = 256,   /* pixels a multiple of that apart share few cache sets */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
+    NARROW_PIXELS = 24, /* and multiples, of panels that take several terms at a time: their input, so many bytes, stays in the first-level cache */
+    NARROW_BYTES = 16 << 10,
     SHARED_PART = 8,       /* of the second-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     STEP_BYTES = 32 << 10, /* of weights in a step of the reduction */
@@ -31,7 +33,7 @@ enum {
 #define WRITTEN_PER_NS 25.0
 
 static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
-    if (g->raw && p->columns == p->kernels->nr) {
+    if (g->raw && fc_panel_is_plain(p)) {
         args->ldw = g->groups * g->k;
         args->w = fc_at(g->weights, group * g->k + p->first, g->esize);
     } else {
@@ -111,7 +113,7 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
         for (ptrdiff_t i = first, count; i < last; i += count) {
             const fc_panel p = fc_panels_get(&g->panels, i);
             count = lines && i + lines <= fc_min(last, g->panels.bulk) ? lines : 1;
-            if (p.columns < p.kernels->nr) continue;
+            if (!fc_panel_is_plain(&p)) continue;
             panel_weights(g, group, &p, args);
             args->w = fc_at(args->w, begin * ldw, g->esize);
             args->depth = depth;
@@ -143,7 +145,7 @@ static void run_raw(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
 static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
                           const void *first, int last) {
     const ptrdiff_t mr = p->kernels->mr, tap = g->depth * p->kernels->nr * g->esize, half = fc_min(pixels, fc_round_up(fc_ceil_div(pixels, 2), mr));
-    const int whole = p->columns < p->kernels->nr; /* sums that go on are read in whole vectors */
+    const int whole = !fc_panel_is_plain(p);
     const ptrdiff_t some = whole ? g->taps : fc_max(1, fc_min(g->taps, fc_l2_bytes() / 4 / fc_max(tap, 1)));
     const void *const weights = args->w;
     const int relu = args->relu;
@@ -169,8 +171,8 @@ void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptr
 }
 
 /* All tiles of `pixels` pixels for panels first <= i < last. */
-static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
-                       ptrdiff_t first, ptrdiff_t last) {
+static void run_tiles(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
+                      ptrdiff_t first, ptrdiff_t last) {
     const void *first_weights = NULL;
     if (g->steps) run_raw(g, group, args, rows, out, pixels, first, last);
     args->relu = g->activation == FC_RELU;
@@ -178,7 +180,7 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
     if (g->terms) run_runs(g, group, args, rows, out, pixels);
     for (ptrdiff_t i = first; i < last && !g->dot && !g->terms; i++) {
         const fc_panel p = fc_panels_get(&g->panels, i);
-        if (g->steps && p.columns == p.kernels->nr) continue;
+        if (g->steps && fc_panel_is_plain(&p)) continue;
         panel_weights(g, group, &p, args);
         if (i == first) first_weights = args->w;
         if (g->far) run_far_panel(g, &p, args, rows, out, pixels, first_weights, i + 1 == last);
@@ -189,6 +191,14 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
         const fc_panel end = fc_panels_get(&g->panels, last - 1);
         fc_igemm_activate(g, group, out, pixels, begin, end.first + end.columns - begin);
     }
+}
+
+/* The same, some pixels at a time. */
+static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
+                       ptrdiff_t first, ptrdiff_t last) {
+    const int narrow = g->panels.whole && !g->far && !g->steps && !g->dot && !g->terms;
+    const ptrdiff_t fit = NARROW_BYTES / (fc_max(1, g->depth) * g->esize) / NARROW_PIXELS, some = narrow ? fc_max(1, fit) * NARROW_PIXELS : pixels;
+    for (ptrdiff_t m = 0; m < pixels; m += some) run_tiles(g, group, args, rows + m, out + m, fc_min(some, pixels - m), first, last);
 }
 
 /* One block of pixels by pointers. */
@@ -293,7 +303,7 @@ static void plan_blocks(fc_igemm *g) {
         /* Threads that share steps of weights would each read all of them. */
         if (!g->steps || g->splits % threads) g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
     }
-    g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), mr);
+    g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), g->panels.whole ? NARROW_PIXELS : mr);
     g->blocks = fc_ceil_div(pixels, g->block);
 }
 
@@ -309,9 +319,14 @@ fc_status fc_igemm_run(fc_igemm *g) {
     if (pixels == 0 || g->k == 0) return FC_OK;
     fc_igemm_plan_panels(g);
     if (g->taps) fc_igemm_range_taps(g);
-    g->matrix = g->parts || fc_igemm_matrix_pays(g);
+    g->matrix = g->parts || ((g->weights || !g->panels.whole) && fc_igemm_matrix_pays(g));
+    if (g->matrix && g->panels.whole) {
+        g->single_terms = 1; /* parts are made from panels of those */
+        fc_igemm_plan_panels(g);
+        g->single_terms = 0;
+    }
     g->by_offset = g->taps > 0 && (g->dot || g->terms || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
-    if (g->pooled && (!g->by_offset || g->matrix || g->dot)) return FC_UNSUPPORTED;
+    if (g->pooled && (!g->by_offset || g->matrix || g->dot || g->panels.whole)) return FC_UNSUPPORTED;
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
     g->raw = !prepacked && !g->transposed && !g->terms && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);

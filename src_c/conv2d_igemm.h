@@ -34,6 +34,7 @@ typedef struct {
     ptrdiff_t min_y, max_y, min_x, max_x;
 
     fc_panels panels;
+    int single_terms;       /* none of which takes several terms at a time */
     const void *packed;     /* given where `weights` is NULL */
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
