@@ -221,7 +221,8 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const double direct_share = fc_igemm_matrix_share(conv->dtype, conv->n * rows * columns, taps, conv->k, conv->c, 1, 0);
     /* Every phase of the stride is a call. */
     const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n;
-    const double pack = are_few_pixels(conv) ? PACK * (double)fc_kernel_elements(conv) / (double)conv->n : 0; /* only there */
+    const int turned = are_few_pixels(conv) && !fc_igemm_exchange_pays(conv); /* weights, there only */
+    const double pack = turned ? PACK * (double)fc_kernel_elements(conv) / (double)conv->n : 0;
     const double direct = pack + direct_share * (double)(conv->h * conv->w) / phases * (double)taps * products(conv, conv->c) + (phases - 1) * call;
     if (scattered >= direct) return 0;
     return conv->algorithm == FC_DIRECT ||
