@@ -11,19 +11,24 @@ typedef struct {
     void *packed;
 } packing;
 
-/* The terms of the reduction in one product where there is one panel, and runs of pixels fill the rows of the grid about, else 0. */
+/* The terms of the reduction in one product where runs of pixels fill the rows of the grid about, else 0. */
 static int terms_of(const fc_igemm *g) {
-    const ptrdiff_t covered = fc_round_up(g->grid_w, FC_RUN_PIXELS);
-    if (g->groups == 1 || g->taps == 0 || g->k > g->kernels->gemm.lanes || g->grid_w < FC_RUN_PIXELS || 2 * covered > 3 * g->grid_w) return 0;
-    if (fc_panels_count(&g->panels) > 1) return 0;
-    const int terms = g->panels.tail[0]->terms;
+    const ptrdiff_t covered = fc_round_up(g->grid_w, FC_RUN_PIXELS), lanes = g->kernels->gemm.lanes;
+    int terms = FC_RUN_TERMS;
+    if (g->groups == 1 || g->taps == 0 || g->k > lanes || g->grid_w < FC_RUN_PIXELS || 2 * covered > 3 * g->grid_w) return 0;
+    while (terms * g->k > lanes || g->depth % terms) terms /= 2;
     return g->kernels->gemm.runs[terms] ? terms : 0;
 }
 
+/* Grids of one column are those of dense layers, whose pixels may be fewer than a tile of several terms has rows. */
 void fc_igemm_plan_panels(fc_igemm *g) {
-    g->panels = fc_panels_plan(&g->kernels->gemm, g->k, g->single_terms ? 1 : g->depth);
+    /* Weights of runs lie as those of panels of as many terms do. */
+    static const fc_panel_kernels runs[FC_RUN_TERMS + 1] = {[2] = {.nr = 8, .terms = 2}, [4] = {.nr = 4, .terms = 4}};
+    g->panels = fc_panels_plan(&g->kernels->gemm, g->k, g->single_terms || g->grid_w == 1 ? 1 : g->depth);
     g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
     g->terms = g->dot ? 0 : terms_of(g);
+    if (g->terms) g->panels.bulk = 0, g->panels.tails = 1, g->panels.tail[0] = &runs[g->terms];
+    assert(!g->terms || runs[g->terms].nr * g->terms == g->kernels->gemm.lanes);
     g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
 }
 

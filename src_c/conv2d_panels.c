@@ -20,7 +20,7 @@ FC_NOINLINE static int cheapest(const fc_gemm_kernels *gemm, ptrdiff_t k, ptrdif
     for (int i = before; i < gemm->panels; i++) {
         const fc_panel_kernels *const p = &gemm->panel[i], *rest;
         int cost = p->cost;
-        if (depth % p->terms) continue;
+        if (depth % p->terms || depth < p->least) continue;
         if (p->nr < k) {
             if (room == 1) continue;
             const int more = cheapest(gemm, k - p->nr, depth, i, room - 1, &rest);
@@ -73,12 +73,16 @@ ptrdiff_t fc_panels_cost(const fc_panels *panels) {
     return cost;
 }
 
-/* Rows of a panel of several terms, of float32. */
-static void pack_terms(const fc_panel *p, const float *in, ptrdiff_t ld, ptrdiff_t rows, float *out) {
+/* Rows of a panel of 2 or 4 terms, of float32. */
+static void pack_terms(const fc_panel *p, const float *restrict in, ptrdiff_t ld, ptrdiff_t rows, float *restrict out) {
     const ptrdiff_t terms = p->kernels->terms, nr = p->kernels->nr;
     if (p->columns < nr) memset(out, 0, (size_t)(rows * nr) * sizeof *out);
-    for (ptrdiff_t r = 0; r < rows; r++)
-        for (ptrdiff_t j = 0; j < p->columns; j++) out[r / terms * terms * nr + j * terms + r % terms] = in[r * ld + j];
+    for (ptrdiff_t r = 0; r < rows; r += terms, in += terms * ld, out += terms * nr)
+        for (ptrdiff_t j = 0; j < p->columns; j++) {
+            if (terms == 2) out[2 * j] = in[j], out[2 * j + 1] = in[ld + j];
+            else
+                for (ptrdiff_t t = 0; t < 4; t++) out[4 * j + t] = in[t * ld + j];
+        }
 }
 
 void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_kernels *frame, const void *in, ptrdiff_t ld, ptrdiff_t rows, void *out,

@@ -98,7 +98,7 @@ typedef void (*fc_wgrad_fn)(const fc_wgrad_args *args);
 typedef struct {
     int nr, mr;
     int cost; /* time of one row and one step of the reduction, relative to the other panels of the table */
-    int terms;
+    int terms, least; /* terms side by side at a time, and for the least depth that is worth it */
     fc_gemm_fn gemm[FC_MR_MAX + 1];
     fc_gemm_fn gemm_offset[FC_MR_MAX + 1];
     fc_wgrad_fn wgrad[FC_MR_MAX + 1];
