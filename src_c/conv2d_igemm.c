@@ -16,6 +16,8 @@ enum {
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
     CROWDED_BYTES = 256,   /* pixels a multiple of that apart share few cache sets */
     BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
+    NARROW_PIXELS = 24, /* and multiples, of panels that take several terms at a time: their input, so many bytes, stays in the first-level cache */
+    NARROW_BYTES = 16 << 10,
     SHARED_PART = 8,       /* of the second-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     OFFSET_MAX_DEPTH = 32, /* up to here the list of offsets beats the table of pointers */
@@ -27,7 +29,7 @@ enum {
 #define WRITTEN_PER_NS 25.0
 
 static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
-    if (g->raw && p->columns == p->kernels->nr) {
+    if (g->raw && fc_panel_is_plain(p)) {
         args->ldw = g->groups * g->k;
         args->w = fc_at(g->weights, group * g->k + p->first, g->esize);
     } else {
@@ -87,7 +89,7 @@ static void run_runs(const fc_igemm *g, ptrdiff_t group, const fc_gemm_args *ban
 static void run_far_panel(const fc_igemm *g, const fc_panel *p, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
                           const void *first, int last) {
     const ptrdiff_t mr = p->kernels->mr, tap = g->depth * p->kernels->nr * g->esize, half = fc_min(pixels, fc_round_up(fc_ceil_div(pixels, 2), mr));
-    const int whole = p->columns < p->kernels->nr; /* sums that go on are read in whole vectors */
+    const int whole = !fc_panel_is_plain(p);
     const ptrdiff_t some = whole ? g->taps : fc_max(1, fc_min(g->taps, fc_l2_bytes() / 4 / fc_max(tap, 1)));
     const void *const weights = args->w;
     const int relu = args->relu;
@@ -113,14 +115,15 @@ void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptr
 }
 
 /* All tiles of `pixels` pixels for panels first <= i < last. */
-static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
-                       ptrdiff_t first, ptrdiff_t last) {
+static void run_tiles(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
+                      ptrdiff_t first, ptrdiff_t last) {
     const void *first_weights = NULL;
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
     if (g->terms) run_runs(g, group, args, rows, out, pixels);
     for (ptrdiff_t i = first; i < last && !g->dot && !g->terms; i++) {
         const fc_panel p = fc_panels_get(&g->panels, i);
+        if (g->steps && p.kernels->terms == 1) continue;
         panel_weights(g, group, &p, args);
         if (i == first) first_weights = args->w;
         if (g->far) run_far_panel(g, &p, args, rows, out, pixels, first_weights, i + 1 == last);
@@ -133,6 +136,14 @@ static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, c
     }
 }
 
+/* The same, some pixels at a time. */
+static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
+                       ptrdiff_t first, ptrdiff_t last) {
+    const int narrow = g->panels.whole && !g->far && !g->steps && !g->dot && !g->terms;
+    const ptrdiff_t fit = NARROW_BYTES / (fc_max(1, g->depth) * g->esize) / NARROW_PIXELS, some = narrow ? fc_max(1, fit) * NARROW_PIXELS : pixels;
+    for (ptrdiff_t m = 0; m < pixels; m += some) run_tiles(g, group, args, rows + m, out + m, fc_min(some, pixels - m), first, last);
+}
+
 /* One block of pixels by pointers. */
 static fc_status pointer_task(const void *context, ptrdiff_t task) {
     const fc_igemm *const g = context;
@@ -143,10 +154,7 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
     fc_gemm_args args = {.row_stride = stride, .taps = g->taps, .depth = g->depth};
     const ptrdiff_t panels = fc_panels_count(&g->panels), units = fc_ceil_div(panels, g->unit);
     const ptrdiff_t first = units * split / g->splits * g->unit, last = fc_min(panels, units * (split + 1) / g->splits * g->unit);
-    if (g->steps) {
-        if (first < last) fc_igemm_run_steps(g, &r, stride, first, last);
-        return FC_OK;
-    }
+    if (g->steps) fc_igemm_run_steps(g, &r, stride, first, last);
     const ptrdiff_t tiles = fc_ceil_div(g->far ? pixels / 2 : pixels, g->panels.main->mr) * (last - first);
     const char *next = NULL;
     const ptrdiff_t bytes = tiles > 0 ? fc_igemm_next_input(g, &r, &next) / g->splits : 0;
@@ -239,7 +247,7 @@ static void plan_blocks(fc_igemm *g) {
         /* Threads that share steps of weights would each read all of them. */
         if (!g->steps || g->splits % threads) g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
     }
-    g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), mr);
+    g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), g->panels.whole ? NARROW_PIXELS : mr);
     g->blocks = fc_ceil_div(pixels, g->block);
 }
 
@@ -255,9 +263,14 @@ fc_status fc_igemm_run(fc_igemm *g) {
     if (pixels == 0 || g->k == 0) return FC_OK;
     fc_igemm_plan_panels(g);
     if (g->taps) fc_igemm_range_taps(g);
-    g->matrix = g->parts || fc_igemm_matrix_pays(g);
+    g->matrix = g->parts || ((g->weights || !g->panels.whole) && fc_igemm_matrix_pays(g));
+    if (g->matrix && g->panels.whole) {
+        g->single_terms = 1; /* parts are made from panels of those */
+        fc_igemm_plan_panels(g);
+        g->single_terms = 0;
+    }
     g->by_offset = g->taps > 0 && (g->dot || g->terms || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
-    if (g->pooled && (!g->by_offset || g->matrix || g->dot)) return FC_UNSUPPORTED;
+    if (g->pooled && (!g->by_offset || g->matrix || g->dot || g->panels.whole)) return FC_UNSUPPORTED;
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
     g->raw = !prepacked && !g->transposed && !g->terms && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
@@ -271,7 +284,8 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
     const size_t offset_bytes = (size_t)fc_round_up(2 * offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
     g->matrix &= !g->steps;
-    const int packs = !prepacked && !g->steps && !(g->matrix && !g->transposed); /* whose parts are made from the weights where they are */
+    const int packs =
+        !prepacked && (!g->steps || g->panels.whole) && !(g->matrix && !g->transposed); /* whose parts are made from the weights where they are */
     const size_t packed_bytes = (size_t)fc_round_up((zero + (packs ? g->groups * g->packed_group : 0)) * g->esize, FC_ALIGN);
     const size_t bytes = offset_bytes + packed_bytes + (g->matrix ? fc_igemm_matrix_bytes(g) : 0);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);

@@ -34,6 +34,7 @@ typedef struct {
     ptrdiff_t min_y, max_y, min_x, max_x;
 
     fc_panels panels;
+    int single_terms;       /* none of which takes several terms at a time */
     const void *packed;     /* given where `weights` is NULL */
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
@@ -90,8 +91,8 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
 /* What a block's thread will read next and this block has not, by pointers: this group's share of it, its first byte and how many. */
 ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *rows, const char **first);
 ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t task, const char **first);
-/* Weights in steps: whether that is the faster way for so few pixels; panels first .. last - 1 of a task, whose rows are `stride` apart; the bytes it
- * needs beside them; how many panels tasks should not split. */
+/* Weights in steps: whether that is the faster way for so few pixels; panels first .. last - 1 of a task, whose rows are `stride` apart, but for those at
+ * the end that take several terms at a time; the bytes it needs beside them; how many panels tasks should not split. */
 enum { FC_STEPS_PIXELS = 11 * FC_MR_MAX };
 int fc_igemm_steps_pay(const fc_igemm *g);
 void fc_igemm_run_steps(const fc_igemm *g, const fc_igemm_rows *rows, ptrdiff_t stride, ptrdiff_t first, ptrdiff_t last);

@@ -25,7 +25,7 @@ int fc_igemm_exchange_pays(const fc_conv2d *conv) {
     const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
     const ptrdiff_t pixels = fc_whole_pixels(conv) / (conv->oh * conv->ow) * conv->h * conv->w;
     if (pixels == 0 || pixels > conv->c) return 0;
-    const fc_panels channels = fc_panels_plan(gemm, conv->c), columns = fc_panels_plan(gemm, pixels);
+    const fc_panels channels = fc_panels_plan(gemm, conv->c, conv->k), columns = fc_panels_plan(gemm, pixels, 1);
     const double c = (double)conv->c, p = (double)pixels;
     return (double)fc_panels_cost(&columns) + TURN * p / c < p * (double)fc_panels_cost(&channels) / c + TURN;
 }
@@ -105,6 +105,7 @@ fc_status fc_igemm_backward_input_exchanged(const fc_conv2d *conv, const void *d
         .step_w = 1,
         .activation = FC_LINEAR,
         .taps = taps,
+        .single_terms = 1,
     };
     g.tap = fc_scratch(FC_SLOT_CALL2, (size_t)taps * sizeof *g.tap);
     fc_igemm_plan_panels(&g);

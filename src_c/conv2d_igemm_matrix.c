@@ -22,6 +22,7 @@ static int far_weights(const fc_igemm *g) { return too_many(g->groups * operand_
 
 double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups, int packed) {
     enum { FEW = 24 };
+    const double MOST = 0.82; /* more is not worth it: at times the unit takes nearly twice as long */
     const fc_ukernels *const kernels = fc_kernels(dtype);
     const ptrdiff_t reduction = taps * depth;
     if (!kernels->matrix || pixels < FEW || reduction < FEW || k < FEW) return 1;
@@ -35,9 +36,10 @@ double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, p
     const double columns = (double)fc_ceil_div(k, FC_MATRIX_SIDE);
     const double matrix =
         steps * columns * (rows / FC_MATRIX_SIDE * product + FC_MATRIX_SIDE * weights) + rows * (steps * line + columns * sums) + call;
-    const fc_panels panels = fc_panels_plan(&kernels->gemm, k);
+    const fc_panels panels = fc_panels_plan(&kernels->gemm, k, depth);
     const double vectors = (double)pixels * (double)reduction * (double)fc_panels_cost(&panels) / 28;
-    return fmin(1, 1.05 * matrix / vectors);
+    const double share = 1.05 * matrix / vectors;
+    return share < (far ? 1 : MOST) ? share : 1;
 }
 
 int fc_igemm_matrix_pays(const fc_igemm *g) {

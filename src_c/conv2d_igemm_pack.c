@@ -1,6 +1,7 @@
 /* Weights of the implicit GEMM, packed for its kernels. */
 #include "conv2d_igemm.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { TASK_ROWS = 64 }; /* of weights */
@@ -19,29 +20,16 @@ static int terms_of(const fc_igemm *g) {
     return g->kernels->gemm.runs[terms] ? terms : 0;
 }
 
+/* Grids of one column are those of dense layers, whose pixels may be fewer than a tile of several terms has rows. */
 void fc_igemm_plan_panels(fc_igemm *g) {
-    g->panels = fc_panels_plan(&g->kernels->gemm, g->k);
+    /* Weights of runs lie as those of panels of as many terms do. */
+    static const fc_panel_kernels runs[FC_RUN_TERMS + 1] = {[2] = {.nr = 8, .terms = 2}, [4] = {.nr = 4, .terms = 4}};
+    g->panels = fc_panels_plan(&g->kernels->gemm, g->k, g->single_terms || g->grid_w == 1 ? 1 : g->depth);
     g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
     g->terms = g->dot ? 0 : terms_of(g);
-    g->packed_group = g->terms ? fc_igemm_reduction(g) / g->terms * g->kernels->gemm.lanes : fc_panels_width(&g->panels) * fc_igemm_reduction(g);
-}
-
-/* One group for runs of pixels. */
-static fc_status pack_runs(const void *context, ptrdiff_t group) {
-    const packing *const job = context;
-    const fc_igemm *const g = job->g;
-    const fc_frame_kernels *const frame = &g->kernels->frame;
-    const ptrdiff_t ldw = g->groups * (g->transposed ? g->depth : g->k), rows = g->transposed ? g->k : g->depth, nr = g->kernels->gemm.lanes;
-    char *out = fc_at_mut(job->packed, group * g->packed_group, g->esize);
-    memset(out, 0, (size_t)(g->packed_group * g->esize));
-    for (ptrdiff_t t = 0; t < g->taps; t++) {
-        const char *const in = fc_at(g->weights, g->tap[t].source * rows * ldw + group * ldw / g->groups, g->esize);
-        for (ptrdiff_t c = 0; c < g->depth; c += g->terms, out += nr * g->esize) {
-            if (g->transposed) frame->pack(fc_at(in, c, g->esize), ldw, g->k, g->terms, out, g->terms);
-            else frame->transpose(fc_at(in, c * ldw, g->esize), ldw, out, g->terms, g->terms, g->k);
-        }
-    }
-    return FC_OK;
+    if (g->terms) g->panels.bulk = 0, g->panels.tails = 1, g->panels.tail[0] = &runs[g->terms];
+    assert(!g->terms || runs[g->terms].nr * g->terms == g->kernels->gemm.lanes);
+    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
 }
 
 /* One group for the dot kernels: [tap][output channel][depth]. */
@@ -58,21 +46,41 @@ static fc_status pack_dot(const void *context, ptrdiff_t group) {
     return FC_OK;
 }
 
+/* So many terms at a time, nr times as far apart. */
+static void copy_terms(ptrdiff_t terms, const float *in, ptrdiff_t depth, float *out, ptrdiff_t nr) {
+    assert(terms == 2 || terms == 4);
+    for (ptrdiff_t i = 0; i < depth; i += terms) {
+        if (terms == 2) memcpy(out + i * nr, in + i, 2 * sizeof *out);
+        else memcpy(out + i * nr, in + i, 4 * sizeof *out);
+    }
+}
+
 /* One panel of one group: w_hwio[tap][p.first + j][group * depth + i] -> [tap][i][j] */
 static fc_status pack_transposed(const void *context, ptrdiff_t task) {
     const packing *const job = context;
     const fc_igemm *const g = job->g;
     const ptrdiff_t panels = fc_panels_count(&g->panels), group = task / panels;
     const fc_panel p = fc_panels_get(&g->panels, task % panels);
-    const ptrdiff_t nr = p.kernels->nr, ldw = g->groups * g->depth;
+    const ptrdiff_t nr = p.kernels->nr, ldw = g->groups * g->depth, terms = p.kernels->terms;
     char *out = fc_at_mut(job->packed, group * g->packed_group + p.first * fc_igemm_reduction(g), g->esize);
     if (p.columns < nr) memset(out, 0, (size_t)(fc_igemm_reduction(g) * nr * g->esize));
     for (ptrdiff_t t = 0; t < g->taps; t++) {
         const void *in = fc_at(g->weights, (g->tap[t].source * g->k + p.first) * ldw + group * g->depth, g->esize);
-        g->kernels->frame.transpose(in, ldw, out, nr, p.columns, g->depth);
+        if (terms == 1) g->kernels->frame.transpose(in, ldw, out, nr, p.columns, g->depth);
+        for (ptrdiff_t j = 0; j < p.columns && terms > 1; j++)
+            copy_terms(terms, fc_at(in, j * ldw, g->esize), g->depth, fc_at_mut(out, j * terms, g->esize), nr);
         out += g->depth * nr * g->esize;
     }
     return FC_OK;
+}
+
+/* Those at the beginning that may be read where they are. */
+static ptrdiff_t plain_panels(const fc_igemm *g) {
+    for (ptrdiff_t i = g->panels.bulk;; i++) {
+        if (i == fc_panels_count(&g->panels)) return i;
+        const fc_panel p = fc_panels_get(&g->panels, i);
+        if (!fc_panel_is_plain(&p)) return i;
+    }
 }
 
 /* Some rows of one group, but for panels that are read where they are. */
@@ -80,8 +88,7 @@ static fc_status pack_rows(const void *context, ptrdiff_t task) {
     const packing *const job = context;
     const fc_igemm *const g = job->g;
     const ptrdiff_t ldw = g->groups * g->k, rows = fc_igemm_reduction(g);
-    const ptrdiff_t group = task % g->groups, row = task / g->groups * TASK_ROWS, panels = fc_panels_count(&g->panels);
-    const ptrdiff_t first = !g->raw ? 0 : panels - 1;
+    const ptrdiff_t group = task % g->groups, row = task / g->groups * TASK_ROWS, first = g->raw || g->steps ? plain_panels(g) : 0;
     fc_panels_pack(&g->panels, first, &g->kernels->frame, fc_at(g->weights, row * ldw + group * g->k, g->esize), ldw, fc_min(TASK_ROWS, rows - row),
                    fc_at_mut(job->packed, group * g->packed_group, g->esize), row, rows, g->esize);
     return FC_OK;
@@ -89,10 +96,9 @@ static fc_status pack_rows(const void *context, ptrdiff_t task) {
 
 fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
     const packing job = {g, packed};
-    const fc_panel last = fc_panels_get(&g->panels, fc_panels_count(&g->panels) - 1);
-    if (g->raw && !g->dot && last.columns == last.kernels->nr) return FC_OK; /* all are read where they are */
+    if ((g->raw || g->steps) && !g->dot && plain_panels(g) == fc_panels_count(&g->panels)) return FC_OK; /* all are read where they are */
     const double work = 0.5 * (double)g->groups * (double)g->packed_group;
-    if (g->dot || g->terms) return fc_parallel_for(g->groups, work, g->dot ? pack_dot : pack_runs, &job);
+    if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, &job);
     if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, &job);
     return fc_parallel_for(g->groups * fc_ceil_div(fc_igemm_reduction(g), TASK_ROWS), work, pack_rows, &job);
 }

@@ -61,6 +61,11 @@ fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, f
         output_row(g, n, i, j, run, r->out + m);
         if (++i == g->grid_h) i = 0, n++;
     }
+    /* Whole tiles. */
+    for (ptrdiff_t m = r->pixels; g->panels.whole && m % g->panels.whole; m++) {
+        for (ptrdiff_t t = 0; t < g->taps; t++) r->in[t * stride + m] = r->in[t * stride + m - 1];
+        r->out[m] = r->out[m - 1];
+    }
     return FC_OK;
 }
 
@@ -153,10 +158,11 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     const ptrdiff_t bands = g->blocks, band = task / g->groups % bands, n = task / g->groups / bands;
     const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
     const ptrdiff_t top = i0 * g->stride_h + g->min_y, group = task % g->groups;
-    const size_t bytes = (size_t)fc_round_up(2 * pixels * (ptrdiff_t)sizeof(void *), FC_ALIGN);
+    const ptrdiff_t places = fc_round_up(pixels, fc_max(1, g->panels.whole));
+    const size_t bytes = (size_t)fc_round_up(2 * places * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
     if (!in) return FC_NO_MEMORY;
-    *r = (fc_igemm_rows){.group = group, .pixels = pixels, .in = in, .out = (void **)(in + pixels), .space = (char *)in + bytes};
+    *r = (fc_igemm_rows){.group = group, .pixels = pixels, .in = in, .out = (void **)(in + places), .space = (char *)in + bytes};
     const ptrdiff_t copied = rows_read(g, rows), row = g->w * g->ldx;
     const fc_span all = {0, rows};
     const int in_place = g->in_place && (g->depth >= EDGE_DEPTH || (top >= 0 && top + copied <= g->h));
@@ -175,5 +181,6 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     }
     for (ptrdiff_t i = 0; i < rows && g->pooled; i += 2) output_windows(g, n, i0 + i, r->out + i / 2 * (g->ow / 2));
     for (ptrdiff_t i = 0; i < rows && !g->pooled; i++) output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
+    for (ptrdiff_t m = pixels; m < places; m++) in[m] = in[m - 1], r->out[m] = r->out[m - 1];
     return FC_OK;
 }

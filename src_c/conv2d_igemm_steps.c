@@ -72,21 +72,19 @@ typedef struct {
     void *sums[FC_STEPS_PIXELS]; /* of the pixels, for a panel that is not full */
 } steps_task;
 
-static int is_full(const fc_panel *p) { return p->columns == p->kernels->nr; }
-
 /* Rows at .. at + depth - 1 of the reduction, of which the first is channel c of a tap, for a panel whose weights are at w. */
 static void *const *begin_panel(const steps_task *s, const fc_panel *p, ptrdiff_t at, ptrdiff_t depth, const void *w, ptrdiff_t ldw) {
     const fc_igemm *const g = s->g;
     fc_gemm_args *const args = s->args;
     args->taps = 1, args->depth = depth, args->w = w, args->ldw = ldw;
     args->bias = g->bias ? fc_at(g->bias, s->column + p->first, g->esize) : NULL;
-    args->column = is_full(p) ? s->column + p->first : 0;
+    args->column = fc_panel_is_plain(p) ? s->column + p->first : 0;
     args->columns = (int)p->columns;
     args->accumulate = at > 0;
     args->relu = g->activation == FC_RELU && at + depth == fc_igemm_reduction(g);
     args->fetch = g->fetch, args->stream = 0;
     args->next = NULL;
-    return is_full(p) ? s->out : s->sums;
+    return fc_panel_is_plain(p) ? s->out : s->sums;
 }
 
 /* The rows of a step lie end to end where all panels are this task's: a share of the next is fetched with each step of each tile; else what the panel
@@ -109,7 +107,7 @@ static void run_in_place(const steps_task *s, const void *const *from, ptrdiff_t
     for (ptrdiff_t i = s->first, count; i < s->last; i += count) {
         const fc_panel p = fc_panels_get(&g->panels, i);
         count = lines && i + lines <= fc_min(s->last, g->panels.bulk) ? lines : 1;
-        if (!is_full(&p)) continue;
+        if (!fc_panel_is_plain(&p)) continue;
         void *const *const out = begin_panel(s, &p, at, depth, fc_at(s->weights, at * ldw + p.first, g->esize), ldw);
         const fc_gemm_fn line[2] = {NULL, g->kernels->gemm.line};
         s->args->columns = (int)(count * p.columns);
@@ -164,6 +162,8 @@ static void run_rest(const steps_task *s, const fc_panel *p, ptrdiff_t tap, char
 void fc_igemm_run_steps(const fc_igemm *g, const fc_igemm_rows *r, ptrdiff_t stride, ptrdiff_t first, ptrdiff_t last) {
     fc_gemm_args args = {.row_stride = stride};
     const ptrdiff_t pixels = r->pixels, rows = step_rows(g), column = r->group * g->k;
+    while (last > first && fc_panels_get(&g->panels, last - 1).kernels->terms > 1) last--;
+    if (first == last) return;
     const fc_panel rest = fc_panels_get(&g->panels, last - 1);
     steps_task s = {g, &args, r->in, r->out, pixels, first, last, fc_at(g->weights, column, g->esize), column, {0}};
     char *const copy = (char *)r->space + sums_bytes(g);
@@ -177,10 +177,8 @@ void fc_igemm_run_steps(const fc_igemm *g, const fc_igemm_rows *r, ptrdiff_t str
             if (copies(g)) run_copies(&s, from, t * g->depth + c, depth, copy);
             else run_in_place(&s, from, t * g->depth + c, depth);
         }
-        if (!copies(g) && !is_full(&rest)) run_rest(&s, &rest, t, copy);
+        if (!copies(g) && !fc_panel_is_plain(&rest)) run_rest(&s, &rest, t, copy);
     }
-    for (ptrdiff_t m = 0; m < pixels && !is_full(&rest); m++)
+    for (ptrdiff_t m = 0; m < pixels && !fc_panel_is_plain(&rest); m++)
         memcpy(fc_at_mut(r->out[m], column + rest.first, g->esize), s.sums[m], (size_t)(rest.columns * g->esize));
-    const ptrdiff_t begin = fc_panels_get(&g->panels, first).first;
-    fc_igemm_activate(g, r->group, r->out, pixels, begin, rest.first + rest.columns - begin);
 }

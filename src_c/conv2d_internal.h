@@ -32,13 +32,17 @@ typedef struct {
     const fc_panel_kernels *main, *tail[4];
     ptrdiff_t k, bulk;
     int tails;
+    int whole; /* rows of the tiles of panels that take several terms, which have no others, or 0 */
 } fc_panels;
 typedef struct {
     const fc_panel_kernels *kernels;
     ptrdiff_t first, columns; /* channels first .. first + columns - 1; the panels before it have `first` columns of packed weights */
 } fc_panel;
-fc_panels fc_panels_plan(const fc_gemm_kernels *gemm, ptrdiff_t k);
+/* Panels take as many terms of the reduction at a time as divide `depth`. */
+fc_panels fc_panels_plan(const fc_gemm_kernels *gemm, ptrdiff_t k, ptrdiff_t depth);
 fc_panel fc_panels_get(const fc_panels *panels, ptrdiff_t index);
+/* Whether a panel's weights may be read where they are, and sums go on from those in memory. */
+static inline int fc_panel_is_plain(const fc_panel *p) { return p->columns == p->kernels->nr && p->kernels->terms == 1; }
 static inline ptrdiff_t fc_panels_count(const fc_panels *panels) { return panels->bulk + panels->tails; }
 /* Sum of the widths of all panels, and of their costs: 2 vectors of multiply-adds cost as much as they have lanes. */
 ptrdiff_t fc_panels_width(const fc_panels *panels);
@@ -55,7 +59,8 @@ static inline ptrdiff_t fc_tile_rows(ptrdiff_t left, ptrdiff_t mr) {
     return left >= mr ? mr : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }
 
-/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. What lies from args->next to args->next_end is fetched. */
+/* Tiles of `pixels` pixels for one panel, by its kernels for so many rows. With no kernel for one row there are pointers for all rows of the
+ * last tile, to some of those pixels. What lies from args->next to args->next_end is fetched. */
 void fc_panel_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels);
 
 /* Bytes to rearrange at once: they stay in a large second-level cache, or in the next level behind a small one. */

@@ -59,8 +59,8 @@ void fc_planes_plan(fc_planes *p) {
     const ptrdiff_t least = p->copy ? fc_ceil_div(LEAST_ROWS * p->ow, nr) : 1, each = fc_ceil_div(p->n * pixels, threads * nr);
     p->block = fc_min(pixels, fc_max(1, fc_min(fc_max(FC_PLANES_PANELS, least), each)) * nr);
     p->blocks = fc_ceil_div(pixels, p->block);
-    p->panels = fc_panels_plan(gemm, p->block);
-    p->last = fc_panels_plan(gemm, pixels - (p->blocks - 1) * p->block);
+    p->panels = fc_panels_plan(gemm, p->block, 1);
+    p->last = fc_panels_plan(gemm, pixels - (p->blocks - 1) * p->block, 1);
     p->rows = fc_min(p->oh, (p->block - 1 + p->ow - 1) / p->ow + 1);
     /* Single pixels are copied side by side. */
     const int single = p->kh * p->kw == 1;
@@ -114,7 +114,7 @@ double fc_planes_matrix_share(const fc_planes *p, ptrdiff_t terms) {
 static int pays(const fc_conv2d *conv, const fc_planes *p) {
     if (conv->layout != FC_NCHW || conv->n == 0 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
     const fc_gemm_kernels *const gemm = &p->kernels->gemm;
-    const fc_panels pixels = fc_panels_plan(gemm, fc_planes_pixels(p)), channels = fc_panels_plan(gemm, p->k);
+    const fc_panels pixels = fc_panels_plan(gemm, fc_planes_pixels(p), 1), channels = fc_panels_plan(gemm, p->k, p->c);
     const ptrdiff_t taps = p->kh * p->kw;
     const double terms = (double)(taps * p->c), k = (double)p->k, size = (double)fc_planes_pixels(p);
     const double share = fc_igemm_matrix_share(conv->dtype, p->n * fc_planes_pixels(p), taps, p->c, p->k, conv->groups, 0);
@@ -141,7 +141,7 @@ int fc_planes_backward_input_pays(const fc_conv2d *conv) {
 int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
     const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups;
     if (conv->layout != FC_NCHW || conv->algorithm == FC_WINOGRAD || k < FEW) return 0;
-    const fc_panels channels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, k);
+    const fc_panels channels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, k, c);
     const double pixel = (double)(conv->kh * conv->kw * c) * (double)fc_panels_cost(&channels);
     fc_conv2d nhwc = *conv;
     nhwc.layout = FC_NHWC;

@@ -137,7 +137,7 @@ static fc_status scatter_task(const void *context, ptrdiff_t task) {
     if (!t.z) return FC_NO_MEMORY;
     t.sums = fc_at_mut(t.z, p->k * t.ld, esize);
     if (pixels > 0) {
-        const fc_panels panels = fc_panels_plan(&p->kernels->gemm, pixels);
+        const fc_panels panels = fc_panels_plan(&p->kernels->gemm, pixels, 1);
         const fc_status status = fc_planes_block(p, t.n, t.rows.first * conv->ow, pixels, &panels, t.z, t.ld);
         if (status != FC_OK) return status;
     }

@@ -127,8 +127,9 @@ static fc_status few_pixels(const scattered *s, double work) {
     return status == FC_OK ? fc_parallel_for(fc_ceil_div(conv->n * conv->h, TASK_ROWS), work / (double)conv->k, rows_task, &p) : status;
 }
 
-static int are_few_pixels(const scattered *s) {
-    const fc_conv2d *const conv = s->conv, all = product_of(s, conv->n, conv->oh);
+static int are_few_pixels(const fc_conv2d *conv) {
+    const scattered s = {.conv = conv, .columns = conv->kh * conv->kw * conv->c};
+    const fc_conv2d all = product_of(&s, conv->n, conv->oh);
     return !conv->whole && conv->n * conv->oh * conv->ow <= FEW_PIXELS && fc_igemm_exchange_pays(&all);
 }
 
@@ -178,7 +179,7 @@ fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, con
                    .w = w,
                    .dx = dx};
     const double work = fc_macs_ns((double)(conv->n * conv->oh * conv->ow) * (double)(conv->k * s.columns));
-    if (are_few_pixels(&s)) return few_pixels(&s, work);
+    if (are_few_pixels(conv)) return few_pixels(&s, work);
     const ptrdiff_t rows = fc_max(1, rows_held(conv)), threads = fc_get_num_threads();
     const ptrdiff_t each = slides(conv) ? 4 : 1, enough = threads > 1 ? each * threads : 1; /* tasks, of which each lays out the weights */
     s.images = fc_min(rows / conv->oh, fc_ceil_div(conv->n, enough));
@@ -190,14 +191,17 @@ fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, con
 
 /* Vectors of multiply-adds, as the kernels' cost counts them. */
 static double products(const fc_conv2d *conv, ptrdiff_t columns) {
-    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, columns);
+    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, columns, conv->k);
     return (double)conv->k * (double)fc_panels_cost(&panels);
 }
 
-/* To lay out the weights for every few rows, beyond once. */
+/* To lay out a weight. */
+#define PACK 39.0
+
+/* For every few rows, beyond once. */
 static double packing(const fc_conv2d *conv) {
-    const double pack = 39, times = (double)conv->oh / (double)rows_held(conv) - 1 / (double)conv->n;
-    return pack * (double)fc_kernel_elements(conv) * fmax(0, times);
+    const double times = (double)conv->oh / (double)rows_held(conv) - 1 / (double)conv->n;
+    return PACK * (double)fc_kernel_elements(conv) * fmax(0, times);
 }
 
 /* Multiply-adds with those of empty lanes, or what takes as long, of an image. */
@@ -217,7 +221,9 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const double direct_share = fc_igemm_matrix_share(conv->dtype, conv->n * rows * columns, taps, conv->k, conv->c, 1, 0);
     /* Every phase of the stride is a call. */
     const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n;
-    const double direct = direct_share * (double)(conv->h * conv->w) / phases * (double)taps * products(conv, conv->c) + (phases - 1) * call;
+    const int turned = are_few_pixels(conv) && !fc_igemm_exchange_pays(conv); /* weights, there only */
+    const double pack = turned ? PACK * (double)fc_kernel_elements(conv) / (double)conv->n : 0;
+    const double direct = pack + direct_share * (double)(conv->h * conv->w) / phases * (double)taps * products(conv, conv->c) + (phases - 1) * call;
     if (scattered >= direct) return 0;
     return conv->algorithm == FC_DIRECT ||
            (!fc_folded_pays(conv, FC_BACKWARD_INPUT) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));

@@ -299,7 +299,7 @@ static fc_status run(const fc_conv2d *conv, const void *x, const void *dy, void 
         if (db) memset(db, 0, (size_t)(bias_columns(&g) * g.esize));
         return FC_OK;
     }
-    g.panels = fc_panels_plan(&g.kernels->gemm, g.k);
+    g.panels = fc_panels_plan(&g.kernels->gemm, g.k, 1);
     g.panels_width = fc_panels_width(&g.panels);
     plan(&g);
 

@@ -22,7 +22,7 @@ static fc_conv2d exchanged(const fc_conv2d *conv) {
 
 /* Multiply-adds, those of empty lanes included, by what they cost. */
 static double products(const fc_conv2d *conv) {
-    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, conv->k / conv->groups);
+    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, conv->k / conv->groups, 1);
     return (double)(conv->oh * conv->ow) * (double)(conv->c * fc_panels_cost(&panels)) * panels.main->nr / panels.main->cost;
 }
 

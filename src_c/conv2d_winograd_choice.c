@@ -198,15 +198,18 @@ static int may_apply(const fc_conv2d *conv) {
 int fc_winograd_applies(const fc_conv2d *conv) { return may_apply(conv) && fc_winograd_choose(conv, 0, FC_WINOGRAD_PACKED).found; }
 
 /* Multiply-adds of the direct way. */
-static double direct_products(const fc_conv2d *conv, int transposed) {
-    const pass_sizes s = sizes_of(conv, transposed);
-    const ptrdiff_t columns = fc_round_up(s.k, fc_kernels(FC_F32)->winograd.lanes);
-    return (double)conv->n * (double)(s.h * s.w * conv->kh * conv->kw) * (double)(s.c * columns);
+static double direct_products(const fc_conv2d *conv, const pass_sizes *s, ptrdiff_t rows, double columns) {
+    return (double)conv->n * (double)(s->h * s->w * conv->kh * conv->kw) * (double)rows * columns;
 }
 
 double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
     const pass_sizes s = sizes_of(conv, transposed);
-    return direct_products(conv, transposed) *
+    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, s.k, s.c);
+    /* Panels of several terms save little beside squares, whose tiles have more outputs than lines. */
+    const int line = conv->kh == 1 || conv->kw == 1;
+    const double cost = (double)(fc_panels_cost(&panels) * panels.main->nr) / panels.main->cost;
+    const double columns = line ? cost : fmax(cost, (double)fc_round_up(s.k, fc_kernels(FC_F32)->winograd.lanes));
+    return direct_products(conv, &s, s.c, columns) *
            fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups, 0);
 }
 
@@ -255,5 +258,8 @@ int fc_winograd_pays_weights(const fc_conv2d *conv) {
     const double margin = !wide ? (line ? 1.3 : 1.6) : share == 1 ? vectors : strides(conv) ? 1.2 : 1.05;
     if (!may_pay(conv, 0)) return 0;
     const fc_winograd_choice choice = fc_winograd_choose(conv, 0, FC_WINOGRAD_WEIGHTS);
-    return choice.found && direct_products(conv, 0) * share > ((double)conv->n * choice.cost.image + 1.5 * choice.cost.weights) * margin;
+    const pass_sizes s = sizes_of(conv, 0);
+    const int exchanged = share == 1 && fc_wgrad_exchange_pays(conv);
+    const double direct = share * direct_products(conv, &s, exchanged ? s.k : s.c, (double)fc_round_up(exchanged ? s.c : s.k, lanes));
+    return choice.found && direct > ((double)conv->n * choice.cost.image + 1.5 * choice.cost.weights) * margin;
 }

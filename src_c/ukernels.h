@@ -92,10 +92,13 @@ typedef struct {
 } fc_wgrad_args;
 typedef void (*fc_wgrad_fn)(const fc_wgrad_args *args);
 
-/* The GEMM kernels for panels of nr output channels; entry [m] computes m rows: m is 1, 2, 4 or mr (see fc_tile_rows). */
+/* The GEMM kernels for panels of nr output channels; entry [m] computes m rows: m is 1, 2, 4 or mr (see fc_tile_rows). Narrow panels take several
+ * terms of the reduction at a time, side by side in x, of which depth is a multiple: w is [taps * depth / terms][output channel][term], sums begin
+ * with the bias, and there is an entry for mr rows only. */
 typedef struct {
     int nr, mr;
     int cost; /* time of one row and one step of the reduction, relative to the other panels of the table */
+    int terms, least; /* terms side by side at a time, and for the least depth that is worth it */
     fc_gemm_fn gemm[FC_MR_MAX + 1];
     fc_gemm_fn gemm_offset[FC_MR_MAX + 1];
     fc_wgrad_fn wgrad[FC_MR_MAX + 1];

@@ -86,6 +86,19 @@ _PIXELS += [
     for h, w in [(2, 2), (4, 3), (3, 8)]
 ]
 
+# Panels narrower than a vector, which take 2 or 4 terms at a time: alone and behind others, taps by
+# pointers and by offsets, halves of pairs and of fours left over, fewer pixels than a tile.
+_NARROW = [
+    Conv(f"narrow-c{c}k{k}", 2, 9, 7, c, k, strides=(2, 2))
+    for c, k in [(40, 8), (34, 24), (36, 36), (12, 20), (6, 5), (20, 3), (100, 84), (38, 70)]
+]
+_NARROW += [
+    Conv("narrow-many-blocks", 3, 13, 17, 36, 20, (1, 1)),
+    Conv("narrow-few-pixels", 1, 1, 3, 48, 72, (1, 1)),
+    Conv("narrow-many-channels", 1, 5, 5, 640, 200, strides=(2, 2)),
+    Conv("narrow-groups", 1, 6, 5, 80, 72, strides=(2, 2), groups=2),
+]
+
 _WINDOWS = [(1, 1, 3), (1, 7, 3), (7, 1, 3), (20, 5, 2), (5, 5, 1), (5, 5, 9)]
 _WINDOWS += [(2, 2, 4), (4, 3, 2), (7, 7, 3)]
 _KERNELS = [
@@ -362,6 +375,7 @@ _LARGE = [
 SMALL = (
     _CHANNELS
     + _PIXELS
+    + _NARROW
     + _KERNELS
     + _STRIDES
     + _DILATIONS

@@ -22,14 +22,14 @@ CASES: dict[str, tuple[tuple[int, ...], int, int, dict[str, Any]]] = {
     "1x1-many-weights": ((4, 14, 15, 512), 544, 1, {}),
     "1x1-one-column-more": ((2, 20, 20, 160), 129, 1, {}),
     "1x1-groups": ((2, 20, 20, 256), 192, 1, {"groups": 2}),
-    "3x3": ((2, 18, 19, 64), 48, 3, {"padding": "same"}),
+    "3x3": ((2, 18, 19, 64), 80, 3, {"padding": "same"}),
     "3x3-stride-2": ((4, 25, 24, 64), 96, 3, {"padding": "same", "strides": 2}),
-    "3x3-dilated": ((2, 24, 24, 48), 56, 3, {"padding": "same", "dilation_rate": 3}),
-    "3x3-few-channels": ((2, 40, 41, 12), 256, 3, {"padding": "same"}),
-    "5x5-odd": ((2, 20, 20, 37), 160, 5, {}),
+    "3x3-dilated": ((2, 24, 24, 48), 88, 3, {"padding": "same", "dilation_rate": 3}),
+    "3x3-few-channels": ((2, 40, 41, 13), 320, 3, {"padding": "same"}),
+    "5x5-odd": ((8, 20, 20, 37), 160, 5, {}),
     "7x7-of-3": ((4, 40, 40, 3), 256, 7, {"padding": "same"}),
     "phases-that-end-unevenly": ((40, 9, 10, 64), 96, 3, {"strides": (2, 3), "padding": "same"}),
-    "2x9": ((2, 20, 22, 33), 160, 2, {"strides": (1, 2)}),
+    "2x9": ((4, 20, 22, 33), 240, 2, {"strides": (1, 2)}),
 }
 
 

@@ -33,7 +33,7 @@ class Layer:
 LAYERS = {
     "first": Layer((5, 28, 28, 1), 32, 5, True, "valid"),
     "first-31": Layer((3, 12, 10, 1), 31, 5, True),
-    "first-33": Layer((3, 12, 10, 2), 33, 5, True),
+    "first-33": Layer((3, 12, 10, 1), 33, 5, True),
     "first-64": Layer((3, 12, 10, 1), 64, 5, True),
     "first-72": Layer((2, 14, 14, 3), 72, 5, True, "valid", algorithm="direct"),
     "first-pieces": Layer((2, 14, 14, 3), 72, 5, False, "valid"),

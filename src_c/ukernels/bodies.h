@@ -2,6 +2,7 @@
  * name: the same kernels, and FC_MATRIX_KERNELS. */
 #include "pooled_body.h"
 #include "gemm_body.h"
+#include "terms_body.h"
 #include "runs_body.h"
 #include "line_body.h"
 #include "channels_body.h"

@@ -308,8 +308,8 @@ FC_INLINE void NAME(wgrad_tile)(const int MR, const int NV, const fc_wgrad_args 
 #define FC_GEMM_ENTRY(mr, nv) [mr] = NAME(gemm_##mr##x##nv),
 #define FC_GEMM_OFFSET_ENTRY(mr, nv) [mr] = NAME(gemm_offset_##mr##x##nv),
 #define FC_WGRAD_ENTRY(mr, nv) [mr] = NAME(wgrad_##mr##x##nv),
-#define FC_PANEL_ENTRY(mr, nv, cost)                                                                                                     \
-    {(nv) * VL, mr, cost, {FC_ROWS(mr, FC_GEMM_ENTRY, nv)}, {FC_ROWS(mr, FC_GEMM_OFFSET_ENTRY, nv)}, {FC_ROWS(mr, FC_WGRAD_ENTRY, nv)}},
+#define FC_PANEL_ENTRY(mr, nv, cost)                                                                                                           \
+    {(nv) * VL, mr, cost, 1, 0, {FC_ROWS(mr, FC_GEMM_ENTRY, nv)}, {FC_ROWS(mr, FC_GEMM_OFFSET_ENTRY, nv)}, {FC_ROWS(mr, FC_WGRAD_ENTRY, nv)}},
 #endif
 
 FC_PANELS(FC_PANEL_FNS)
@@ -321,5 +321,3 @@ FC_PANELS(FC_PANEL_FNS)
     static void NAME(dot_1x##nc)(const fc_gemm_args *a) { NAME(dot_tile)(1, nc, a); }
 #define FC_DOT_ENTRY(mr, nc) [nc] = {mr, NAME(dot_##mr##x##nc), NAME(dot_1x##nc)},
 #endif
-
-static const fc_panel_kernels NAME(panels)[] = {FC_PANELS(FC_PANEL_ENTRY)};

@@ -2,14 +2,6 @@
  * has, which would need a pointer for each of its pixels. */
 
 #if defined(FC_F32) && VL == 16
-FC_INLINE vec NAME(runs_terms)(const int TERMS, const char *const x) { return TERMS == 2 ? v_repeat_2(x) : v_repeat_4(x); }
-
-/* The sums of lanes side by side, together. */
-FC_INLINE vec NAME(runs_sum)(const int TERMS, vec sum, const vindex across, const vindex pair, const vindex every) {
-    if (TERMS > 2) sum = v_add(sum, v_permute(sum, across));
-    return v_permute(v_add(sum, v_permute(sum, pair)), every);
-}
-
 FC_INLINE void NAME(runs_tile)(const int TERMS, const fc_runs_args *const a) {
     enum { RUNS = FC_RUNS, PIXELS = FC_RUN_PIXELS };
     const real *w = a->w;
@@ -34,19 +26,18 @@ FC_INLINE void NAME(runs_tile)(const int TERMS, const fc_runs_args *const a) {
         FC_UNROLL(4)
         for (int q = 0; q < RUNS; q++) {
             const char *const p = x[q] + at;
-            acc[q][0] = v_fma(NAME(runs_terms)(TERMS, p), b, acc[q][0]);
-            acc[q][1] = v_fma(NAME(runs_terms)(TERMS, p + one), b, acc[q][1]);
-            acc[q][2] = v_fma(NAME(runs_terms)(TERMS, p + 2 * one), b, acc[q][2]);
-            acc[q][3] = v_fma(NAME(runs_terms)(TERMS, p + three), b, acc[q][3]);
-            acc[q][4] = v_fma(NAME(runs_terms)(TERMS, p + 4 * one), b, acc[q][4]);
-            acc[q][5] = v_fma(NAME(runs_terms)(TERMS, p + five), b, acc[q][5]);
-            acc[q][6] = v_fma(NAME(runs_terms)(TERMS, p + 2 * three), b, acc[q][6]);
+            acc[q][0] = v_fma(NAME(repeat_terms)(TERMS, p), b, acc[q][0]);
+            acc[q][1] = v_fma(NAME(repeat_terms)(TERMS, p + one), b, acc[q][1]);
+            acc[q][2] = v_fma(NAME(repeat_terms)(TERMS, p + 2 * one), b, acc[q][2]);
+            acc[q][3] = v_fma(NAME(repeat_terms)(TERMS, p + three), b, acc[q][3]);
+            acc[q][4] = v_fma(NAME(repeat_terms)(TERMS, p + 4 * one), b, acc[q][4]);
+            acc[q][5] = v_fma(NAME(repeat_terms)(TERMS, p + five), b, acc[q][5]);
+            acc[q][6] = v_fma(NAME(repeat_terms)(TERMS, p + 2 * three), b, acc[q][6]);
         }
         if (next < next_end) __builtin_prefetch(next, 0, 2), next += 64;
     }
-    int32_t lanes[3][VL];
-    for (int l = 0; l < VL; l++) lanes[0][l] = l ^ 2, lanes[1][l] = l ^ 1, lanes[2][l] = l * TERMS % VL;
-    const vindex across = v_index(lanes[0]), pair = v_index(lanes[1]), every = v_index(lanes[2]);
+    vindex index[3];
+    NAME(terms_indices)(TERMS, index);
     const ptrdiff_t columns = a->columns;
     const vec bias = a->bias ? v_load_n((const real *)a->bias, columns) : v_zero(), least = v_set1(a->relu ? 0 : -(real)INFINITY);
     FC_UNROLL(4)
@@ -54,7 +45,7 @@ FC_INLINE void NAME(runs_tile)(const int TERMS, const fc_runs_args *const a) {
         real *y = a->out[q];
         FC_UNROLL(7)
         for (int i = 0; i < PIXELS; i++, y += a->y_step)
-            v_store_n(y, v_max(least, v_add(bias, NAME(runs_sum)(TERMS, acc[q][i], across, pair, every))), columns);
+            v_store_n(y, v_max(least, v_add(bias, NAME(sum_terms)(TERMS, acc[q][i], index[0], index[1], index[2]))), columns);
     }
 }
 
