@@ -64,6 +64,8 @@ static void run_lines(const gradients *g, fc_depthwise_gradients_args *args, ptr
     args->lines = lines;
     const ptrdiff_t next = image * c->h + top + lines * s, dy_next = image * c->oh + dy_top + lines + live - 1;
     args->x_next = g->x && next < c->n * c->h ? fc_at(g->x, next * row + channel, g->esize) : x[0];
+    /* Narrow images have all of a call's rows in the caches while channels are gone through. */
+    args->dx_next = g->dx && g->lines == 1 && next < c->n * c->h ? fc_at(g->dx, next * row + channel, g->esize) : NULL;
     args->dy_next = dy_next < c->n * c->oh ? fc_at(g->dy, dy_next * dy_row + channel, g->esize) : dy[0];
     g->kernels->gradients(args);
 }

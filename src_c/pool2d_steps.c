@@ -7,8 +7,9 @@
 
 enum {
     TASK_ELEMENTS = 1 << 15, /* of dx */
-    PART = 2, /* channels are at least this part of a vector, */
-    CHANNELS = 128 /* and so many at most: walks pass by those of other vectors */
+    PART = 2,                /* channels are at least this part of a vector, */
+    VECTORS = 8,             /* and so many vectors at most: walks pass by those of the others; */
+    WHOLE_VECTORS = 4        /* so many where vectors must be whole */
 };
 /* Nanoseconds per element, roughly. */
 static const double ELEMENT_NS = 0.2;
@@ -27,9 +28,11 @@ static ptrdiff_t count_steps(ptrdiff_t size, ptrdiff_t pad, ptrdiff_t stride) { 
 int fc_pool_steps_pay(const fc_pool2d *p) {
     const fc_ukernels *const kernels = fc_kernels(p->dtype);
     const ptrdiff_t lanes = kernels->pool.lanes;
+    const int fills =
+        kernels->depthwise.partial ? p->c * PART >= lanes && p->c <= VECTORS * lanes : p->c % lanes == 0 && p->c <= WHOLE_VECTORS * lanes;
     const int size = (p->pool_h == 2 && p->stride_h == 2) || (p->pool_h == 3 && p->stride_h <= 2);
-    return kernels->pool.maximum_backward_steps && p->c <= CHANNELS && p->layout == FC_NHWC && fc_pool_index_bytes(p) == 1 && size &&
-           p->pool_w == p->pool_h && p->stride_w == p->stride_h && (p->c >= lanes || (kernels->depthwise.partial && PART * p->c >= lanes));
+    return kernels->pool.maximum_backward_steps && fills && p->layout == FC_NHWC && fc_pool_index_bytes(p) == 1 && size && p->pool_w == p->pool_h &&
+           p->stride_w == p->stride_h;
 }
 
 /* Step k through the rows of an image. `unused`: a row that nobody reads. */

@@ -173,7 +173,7 @@ typedef struct {
     const void *w;
     void *acc;
     ptrdiff_t stride, lines, steps, column, width, dy_row, dy_column, dy_width, channels, step, ldw;
-    const void *x_next, *dy_next; /* will be read soon: fetched along with these */
+    const void *x_next, *dx_next, *dy_next; /* will be read or written soon: fetched along with these; of dx the next channels where it is NULL */
 } fc_depthwise_gradients_args;
 
 /* Pixels of `groups` groups of `planes` channels become planes: plane j has, in the place of each group, its channel j, repeated.

@@ -12,9 +12,11 @@
 FC_INLINE vec NAME(gradients_load)(const real *const p, const ptrdiff_t n) { return FC_PARTIAL_FREE ? v_load_n(p, n) : v_load(p); }
 
 FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradients_args *const a, const ptrdiff_t c, const ptrdiff_t slot,
-                                    const real *x_next, const real *dy_next) {
+                                    const ptrdiff_t fetched, const real *dy_next) {
     const int LIVE = 2 / SHIFT + 1, LINE = 64 / (int)sizeof(real);
+    const real *x_next = (const real *)a->x_next + fetched, *dx_next = (const real *)a->dx_next + (a->dx_next ? fetched : 0);
     const ptrdiff_t step = a->step, ld = a->ldw, steps = a->steps, dy_column = a->dy_column, dy_width = a->dy_width, width = a->width;
+    const ptrdiff_t column = a->column, from = c - column * step;
     const ptrdiff_t n = FC_PARTIAL_FREE && a->channels < VL ? a->channels : VL;
     real *const out = (real *)a->acc + slot;
     vec weight[3][3], acc[3][3], sum = v_load(out + 9 * ld);
@@ -31,16 +33,16 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
         real *dx[2];
         vec grad[3][3];
         FC_UNROLL(2)
-        for (int u = 0; u < SHIFT; u++) x[u] = (const real *)a->x[l * SHIFT + u] + c, dx[u] = (real *)a->dx[l * SHIFT + u] + c;
+        for (int u = 0; u < SHIFT; u++) x[u] = (const real *)a->x[l * SHIFT + u] + from, dx[u] = (real *)a->dx[l * SHIFT + u] + from;
         FC_UNROLL(3)
         for (int d = 0; d < LIVE; d++) {
-            dy[d] = (const real *)a->dy[l + LIVE - 1 - d] + c;
+            dy[d] = (const real *)a->dy[l + LIVE - 1 - d] + c + dy_column * step;
             FC_UNROLL(2)
             for (int e = 0; e < LIVE - 1; e++)
-                grad[d][e] = e < dy_column && dy_column - 1 - e < dy_width ? NAME(gradients_load)(dy[d] + (dy_column - 1 - e) * step, n) : v_zero();
+                grad[d][e] = e < dy_column && dy_column - 1 - e < dy_width ? NAME(gradients_load)(dy[d] - (1 + e) * step, n) : v_zero();
         }
         FC_ROLLED
-        for (ptrdiff_t k = 0; k < steps; k++, dy_next += VL) {
+        for (ptrdiff_t k = 0, at = 0; k < steps; k++, at += step, dy_next += VL) {
             __builtin_prefetch(dy_next, 0, 2);
             FC_UNROLL(3)
             for (int d = 0; d < LIVE; d++) {
@@ -52,19 +54,21 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
             FC_OPAQUE(column_left); /* one loop */
             if (column_left > dy_column) {
                 FC_UNROLL(3)
-                for (int d = 0; d < LIVE; d++) grad[d][0] = NAME(gradients_load)(dy[d] + (k + dy_column) * step, n);
+                for (int d = 0; d < LIVE; d++) grad[d][0] = NAME(gradients_load)(dy[d] + at, n);
             }
-            if (column_left > 0) sum = v_add(sum, NAME(gradients_load)(summed + k * step, n));
+            if (column_left > 0) sum = v_add(sum, NAME(gradients_load)(summed + at, n));
             FC_UNROLL(2)
             for (int v = 0; v < SHIFT; v++) {
-                const ptrdiff_t column = SHIFT * k + v - a->column;
-                if (SHIFT == 2 && (size_t)column >= (size_t)width) continue;
+                if (SHIFT == 2 && (size_t)(SHIFT * k + v - column) >= (size_t)width) continue;
+                int far = a->dx_next != NULL;
+                FC_OPAQUE(far); /* one loop, with a branch */
+                const ptrdiff_t here = SHIFT * at + v * step;
                 FC_UNROLL(2)
-                for (int u = 0; u < SHIFT; u++, x_next += VL) {
-                    const vec value = NAME(gradients_load)(x[u] + column * step, n);
+                for (int u = 0; u < SHIFT; u++, x_next += VL, dx_next += far ? VL : 0) {
+                    const vec value = NAME(gradients_load)(x[u] + here, n);
                     vec s = v_zero();
                     __builtin_prefetch(x_next, 0, 2);
-                    __builtin_prefetch(dx[u] + column * step + LINE, 1, 3);
+                    __builtin_prefetch(far ? dx_next : dx[u] + here + LINE, 1, 2);
                     FC_UNROLL(3)
                     for (int e = LIVE - 1; e >= 0; e--) {
                         FC_UNROLL(3)
@@ -74,8 +78,8 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
                             acc[u + d * SHIFT][v + e * SHIFT] = v_fma(grad[d][e], value, acc[u + d * SHIFT][v + e * SHIFT]);
                         }
                     }
-                    if (FC_PARTIAL_FREE) v_store_n(dx[u] + column * step, s, n);
-                    else v_store(dx[u] + column * step, s);
+                    if (FC_PARTIAL_FREE) v_store_n(dx[u] + here, s, n);
+                    else v_store(dx[u] + here, s);
                 }
             }
         }
@@ -89,10 +93,10 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
 }
 
 /* Functions of their own, short of registers as they are. */
-#define FC_GRADIENTS_WALK(shift)                                                                                                        \
-    static __attribute__((noinline)) void NAME(gradients_walk_##shift)(const fc_depthwise_gradients_args *const a, const ptrdiff_t c,   \
-                                                                       const ptrdiff_t slot, const real *x_next, const real *dy_next) { \
-        NAME(gradients_walk)(shift, a, c, slot, x_next, dy_next);                                                                       \
+#define FC_GRADIENTS_WALK(shift)                                                                                                             \
+    static __attribute__((noinline)) void NAME(gradients_walk_##shift)(const fc_depthwise_gradients_args *const a, const ptrdiff_t c,        \
+                                                                       const ptrdiff_t slot, const ptrdiff_t fetched, const real *dy_next) { \
+        NAME(gradients_walk)(shift, a, c, slot, fetched, dy_next);                                                                           \
     }
 #if FC_GRADIENTS_DENSE
 FC_GRADIENTS_WALK(1)
@@ -104,11 +108,12 @@ FC_GRADIENTS_WALK(2)
 
 static void NAME(depthwise_gradients)(const fc_depthwise_gradients_args *const a) {
     const ptrdiff_t channels = a->channels, share = a->lines * a->steps * VL;
-    const real *x_next = a->x_next, *dy_next = a->dy_next;
+    const real *dy_next = a->dy_next;
+    ptrdiff_t fetched = 0;
     assert(a->lines > 0 && (a->stride == 1 || a->stride == 2) && (channels >= VL || FC_PARTIAL_FREE));
-    for (ptrdiff_t slot = 0; slot < channels; slot += VL, x_next += share * a->stride * a->stride, dy_next += share) {
+    for (ptrdiff_t slot = 0; slot < channels; slot += VL, fetched += share * a->stride * a->stride, dy_next += share) {
         const ptrdiff_t c = slot + VL <= channels || slot == 0 ? slot : channels - VL;
-        (a->stride == 1 ? NAME(gradients_walk_1) : NAME(gradients_walk_2))(a, c, slot, x_next, dy_next);
+        (a->stride == 1 ? NAME(gradients_walk_1) : NAME(gradients_walk_2))(a, c, slot, fetched, dy_next);
     }
 }
 #undef gradients_walk_1
