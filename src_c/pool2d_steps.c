@@ -30,9 +30,11 @@ int fc_pool_steps_pay(const fc_pool2d *p) {
     const ptrdiff_t lanes = kernels->pool.lanes;
     const int fills =
         kernels->depthwise.partial ? p->c * PART >= lanes && p->c <= VECTORS * lanes : p->c % lanes == 0 && p->c <= WHOLE_VECTORS * lanes;
+    /* Of several vectors those that go past the caches are better written in order. */
+    const int caches = p->c <= lanes || p->n * p->h * p->w * p->c * fc_esize(p->dtype) < FC_STREAM_BYTES;
     const int size = (p->pool_h == 2 && p->stride_h == 2) || (p->pool_h == 3 && p->stride_h <= 2);
-    return kernels->pool.maximum_backward_steps && fills && p->layout == FC_NHWC && fc_pool_index_bytes(p) == 1 && size && p->pool_w == p->pool_h &&
-           p->stride_w == p->stride_h;
+    return kernels->pool.maximum_backward_steps && fills && caches && p->layout == FC_NHWC && fc_pool_index_bytes(p) == 1 && size &&
+           p->pool_w == p->pool_h && p->stride_w == p->stride_h;
 }
 
 /* Step k through the rows of an image. `unused`: a row that nobody reads. */
