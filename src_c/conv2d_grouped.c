@@ -254,7 +254,7 @@ static void plan_lines(map *job) {
     const int flat = single && rows.step == 1 && columns.step == 1 && columns.advance == 1 && c->kh * c->kw <= FC_FLAT_TAPS;
     /* Rows that are too short reach beyond the one after them. */
     const int whole = !single || (job->kernels->depthwise.partial && job->w * job->in_c >= lanes && !(flat && FLAT_PIXELS * job->out_c <= lanes));
-    const int walks = whole && job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || (c->kh == 7 && shift == 1)) && rows.taps == c->kh &&
+    const int walks = whole && job->planes == 1 && c->kh == c->kw && (c->kh == 3 || c->kh == 5 || c->kh == 7) && rows.taps == c->kh &&
                       columns.taps == c->kw && rows.step == 1 && rows.advance == shift * rows.spread && shift <= 2;
     job->lines = (walks || shares) && job->oh > 1 ? 2 : 1;
     job->walks_lines = walks && c->kh == 3 && shift == 1;
@@ -371,6 +371,8 @@ static map input_map(const fc_conv2d *conv, const void *dy, const void *w, void 
 }
 
 fc_status fc_grouped_backward_input(const fc_conv2d *conv, const void *dy, const void *w, void *dx) {
+    /* Walks add the same terms in the same order. */
+    if (conv->stride_h > 1 && fc_depthwise_gradients_apply(conv)) return fc_depthwise_gradients(conv, dy, NULL, w, dx, NULL, NULL);
     map job = input_map(conv, dy, w, dx);
     return run_map(&job);
 }

@@ -303,10 +303,12 @@ static fc_status run(const fc_conv2d *conv, const void *dy, const void *x, const
 }
 
 fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db) {
+    if (fc_depthwise_gradients_apply(conv)) return fc_depthwise_gradients(conv, dy, x, NULL, NULL, dw, db);
     return run(conv, dy, x, NULL, NULL, dw, db);
 }
 
 fc_status fc_grouped_backward(const fc_conv2d *conv, const void *dy, const void *x, const void *w, void *dx, void *dw, void *db) {
     assert(dx);
+    if (fc_depthwise_gradients_apply(conv)) return fc_depthwise_gradients(conv, dy, x, w, dx, dw, db);
     return run(conv, dy, x, w, dx, dw, db);
 }

@@ -158,6 +158,11 @@ fc_status fc_grouped_backward_weights(const fc_conv2d *conv, const void *x, cons
  * the way. */
 fc_status fc_grouped_backward(const fc_conv2d *conv, const void *dy, const void *x, const void *w, void *dx, void *dw, void *db);
 
+/* 3x3 depthwise convolution of NHWC: all gradients in one pass over x and dy, and whether that is the way. Any of dx, dw and db may be NULL; w where
+ * dx is, and x where dw and db are. */
+int fc_depthwise_gradients_apply(const fc_conv2d *conv);
+fc_status fc_depthwise_gradients(const fc_conv2d *conv, const void *dy, const void *x, const void *w, void *dx, void *dw, void *db);
+
 /* Depthwise convolution of NCHW without transposing it, and whether that is the way. */
 int fc_depthwise_planes_apply(const fc_conv2d *conv);
 fc_status fc_depthwise_planes_forward(const fc_conv2d *conv, const void *x, const void *w, const void *bias, void *y);

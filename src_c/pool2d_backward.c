@@ -257,6 +257,7 @@ static fc_status backward(const fc_pool2d *pool, pool_kind kind, const void *dy,
     pool_job job = fc_pool_plan(pool, kind, dy, dx, pool->h, pool->w * pool->c);
     job.index_in = indices;
     const int tiles = tiled(&job, pool->layout);
+    if (!tiles && kind == MAXIMUM && fc_pool_steps_pay(pool)) return fc_pool_steps(pool, dy, indices, dx);
     if (!tiles && fc_pool_planes_gather(pool)) return fc_pool_planes_backward(pool, kind, dy, indices, dx);
     if (!tiles && kind == MAXIMUM && fc_pool_scatter_pays(pool)) return fc_pool_scatter(pool, dy, indices, dx);
     if (!tiles && kind == MAXIMUM && fc_pool_padded_pays(pool)) return fc_pool_padded(pool, dy, indices, dx);

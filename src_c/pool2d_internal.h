@@ -56,6 +56,10 @@ fc_status fc_pool_scatter(const fc_pool2d *pool, const void *dy, const void *ind
 int fc_pool_padded_pays(const fc_pool2d *pool);
 fc_status fc_pool_padded(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
 
+/* The gradient of overlapping maxima of NHWC, and whether that is the way. */
+int fc_pool_steps_pay(const fc_pool2d *pool);
+fc_status fc_pool_steps(const fc_pool2d *pool, const void *dy, const void *indices, void *dx);
+
 /* Elements that follow each other without a gap are one: that has fewer remainders. */
 static inline void fc_pool_unpool(const fc_pool_kernels *kernels, pool_kind kind, fc_unpool_args *args) {
     if (args->step == args->channels && args->dy_step == args->channels) args->channels *= args->elements, args->elements = 1;

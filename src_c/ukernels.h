@@ -162,6 +162,23 @@ typedef struct {
     ptrdiff_t planes, times, ld_plane;
 } fc_depthwise_wgrad_args;
 
+/* Both gradients of 3x3 depthwise convolution with stride 1 or 2, without dilation. Pixels of x are those of steps along both axes, `stride` of them
+ * in each: step k of line l has columns stride * k - column + v of rows l * stride + u, u, v < stride, as far as they are columns of x; rows outside of
+ * x are rows of zeros, and of dx any memory. The taps (u + d * stride, v + e * stride) of those pixels see column k + dy_column - e of dy[l + live - 1 - d],
+ * d, e < live, where there is one; live = 2 / stride + 1.
+ *   dx[pixel][c] = sum over taps of dy * w[(3 * row + column of the tap) * step + c]
+ *   acc[(3 * row + column of the tap) * ldw + slot(c)] += sum over pixels of x * dy
+ *   acc[9 * ldw + slot(c)] += sum over l < lines, k < dy_width of dy[l + live - 1 - dy_row][k]
+ * slot(c) is that of fc_depthwise_wgrad_args. Pixels of x, dx and dy have `step` elements. */
+typedef struct {
+    const void *const *x, *const *dy;
+    void *const *dx;
+    const void *w;
+    void *acc;
+    ptrdiff_t stride, lines, steps, column, width, dy_row, dy_column, dy_width, channels, step, ldw;
+    const void *x_next, *dx_next, *dy_next; /* will be read or written soon: fetched along with these; of dx the next channels where it is NULL */
+} fc_depthwise_gradients_args;
+
 /* Pixels of `groups` groups of `planes` channels become planes: plane j has, in the place of each group, its channel j, repeated.
  * to[j * plane + p * to_step + g * times + m] = from[p * from_step + g * planes + j], g < groups, j < planes, m < times.
  * to_step is a multiple of the vector; what is left of it has no meaning. */
@@ -184,7 +201,9 @@ typedef struct {
     void (*spread)(const fc_spread_args *args, const void *from, void *to, ptrdiff_t pixels);
     void (*groups)(const fc_depthwise_args *args);
     void (*groups_wgrad)(const fc_depthwise_wgrad_args *args);
-    int partial; /* whether convolve makes use of FC_FEW_WHOLE */
+    void (*gradients)(const fc_depthwise_gradients_args *args); /* or NULL */
+    int partial; /* whether convolve makes use of FC_FEW_WHOLE, and gradients takes fewer channels than a vector */
+    int gradients_dense; /* whether gradients takes stride 1 */
 } fc_depthwise_kernels;
 
 /* Sums of windows of `width` elements, `step` apart, pixel by pixel:

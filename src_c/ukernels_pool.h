@@ -46,6 +46,16 @@ typedef struct {
     int stream; /* y, or dx, goes past the caches: every row of it is aligned to FC_ALIGN and a multiple of that long */
 } fc_pool_tiles_args;
 
+/* The gradient of max-pooling by windows of taps x taps, `stride` apart: steps along `stride` rows of dx. Step k has columns stride * k - column + v,
+ * v < stride, as far as they are columns of dx, and the window with tap (u + d * stride, v + e * stride) there is column k + dy_column - e of
+ * dy[d] and index[d], where there is one. Of index a vector is read in place of two columns before the first and behind the last, too. taps and stride are 2 and 2, 3 and 2, or 3 and 1. */
+typedef struct {
+    const void *const *dy;
+    const uint8_t *const *index;
+    void *const *dx;
+    ptrdiff_t taps, stride, steps, column, width, dy_column, dy_width, channels;
+} fc_pool_steps_args;
+
 /* Windows of a row, `step` elements of dx apart, whose gradients are added where index says:
  * dx[corner + j * step + offset[index[j * out_step + c]] + c] += dy[j * out_step + c], j < windows, c < channels, but for those whose
  * offset, of 256, is FC_NOWHERE. */
@@ -177,6 +187,7 @@ typedef struct {
     void (*maximum_tiles)(const fc_pool_tiles_args *args);
     void (*maximum_backward_tiles)(const fc_pool_tiles_args *args);
     void (*scatter)(const fc_pool_scatter_args *args);
+    void (*maximum_backward_steps)(const fc_pool_steps_args *args); /* or NULL */
     void (*copy_columns)(const fc_columns *columns, const void *from, void *to);
     /* to[2 * i] = even[i], to[2 * i + 1] = odd[i], i < n */
     void (*interleave)(const void *even, const void *odd, void *to, ptrdiff_t n);

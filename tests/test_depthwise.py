@@ -92,7 +92,8 @@ def test_backward(case: Depthwise, isa: str, dtype: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["flat-many-rows-c6", "wide-c8", "bands-c24", "bands-c300", "bands-5x5-c320", "bands-stride2"],
+    ["flat-many-rows-c6", "wide-c8", "bands-c24", "bands-c300", "bands-5x5-c320", "bands-stride2"]
+    + [name for name in BY_NAME if name.startswith("together")],
 )
 def test_gradients_together_are_those_of_each(name: str, isa: str, dtype: str) -> None:
     case = BY_NAME[name]

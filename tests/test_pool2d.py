@@ -101,6 +101,13 @@ CASES += [
     Pool("columns-whole-only-when-rounded", 2, 9, 32, 3, (3, 6), (1, 3)),
     Pool("one-window-of-a-row", 2, 1, 7, 33, (1, 5), (1, 3)),
 ]
+# Windows whose gradients are taken along steps of the stride.
+CASES += [
+    Pool(f"steps-{pool}-{stride}-{padding}-c{c}", 2, h, w, c, pool, stride, padding)
+    for h, w, c in ((9, 12, 9), (2, 20, 16), (14, 3, 40), (13, 2, 128))
+    for pool, stride in ((2, 2), (3, 1), (3, 2))
+    for padding in ("same", ((1, 0), (0, 1)), ((1, 1), (1, 1)))
+]
 # Short rows of several channels: the gradient is gathered from copies with a border.
 CASES += [
     Pool(f"short-{h}x{w}-{pool}-{stride}-{padding}-c{c}", 2, h, w, c, pool, stride, padding)

@@ -10,10 +10,12 @@
 #include "frame_body.h"
 #include "depthwise_wgrad_body.h"
 #include "depthwise_walk_body.h"
+#include "depthwise_gradients_body.h"
 #include "grouped_body.h"
 #include "depthwise_body.h"
 #include "pool_body.h"
 #include "pool_tiles_body.h"
+#include "pool_steps_body.h"
 #include "pool_planes_body.h"
 #include "pool_window_body.h"
 #include "elementwise_body.h"
@@ -53,10 +55,13 @@ FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
 #undef FC_STRING_
 #undef FC_RUNS_KERNELS
 #undef FC_DEPTHWISE_KERNELS
+#undef FC_GRADIENTS_KERNELS
+#undef FC_GRADIENTS_DENSE
 #undef FC_GROUPED_KERNELS
 #undef FC_GROUPED_WGRAD
 #undef FC_FRAME_KERNELS
 #undef FC_POOL_KERNELS
+#undef FC_POOL_STEPS
 #undef FC_PLANE_KERNELS
 #undef FC_ELEMENTWISE_KERNELS
 #undef FC_WINOGRAD_KERNELS

@@ -304,5 +304,10 @@ static void NAME(depthwise_spread)(const fc_spread_args *const args, const void 
     else NAME(spread_elements)(a, from, to, pixels);
 }
 
-#define FC_DEPTHWISE_KERNELS                                                                                                                        \
-    {.convolve = NAME(depthwise), .wgrad = NAME(depthwise_wgrad), .spread = NAME(depthwise_spread), .partial = FC_PARTIAL_FREE, FC_GROUPED_KERNELS}
+#define FC_DEPTHWISE_KERNELS           \
+    {.convolve = NAME(depthwise),      \
+     .wgrad = NAME(depthwise_wgrad),   \
+     .spread = NAME(depthwise_spread), \
+     FC_GRADIENTS_KERNELS,             \
+     .partial = FC_PARTIAL_FREE,       \
+     FC_GROUPED_KERNELS}

@@ -6,10 +6,10 @@
  * SHIFT says how far neighbouring pixels are apart, in taps. The terms of a sum are added column by column, whatever the walk. */
 
 typedef struct {
-    const real *x[8], *next;
+    const real *x[9], *next;
     real *y;
-    ptrdiff_t at;
-    vec weight[7][7], sum[2][7], bias;
+    ptrdiff_t at, x_step, y_step, y_line, next_step; /* x_step: from column to column */
+    vec weight[7][7], sum[2][7], bias, least;
     ptrdiff_t n; /* channels of a vector that there are */
 } NAME(depthwise_walk);
 
@@ -17,9 +17,9 @@ typedef struct {
 FC_INLINE void NAME(walk_columns)(const int TAPS, const int SHIFT, const int LINES, const int CHECK, const int first, const int end,
                                   const fc_depthwise_args *const a, NAME(depthwise_walk) *const walk, ptrdiff_t column) {
     FC_UNROLL(2)
-    for (int u = 0; u < SHIFT; u++, walk->at += a->spread * a->x_step, column += a->spread) {
+    for (int u = 0; u < SHIFT; u++, walk->at += walk->x_step, column += a->spread) {
         if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
-        FC_UNROLL(8)
+        FC_UNROLL(9)
         for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) {
             vec value = v_load(walk->x[r] + walk->at);
             v_keep(value);
@@ -44,21 +44,19 @@ FC_INLINE void NAME(walk_on)(const int LIVE, const int LINES, NAME(depthwise_wal
     }
 }
 
-/* The oldest pixel leaves. What the next walks read and write comes along. With 5 taps there is time enough to wait for the latter. */
-FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a, NAME(depthwise_walk) *const walk) {
+/* The oldest pixel leaves. What the next walks read and write comes along. */
+FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, NAME(depthwise_walk) *const walk) {
     const int LIVE = (TAPS - 1) / SHIFT + 1, FETCHES = LINES * SHIFT * SHIFT, LINE = 64 / (int)sizeof(real);
     FC_UNROLL(2)
     for (int l = 0; l < LINES; l++) {
-        vec v = walk->sum[l][LIVE - 1];
-        if (a->relu) v = v_max(v_zero(), v);
-        if (FC_PARTIAL_FREE && walk->n < VL) v_store_n(walk->y + l * a->y_line, v, walk->n);
-        else v_store(walk->y + l * a->y_line, v);
-        if (TAPS == 3) __builtin_prefetch(walk->y + l * a->y_line + LINE, 1, 3);
+        const vec v = v_max(walk->least, walk->sum[l][LIVE - 1]);
+        if (FC_PARTIAL_FREE) v_store_n(walk->y + l * walk->y_line, v, walk->n);
+        else v_store(walk->y + l * walk->y_line, v);
+        __builtin_prefetch(walk->y + l * walk->y_line + LINE, 1, 3);
     }
-    walk->y += a->y_step;
+    walk->y += walk->y_step;
     FC_UNROLL(8)
-    for (int f = 0; f < FETCHES; f++, walk->next += VL)
-        if (a->next) __builtin_prefetch(walk->next, 0, 2);
+    for (int f = 0; f < FETCHES; f++, walk->next += walk->next_step) __builtin_prefetch(walk->next, 0, 2);
 }
 
 /* Pixels first .. end - 1, the vector of channels at c. */
@@ -66,6 +64,7 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
                                 const ptrdiff_t end, const ptrdiff_t c, const real *const next) {
     const int LIVE = (TAPS - 1) / SHIFT + 1;
     NAME(depthwise_walk) walk;
+    walk.x_step = a->spread * a->x_step, walk.y_step = a->y_step, walk.y_line = a->y_line;
     walk.n = FC_PARTIAL_FREE && a->channels < VL ? a->channels : VL;
     FC_UNROLL(7)
     for (int r = 0; r < TAPS; r++) {
@@ -73,10 +72,11 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
         for (int t = 0; t < TAPS; t++) walk.weight[r][t] = v_load((const real *)a->w[r] + t * a->ldw + c);
     }
     walk.bias = a->bias ? v_load((const real *)a->bias + c) : v_zero();
-    FC_UNROLL(8)
+    FC_UNROLL(9)
     for (int r = 0; r < TAPS + (LINES - 1) * SHIFT; r++) walk.x[r] = (const real *)a->x[r] + c;
     walk.y = (real *)a->y + first * a->y_step + c;
-    walk.next = next;
+    walk.next = next ? next : walk.x[0], walk.next_step = next ? VL : 0;
+    walk.least = v_set1(a->relu ? 0 : -(real)INFINITY);
     ptrdiff_t column = a->column + first * a->advance;
     walk.at = column * a->x_step;
     if (TAPS == 7 || sizeof(real) == sizeof(double)) { /* where code of its own for the ends is too much: some sums are no pixel's */
@@ -86,7 +86,7 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
         for (ptrdiff_t i = first; i < end + LIVE - 1; i++, column += a->advance) {
             NAME(walk_on)(LIVE, LINES, &walk);
             NAME(walk_columns)(TAPS, SHIFT, LINES, 1, 0, LIVE, a, &walk, column);
-            if (i >= first + LIVE - 1) NAME(walk_put)(TAPS, SHIFT, LINES, a, &walk);
+            if (i >= first + LIVE - 1) NAME(walk_put)(TAPS, SHIFT, LINES, &walk);
         }
         return;
     }
@@ -99,29 +99,45 @@ FC_INLINE void NAME(walk_block)(const int TAPS, const int SHIFT, const int LINES
     for (ptrdiff_t i = first + LIVE - 1; i < end; i++) {
         NAME(walk_on)(LIVE, LINES, &walk);
         NAME(walk_columns)(TAPS, SHIFT, LINES, 0, 0, LIVE, a, &walk, 0);
-        NAME(walk_put)(TAPS, SHIFT, LINES, a, &walk);
+        NAME(walk_put)(TAPS, SHIFT, LINES, &walk);
     }
     column = a->column + end * a->advance;
     FC_UNROLL(7)
     for (int s = 1; s < LIVE; s++, column += a->advance) {
         NAME(walk_on)(LIVE, LINES, &walk);
         NAME(walk_columns)(TAPS, SHIFT, LINES, 1, s, LIVE, a, &walk, column);
-        NAME(walk_put)(TAPS, SHIFT, LINES, a, &walk);
+        NAME(walk_put)(TAPS, SHIFT, LINES, &walk);
     }
 }
 
 /* All pixels, some at a time: so few that their rows of x stay in the first-level cache while the channels are gone through, which
- * reads and writes memory in order, and enough to be worth the loads of the weights. */
+ * reads and writes memory in order, and enough to be worth the loads of the weights. With 7 taps the ends cost more than the second-level
+ * cache. */
+#define FC_WALK_PIXELS 64
 FC_INLINE void NAME(walk_lines)(const int TAPS, const int SHIFT, const int LINES, const fc_depthwise_args *const a) {
-    const ptrdiff_t tiles = (a->pixels - 1) / (4 * TAPS) + 1, channels = a->channels;
+    const ptrdiff_t channels = a->channels, tiles = channels < VL ? 1 : (a->pixels - 1) / (TAPS == 7 ? FC_WALK_PIXELS : 4 * TAPS) + 1;
     const real *next = a->next;
     for (ptrdiff_t k = 0; k < tiles; k++) {
         const ptrdiff_t first = a->pixels * k / tiles, end = a->pixels * (k + 1) / tiles;
         const ptrdiff_t share = (end - first) * LINES * SHIFT * SHIFT * VL;
-        for (ptrdiff_t c = 0; c < channels; c += VL, next += share)
+        for (ptrdiff_t c = 0; c < channels; c += VL, next += next ? share : 0)
             NAME(walk_block)(TAPS, SHIFT, LINES, a, first, end, c + VL <= channels || c == 0 ? c : channels - VL, next);
     }
 }
+
+/* Functions of their own: together they would be larger. */
+#define FC_WALK_LINES(taps, shift, lines)                                                                           \
+    static __attribute__((noinline)) void NAME(walk_lines_##taps##shift##lines)(const fc_depthwise_args *const a) { \
+        NAME(walk_lines)(taps, shift, lines, a);                                                                    \
+    }
+FC_WALK_LINES(3, 1, 1)
+FC_WALK_LINES(3, 1, 2)
+FC_WALK_LINES(3, 2, 2)
+FC_WALK_LINES(5, 1, 2)
+FC_WALK_LINES(5, 2, 2)
+FC_WALK_LINES(7, 1, 2)
+FC_WALK_LINES(7, 2, 2)
+#undef FC_WALK_LINES
 
 /* Weights of fewer channels than a vector holds, as whole vectors: taps of each row, and the bias. */
 typedef struct {
@@ -141,7 +157,7 @@ FC_INLINE void NAME(walk_whole)(fc_depthwise_args *const a, NAME(walk_vectors) *
 
 /* Whether there is a walk for it, and it is taken. */
 static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
-    fc_depthwise_args copy = *args, *const a = &copy; /* known not to change when y is written */
+    fc_depthwise_args copy = *args, *const a = &copy;
     NAME(walk_vectors) whole;
     if (a->rows != a->taps || (a->taps != 3 && a->taps != 5 && a->taps != 7)) return 0;
     const ptrdiff_t shift = a->advance == a->spread ? 1 : a->advance == 2 * a->spread ? 2 : 0, live = shift ? (a->taps - 1) / shift + 1 : 0;
@@ -152,26 +168,32 @@ static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
     if (FC_PARTIAL_FREE && a->channels < VL) NAME(walk_whole)(a, &whole);
     switch (shift * 16 + a->taps * 2 + a->lines) {
     case 16 + 6 + 1:
-        NAME(walk_lines)(3, 1, 1, a);
+        NAME(walk_lines_311)(a);
         break;
     case 16 + 6 + 2:
-        NAME(walk_lines)(3, 1, 2, a);
+        NAME(walk_lines_312)(a);
         break;
     case 16 + 10 + 2:
-        NAME(walk_lines)(5, 1, 2, a);
+        NAME(walk_lines_512)(a);
         break;
     case 16 + 14 + 2:
         if (sizeof(real) == sizeof(double)) return 0; /* float64 is for checks, and the library is to be small */
-        NAME(walk_lines)(7, 1, 2, a);
+        NAME(walk_lines_712)(a);
         break;
     case 32 + 6 + 2:
-        NAME(walk_lines)(3, 2, 2, a);
+        NAME(walk_lines_322)(a);
         break;
     case 32 + 10 + 2:
-        NAME(walk_lines)(5, 2, 2, a);
+        NAME(walk_lines_522)(a);
+        break;
+    case 32 + 14 + 2:
+        if (sizeof(real) == sizeof(double) || VL * FC_REGISTERS < 128) return 0;
+        NAME(walk_lines_722)(a);
         break;
     default:
         return 0;
     }
     return 1;
 }
+
+#undef FC_WALK_PIXELS

@@ -1,52 +1,40 @@
 /* The weight gradient of depthwise convolution: see fc_depthwise_wgrad_args in ukernels.h for what is computed. Vectors run along the
  * channels; vector v has its sums at v * VL, the last one too where it overlaps the one before it. */
 
-/* What a walk along the pixels holds: dy of the pixels that the columns of x at hand belong to, of each line, and the sums. */
+/* What a walk along the pixels holds: dy of the pixels that the columns of x at hand belong to, and the sums. */
 typedef struct {
     const real *x, *dy, *next, *dy_next;
     ptrdiff_t at;
-    vec grad[2][7], bias;
+    vec grad[7], bias;
     vindex lanes[4]; /* of the planes of groups, which then take the place of kernel rows */
 } NAME(wgrad_walk);
 
-FC_INLINE void NAME(wgrad_columns)(const int PLANES, const int ROWS, const int TAPS, const int SHIFT, const int LINES, const int CHECK,
-                                   const int first, const int end, const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk,
-                                   ptrdiff_t column, vec acc[5][7]) {
+FC_INLINE void NAME(wgrad_columns)(const int PLANES, const int ROWS, const int TAPS, const int SHIFT, const int CHECK, const int first, const int end,
+                                   const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk, ptrdiff_t column, vec acc[5][7]) {
     FC_UNROLL(2)
     for (int u = 0; u < SHIFT; u++, walk->at += a->spread * a->x_step, column += a->spread) {
         if (u + first * SHIFT >= TAPS || (CHECK && (size_t)column >= (size_t)a->width)) continue;
-        if (walk->next) {
-            FC_UNROLL(2)
-            for (int l = 0; l < LINES; l++) __builtin_prefetch(walk->next + l * a->x_advance + walk->at, 0, 2);
-        }
+        if (walk->next) __builtin_prefetch(walk->next + walk->at, 0, 2);
         const real *x = walk->x + walk->at;
         FC_UNROLL(5)
-        for (int r = 0; r < ROWS + (LINES - 1) * SHIFT; r++, x += PLANES ? 0 : a->x_line) {
+        for (int r = 0; r < ROWS; r++, x += PLANES ? 0 : a->x_line) {
             vec value = PLANES ? v_permute(v_load(x), walk->lanes[r]) : v_load(x);
             v_keep(value);
-            FC_UNROLL(2)
-            for (int l = 0; l < LINES; l++) {
-                FC_UNROLL(7)
-                for (int d = first; d < end; d++)
-                    if (r >= l * SHIFT && r < l * SHIFT + ROWS && u + d * SHIFT < TAPS)
-                        acc[r - l * SHIFT][u + d * SHIFT] = v_fma(value, walk->grad[l][d], acc[r - l * SHIFT][u + d * SHIFT]);
-            }
+            FC_UNROLL(7)
+            for (int d = first; d < end; d++)
+                if (u + d * SHIFT < TAPS) acc[r][u + d * SHIFT] = v_fma(value, walk->grad[d], acc[r][u + d * SHIFT]);
         }
     }
 }
 
 /* The pixels before move on by one; the next one comes if there are more. */
-FC_INLINE void NAME(wgrad_on)(const int LIVE, const int LINES, const int MORE, const int BIAS, const fc_depthwise_wgrad_args *const a,
-                              NAME(wgrad_walk) *const walk) {
-    FC_UNROLL(2)
-    for (int l = 0; l < LINES; l++) {
-        FC_UNROLL(7)
-        for (int d = LIVE - 1; d > 0; d--) walk->grad[l][d] = walk->grad[l][d - 1];
-        if (!MORE) continue;
-        walk->grad[l][0] = v_load(walk->dy + l * a->dy_line);
-        if (walk->dy_next) __builtin_prefetch(walk->dy_next + l * a->dy_line, 0, 2);
-        if (BIAS) walk->bias = v_add(walk->bias, walk->grad[l][0]);
-    }
+FC_INLINE void NAME(wgrad_on)(const int LIVE, const int MORE, const int BIAS, const fc_depthwise_wgrad_args *const a, NAME(wgrad_walk) *const walk) {
+    FC_UNROLL(7)
+    for (int d = LIVE - 1; d > 0; d--) walk->grad[d] = walk->grad[d - 1];
+    if (!MORE) return;
+    walk->grad[0] = v_load(walk->dy);
+    if (walk->dy_next) __builtin_prefetch(walk->dy_next, 0, 2);
+    if (BIAS) walk->bias = v_add(walk->bias, walk->grad[0]);
     walk->dy += a->dy_step;
     if (walk->dy_next) walk->dy_next += a->dy_step;
 }
@@ -59,7 +47,7 @@ typedef struct {
 typedef void (*NAME(wgrad_block_fn))(const fc_depthwise_wgrad_args *a, const NAME(wgrad_place) * at);
 
 /* ROWS kernel rows, or PLANES. */
-FC_INLINE void NAME(wgrad_block)(const int PLANES, const int ROWS, const int TAPS, const int SHIFT, const int BIAS, const int LINES,
+FC_INLINE void NAME(wgrad_block)(const int PLANES, const int ROWS, const int TAPS, const int SHIFT, const int BIAS,
                                  const fc_depthwise_wgrad_args *const a, const NAME(wgrad_place) *const place) {
     const ptrdiff_t row = place->row, plane = place->plane, first = place->first, end = place->end, c = place->c, slot = place->slot;
     const int LIVE = (TAPS - 1) / SHIFT + 1;
@@ -76,7 +64,7 @@ FC_INLINE void NAME(wgrad_block)(const int PLANES, const int ROWS, const int TAP
     }
     if (BIAS) walk.bias = v_load(bias);
     const int fetches = !PLANES && row == 0 && slot * (ptrdiff_t)sizeof(real) % 64 == 0; /* once for a line of the cache */
-    for (ptrdiff_t l = 0; l < a->lines; l += LINES) {
+    for (ptrdiff_t l = 0; l < a->lines; l++) {
         const ptrdiff_t from = first * a->dy_step + c;
         ptrdiff_t column = a->column + first * a->advance, i = first;
         walk.x = (const real *)a->x + row * a->x_line + l * a->x_advance + (PLANES ? c / a->times * a->planes : c);
@@ -87,26 +75,23 @@ FC_INLINE void NAME(wgrad_block)(const int PLANES, const int ROWS, const int TAP
         if (first == 0) {
             FC_UNROLL(7)
             for (int s = 0; s < LIVE - 1; s++, i++, column += a->advance) {
-                NAME(wgrad_on)(LIVE, LINES, 1, BIAS, a, &walk);
-                NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, LINES, !PLANES, 0, s + 1, a, &walk, column, acc);
+                NAME(wgrad_on)(LIVE, 1, BIAS, a, &walk);
+                NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, !PLANES, 0, s + 1, a, &walk, column, acc);
             }
         } else {
             FC_UNROLL(7)
-            for (int d = 0; d < LIVE - 1; d++) {
-                FC_UNROLL(2)
-                for (int k = 0; k < LINES; k++) walk.grad[k][d] = v_load(walk.dy + k * a->dy_line - (d + 1) * a->dy_step);
-            }
+            for (int d = 0; d < LIVE - 1; d++) walk.grad[d] = v_load(walk.dy - (d + 1) * a->dy_step);
         }
         for (; i < end; i++) {
-            NAME(wgrad_on)(LIVE, LINES, 1, BIAS, a, &walk);
-            NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, LINES, 0, 0, LIVE, a, &walk, 0, acc);
+            NAME(wgrad_on)(LIVE, 1, BIAS, a, &walk);
+            NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, 0, 0, LIVE, a, &walk, 0, acc);
         }
         if (end < a->pixels) continue;
         column = a->column + end * a->advance;
         FC_UNROLL(7)
         for (int s = 1; s < LIVE; s++, column += a->advance) {
-            NAME(wgrad_on)(LIVE, LINES, 0, 0, a, &walk);
-            NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, LINES, !PLANES, s, LIVE, a, &walk, column, acc);
+            NAME(wgrad_on)(LIVE, 0, 0, a, &walk);
+            NAME(wgrad_columns)(PLANES, ROWS, TAPS, SHIFT, !PLANES, s, LIVE, a, &walk, column, acc);
         }
     }
     FC_UNROLL(5)
@@ -119,30 +104,28 @@ FC_INLINE void NAME(wgrad_block)(const int PLANES, const int ROWS, const int TAP
 
 /* Functions of their own: within another one the loop along the pixels is short of registers. With 3 taps what is more of them costs
  * more than sums that nobody asks for. */
-#define FC_WGRAD_BLOCK(rows, taps, shift, bias, lines)                                                                               \
-    static __attribute__((noinline)) void NAME(wgrad_block_##rows##taps##shift##bias##lines)(const fc_depthwise_wgrad_args *const a, \
-                                                                                             const NAME(wgrad_place) *const place) { \
-        NAME(wgrad_block)(0, rows, taps, shift, bias, lines, a, place);                                                              \
+#define FC_WGRAD_BLOCK(rows, taps, shift, bias)                                                                               \
+    static __attribute__((noinline)) void NAME(wgrad_block_##rows##taps##shift##bias)(const fc_depthwise_wgrad_args *const a, \
+                                                                                      const NAME(wgrad_place) *const place) { \
+        NAME(wgrad_block)(0, rows, taps, shift, bias, a, place);                                                              \
     }
-FC_WGRAD_BLOCK(1, 3, 1, 1, 1)
-FC_WGRAD_BLOCK(2, 3, 1, 1, 1)
-FC_WGRAD_BLOCK(3, 3, 1, 1, 1)
-FC_WGRAD_BLOCK(3, 3, 1, 1, 2)
-FC_WGRAD_BLOCK(1, 3, 2, 1, 1)
-FC_WGRAD_BLOCK(2, 3, 2, 1, 1)
-FC_WGRAD_BLOCK(3, 3, 2, 1, 1)
-FC_WGRAD_BLOCK(3, 3, 2, 1, 2)
-FC_WGRAD_BLOCK(1, 5, 1, 0, 1)
-FC_WGRAD_BLOCK(1, 5, 1, 1, 1)
-FC_WGRAD_BLOCK(2, 5, 1, 0, 1)
-FC_WGRAD_BLOCK(2, 5, 1, 1, 1)
-FC_WGRAD_BLOCK(5, 5, 1, 1, 1)
-FC_WGRAD_BLOCK(1, 5, 2, 0, 1)
-FC_WGRAD_BLOCK(1, 5, 2, 1, 1)
-FC_WGRAD_BLOCK(2, 5, 2, 0, 1)
-FC_WGRAD_BLOCK(2, 5, 2, 1, 1)
-FC_WGRAD_BLOCK(1, 7, 1, 0, 1)
-FC_WGRAD_BLOCK(1, 7, 1, 1, 1)
+FC_WGRAD_BLOCK(1, 3, 1, 1)
+FC_WGRAD_BLOCK(2, 3, 1, 1)
+FC_WGRAD_BLOCK(3, 3, 1, 1)
+FC_WGRAD_BLOCK(1, 3, 2, 1)
+FC_WGRAD_BLOCK(2, 3, 2, 1)
+FC_WGRAD_BLOCK(3, 3, 2, 1)
+FC_WGRAD_BLOCK(1, 5, 1, 0)
+FC_WGRAD_BLOCK(1, 5, 1, 1)
+FC_WGRAD_BLOCK(2, 5, 1, 0)
+FC_WGRAD_BLOCK(2, 5, 1, 1)
+FC_WGRAD_BLOCK(5, 5, 1, 1)
+FC_WGRAD_BLOCK(1, 5, 2, 0)
+FC_WGRAD_BLOCK(1, 5, 2, 1)
+FC_WGRAD_BLOCK(2, 5, 2, 0)
+FC_WGRAD_BLOCK(2, 5, 2, 1)
+FC_WGRAD_BLOCK(1, 7, 1, 0)
+FC_WGRAD_BLOCK(1, 7, 1, 1)
 #undef FC_WGRAD_BLOCK
 
 /* Kernel rows in blocks of `rows`, and what is left one by one; [1] sums dy as well. Tiles of pixels stay in the first-level cache while the
@@ -300,32 +283,27 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
     const ptrdiff_t live = shift ? (a->taps - 1) / shift + 1 : 0, last = a->pixels * a->advance - a->spread;
     const int walks = a->rows > 0 && a->channels >= VL && a->pixels >= live && a->tile >= 2 * live && a->column + (live - 1) * a->advance >= 0 &&
                       a->column + last < a->width;
-    /* Two lines share what they read where there are registers for it; float64 is for checks, and the library is to be small. */
-    const int both = FC_REGISTERS >= 32 && sizeof(real) == sizeof(float) && a->rows == 3 && a->lines % 2 == 0 && a->x_advance == shift * a->x_line;
-#define FC_WGRAD_WALKS(rows, taps, shift, none, lines)                                                                                              \
-    NAME(wgrad_walks)(                                                                                                                              \
-        rows, (const NAME(wgrad_block_fn)[2]){NAME(wgrad_block_##rows##taps##shift##none##lines), NAME(wgrad_block_##rows##taps##shift##1##lines)}, \
-        (const NAME(wgrad_block_fn)[2]){NAME(wgrad_block_1##taps##shift##none##1), NAME(wgrad_block_1##taps##shift##1##1)}, a)
+#define FC_WGRAD_WALKS(rows, taps, shift, none)                                                                                                     \
+    NAME(wgrad_walks)(rows, (const NAME(wgrad_block_fn)[2]){NAME(wgrad_block_##rows##taps##shift##none), NAME(wgrad_block_##rows##taps##shift##1)}, \
+                      (const NAME(wgrad_block_fn)[2]){NAME(wgrad_block_1##taps##shift##none), NAME(wgrad_block_1##taps##shift##1)}, a)
     switch (walks ? shift * 8 + a->taps : 0) {
     case 8 + 3:
-        if (both) FC_WGRAD_WALKS(3, 3, 1, 1, 2);
-        else if (a->rows == 2) FC_WGRAD_WALKS(2, 3, 1, 1, 1);
-        else FC_WGRAD_WALKS(3, 3, 1, 1, 1);
+        if (a->rows == 2) FC_WGRAD_WALKS(2, 3, 1, 1);
+        else FC_WGRAD_WALKS(3, 3, 1, 1);
         break;
     case 8 + 5:
-        if (a->rows == 5 && a->bias && FC_REGISTERS >= 32 && sizeof(real) == sizeof(float)) FC_WGRAD_WALKS(5, 5, 1, 1, 1);
-        else FC_WGRAD_WALKS(2, 5, 1, 0, 1);
+        if (a->rows == 5 && a->bias && FC_REGISTERS >= 32 && sizeof(real) == sizeof(float)) FC_WGRAD_WALKS(5, 5, 1, 1);
+        else FC_WGRAD_WALKS(2, 5, 1, 0);
         break;
     case 8 + 7:
-        FC_WGRAD_WALKS(1, 7, 1, 0, 1);
+        FC_WGRAD_WALKS(1, 7, 1, 0);
         break;
     case 16 + 3:
-        if (both) FC_WGRAD_WALKS(3, 3, 2, 1, 2);
-        else if (a->rows == 2) FC_WGRAD_WALKS(2, 3, 2, 1, 1);
-        else FC_WGRAD_WALKS(3, 3, 2, 1, 1);
+        if (a->rows == 2) FC_WGRAD_WALKS(2, 3, 2, 1);
+        else FC_WGRAD_WALKS(3, 3, 2, 1);
         break;
     case 16 + 5:
-        FC_WGRAD_WALKS(2, 5, 2, 0, 1);
+        FC_WGRAD_WALKS(2, 5, 2, 0);
         break;
     default:
         NAME(wgrad_any)(a);

@@ -99,7 +99,7 @@ FC_INLINE void NAME(wgrad_groups)(const int SHIFT, const fc_depthwise_wgrad_args
         for (ptrdiff_t r = 0; r < a->rows; r++)
             for (ptrdiff_t plane = 0; plane < a->planes; plane += 4) {
                 const NAME(wgrad_place) place = {r, plane, 0, a->pixels, slot + VL <= channels ? slot : channels - VL, slot};
-                NAME(wgrad_block)(1, 4, 3, SHIFT, 0, 1, a, &place);
+                NAME(wgrad_block)(1, 4, 3, SHIFT, 0, a, &place);
             }
 }
 

@@ -337,6 +337,7 @@ static void NAME(pool_scatter)(const fc_pool_scatter_args *const args) {
      .maximum_tiles = NAME(maximum_tiles),               \
      .maximum_backward_tiles = NAME(unpool_tiles),       \
      .scatter = NAME(pool_scatter),                      \
+     .maximum_backward_steps = FC_POOL_STEPS,            \
      .copy_columns = NAME(pool_copy_columns),            \
      .interleave = NAME(pool_interleave),                \
      .stream = NAME(pool_stream),                        \
