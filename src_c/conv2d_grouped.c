@@ -15,8 +15,10 @@
 enum {
     TASK_ELEMENTS = 1 << 15, /* of the output, in one task */
     MAX_PLANES = 6,          /* up to here planes beat a GEMM for each group, */
-    MAX_TIMES = 8,           /* if the groups of the output are small as well */
-    MAX_TAPS = 3,            /* more of them in a row share too little in registers */
+    MAX_TIMES = 8,           /* if the groups of the output are small as well; see planes_pay */
+    MAX_TAPS = 3,            /* more of them in a row share too little in registers, */
+    MAX_STRIDED_TAPS = 5,    /* but less would be shared of planes whose pixels are not all used, */
+    FEW_PLANES = 4,          /* if that are so many */
     CROWDED_BYTES = 2048,
     NARROW = 6,
     STREAM_INPUTS = 2, /* results go past the caches if they are so many times their input */
@@ -280,7 +282,8 @@ static int in_registers(const fc_conv2d *conv, int gradient) {
     const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, planes = gradient ? k : c, times = gradient ? c : k;
     const ptrdiff_t pixels = gradient ? conv->w / conv->stride_w : conv->ow / conv->dilation_w, tiles = fc_ceil_div(pixels, FC_GROUPED_PIXELS);
     if (runs_pay(conv, gradient, planes, times)) return 0;
-    return pixels >= FC_GROUPED_PIXELS && 2 * tiles * FC_GROUPED_PIXELS <= 3 * pixels && conv->kw <= MAX_TAPS &&
+    const ptrdiff_t taps = !gradient && conv->stride_w > 1 && planes <= FEW_PLANES ? MAX_STRIDED_TAPS : MAX_TAPS;
+    return pixels >= FC_GROUPED_PIXELS && 2 * tiles * FC_GROUPED_PIXELS <= 3 * pixels && conv->kw <= taps &&
            (planes <= MAX_PLANES || conv->dilation_w == 1) && fc_grouped_in_registers(fc_kernels(conv->dtype), planes, times);
 }
 
@@ -330,9 +333,24 @@ static fc_status run_map(map *job) {
     return fc_parallel_for(fc_ceil_div(c->n, job->images) * job->parts * job->chunks, 4 * fc_macs_ns(macs), map_task, job);
 }
 
+/* Whether planes beat a GEMM for each group. Pixels that strides leave out are spread in vain; the gradient of the input has none such, and the
+ * GEMM a call for each phase. */
+static int planes_pay(const fc_conv2d *conv, int gradient, ptrdiff_t planes, ptrdiff_t times) {
+    const int strided = conv->stride_h * conv->stride_w > 1, leaves = strided && !gradient, single = conv->kh * conv->kw == 1;
+    const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes;
+    if (planes == 1 && times == 1) return 1;
+    if (planes == 1) return times <= (leaves ? 8 : strided ? 32 : 12);
+    if (times == 1) return planes <= (leaves ? 96 / lanes : strided ? 16 : 192 / lanes);
+    if (planes > 2 * lanes) return 0;
+    if (times == 2) return planes <= MAX_TIMES;
+    if (leaves) return planes < FEW_PLANES && times <= MAX_TIMES;
+    if (planes == MAX_PLANES && times >= (single ? 3 : 5) && !strided) return 0;
+    return planes <= MAX_PLANES && times <= MAX_TIMES;
+}
+
 static int applies(const fc_conv2d *conv, int gradient) {
     const ptrdiff_t c = conv->c / conv->groups, k = conv->k / conv->groups, planes = gradient ? k : c, times = gradient ? c : k;
-    return conv->groups > 1 && (planes == 1 || times == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES) || in_registers(conv, gradient));
+    return conv->groups > 1 && (in_registers(conv, gradient) || planes_pay(conv, gradient, planes, times));
 }
 
 int fc_grouped_forward_applies(const fc_conv2d *conv) { return applies(conv, 0); }

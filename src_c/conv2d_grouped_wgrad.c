@@ -11,8 +11,7 @@
 enum {
     COPY_BYTES = 128 << 10, /* of x: a band and its dy stay in the second-level cache, */
     LONG_BYTES = 256 << 10, /* and so they do if both are copied */
-    MAX_PLANES = 4,        /* up to here planes beat a GEMM for each group, */
-    MAX_TIMES = 8,         /* if the groups of dy are small as well */
+    MAX_TIMES = 8,         /* up to here planes may beat a GEMM for each group */
     CHUNK = 64,            /* channels of a task, about, if x is copied, */
     LONG_CHUNK = 128,      /* if it is copied without spreading, */
     WIDE_CHUNK = 256,      /* and if it is not copied: long runs of memory */
@@ -265,9 +264,23 @@ static int in_registers(const fc_conv2d *conv) {
            (conv->stride_w == conv->dilation_w || conv->stride_w == 2 * conv->dilation_w);
 }
 
+/* Whether planes beat a GEMM for each group. Pixels that strides leave out are spread in vain; groups of dy that do not divide a vector are
+ * spread from more vectors. */
+static int planes_pay(const fc_conv2d *conv, ptrdiff_t planes, ptrdiff_t times) {
+    const int strided = conv->stride_h * conv->stride_w > 1, single = conv->kh * conv->kw == 1;
+    const ptrdiff_t lanes = fc_kernels(conv->dtype)->gemm.lanes;
+    if (planes == 1 && times == 1) return 1;
+    if (single) return planes <= 3 && planes * times < 8;
+    if (planes == 1) return times <= (strided ? 8 : 24);
+    if (times == 1) return planes <= (strided ? 16 : 4);
+    if (times > MAX_TIMES || planes > 2 * lanes) return 0;
+    if (times == 2) return planes <= 8;
+    if (times == 4 || times == 8) return planes <= (4 * times <= lanes ? 9 : 2 * times <= lanes && !strided ? 6 : 4);
+    return planes <= (strided && times > 3 ? 2 : 3);
+}
+
 int fc_grouped_backward_weights_applies(const fc_conv2d *conv) {
-    const ptrdiff_t planes = conv->c / conv->groups, times = conv->k / conv->groups;
-    return conv->groups > 1 && (planes == 1 || (planes <= MAX_PLANES && times <= MAX_TIMES) || in_registers(conv));
+    return conv->groups > 1 && (in_registers(conv) || planes_pay(conv, conv->c / conv->groups, conv->k / conv->groups));
 }
 
 /* With `w` and `dx` the gradient of the input as well. */

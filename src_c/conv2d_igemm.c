@@ -14,11 +14,8 @@
 enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
-    CROWDED_BYTES = 256,   /* pixels a multiple of that apart share few cache sets */
-    BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
     NARROW_PIXELS = 24, /* and multiples, of panels that take several terms at a time: their input, so many bytes, stays in the first-level cache */
     NARROW_BYTES = 16 << 10,
-    SHARED_PART = 8,       /* of the second-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     OFFSET_MAX_DEPTH = 32, /* up to here the list of offsets beats the table of pointers */
     MATRIX_OFFSET_MAX_DEPTH = 15 /* the same on a matrix unit, for which blocks of many images are cut together */
@@ -28,13 +25,14 @@ enum {
 #define BYTES_PER_NS 64.0
 #define WRITTEN_PER_NS 25.0
 
-static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, fc_gemm_args *args) {
+/* From row `row` of the reduction on. */
+static void panel_weights(const fc_igemm *g, ptrdiff_t group, const fc_panel *p, ptrdiff_t row, fc_gemm_args *args) {
     if (g->raw && fc_panel_is_plain(p)) {
         args->ldw = g->groups * g->k;
-        args->w = fc_at(g->weights, group * g->k + p->first, g->esize);
+        args->w = fc_at(g->weights, row * args->ldw + group * g->k + p->first, g->esize);
     } else {
         args->ldw = p->kernels->nr;
-        args->w = fc_at(g->packed, group * g->packed_group + p->first * fc_igemm_reduction(g), g->esize);
+        args->w = fc_at(g->packed, group * g->packed_group + p->first * fc_igemm_reduction(g) + row * args->ldw, g->esize);
     }
     args->bias = g->bias ? fc_at(g->bias, group * g->k + p->first, g->esize) : NULL;
     args->column = group * g->k + p->first;
@@ -114,9 +112,9 @@ void fc_igemm_activate(const fc_igemm *g, ptrdiff_t group, void *const *out, ptr
     }
 }
 
-/* All tiles of `pixels` pixels for panels first <= i < last. */
-static void run_tiles(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
-                      ptrdiff_t first, ptrdiff_t last) {
+/* All tiles of `pixels` pixels for panels first <= i < last, from row `row` of the reduction on. */
+static void run_tiles(const fc_igemm *g, ptrdiff_t group, ptrdiff_t row, fc_gemm_args *args, const void *const *rows, void *const *out,
+                      ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     const void *first_weights = NULL;
     args->relu = g->activation == FC_RELU;
     if (g->dot) run_dot(g, group, args, rows, out, pixels);
@@ -124,7 +122,7 @@ static void run_tiles(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, co
     for (ptrdiff_t i = first; i < last && !g->dot && !g->terms; i++) {
         const fc_panel p = fc_panels_get(&g->panels, i);
         if (g->steps && p.kernels->terms == 1) continue;
-        panel_weights(g, group, &p, args);
+        panel_weights(g, group, &p, row, args);
         if (i == first) first_weights = args->w;
         if (g->far) run_far_panel(g, &p, args, rows, out, pixels, first_weights, i + 1 == last);
         else fc_panel_tiles(g->by_offset ? p.kernels->gemm_offset : p.kernels->gemm, p.kernels->mr, args, rows, out, pixels);
@@ -137,11 +135,11 @@ static void run_tiles(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, co
 }
 
 /* The same, some pixels at a time. */
-static void run_panels(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels,
-                       ptrdiff_t first, ptrdiff_t last) {
+static void run_panels(const fc_igemm *g, ptrdiff_t group, ptrdiff_t row, fc_gemm_args *args, const void *const *rows, void *const *out,
+                       ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
     const int narrow = g->panels.whole && !g->far && !g->steps && !g->dot && !g->terms;
     const ptrdiff_t fit = NARROW_BYTES / (fc_max(1, g->depth) * g->esize) / NARROW_PIXELS, some = narrow ? fc_max(1, fit) * NARROW_PIXELS : pixels;
-    for (ptrdiff_t m = 0; m < pixels; m += some) run_tiles(g, group, args, rows + m, out + m, fc_min(some, pixels - m), first, last);
+    for (ptrdiff_t m = 0; m < pixels; m += some) run_tiles(g, group, row, args, rows + m, out + m, fc_min(some, pixels - m), first, last);
 }
 
 /* One block of pixels by pointers. */
@@ -163,9 +161,21 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
         args.next_end = (const char *)args.next + bytes;
         args.next_bytes = fc_ceil_div(bytes, tiles * fc_igemm_reduction(g));
     }
-    run_panels(g, r.group, &args, r.in, r.out, pixels, first, last);
+    run_panels(g, r.group, 0, &args, r.in, r.out, pixels, first, last);
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
+}
+
+/* The lines of a band, `pixels` pixels each, with those of their taps that are inside; the lines before `end` that have the same together. */
+static void run_clipped(const fc_igemm *g, const fc_igemm_rows *r, fc_gemm_args *args, ptrdiff_t line, ptrdiff_t end, ptrdiff_t pixels) {
+    const ptrdiff_t *const offset = args->offset;
+    for (ptrdiff_t i = line, next; i < end; i = next) {
+        fc_span taps;
+        next = fc_igemm_taps_inside(g, i, end, &taps);
+        const ptrdiff_t at = (i - line) * pixels, row = taps.first * g->depth;
+        args->offset = offset + row, args->depth = (taps.end - taps.first) * g->depth;
+        run_panels(g, r->group, row, args, r->in + at, r->out + at, (next - i) * pixels, 0, fc_panels_count(&g->panels));
+    }
 }
 
 /* One band of output rows by offsets. */
@@ -182,7 +192,10 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
         args.next = next, args.next_end = next + bytes;
         args.next_bytes = fc_ceil_div(bytes, fc_ceil_div(r.pixels, g->panels.main->mr) * fc_panels_count(&g->panels) * args.depth);
     }
-    run_panels(g, r.group, &args, r.in, r.out, r.pixels, 0, fc_panels_count(&g->panels));
+    const ptrdiff_t band = task / g->groups % g->blocks * g->band, rows = r.pixels / g->grid_w;
+    if (g->clip == FC_CLIP_ROWS) run_clipped(g, &r, &args, band, band + rows, g->grid_w);
+    else if (g->clip == FC_CLIP_COLUMNS) run_clipped(g, &r, &args, 0, g->grid_w, rows);
+    else run_panels(g, r.group, 0, &args, r.in, r.out, r.pixels, 0, fc_panels_count(&g->panels));
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
@@ -197,38 +210,6 @@ void fc_igemm_range_taps(fc_igemm *g) {
         g->min_x = fc_min(g->min_x, g->tap[t].x);
         g->max_x = fc_max(g->max_x, g->tap[t].x);
     }
-}
-
-/* Of the terms from a pixel's first, in rows of so many pixels, ld elements apart. */
-static void fill_offsets(const fc_igemm *g, ptrdiff_t width, ptrdiff_t ld, ptrdiff_t *offset) {
-    for (ptrdiff_t t = 0; t < g->taps; t++)
-        for (ptrdiff_t c = 0; c < g->depth; c++) *offset++ = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
-}
-
-/* Pixels at the ends of a row are few, and what they read fits into a row beside each other. */
-static void plan_in_place(fc_igemm *g) {
-    g->left = fc_min(g->grid_w, fc_ceil_div(fc_max(0, -g->min_x), g->stride_w));
-    g->right = g->grid_w - fc_max(g->left, fc_min(g->grid_w, fc_ceil_div(fc_max(0, g->w - g->max_x), g->stride_w)));
-    const ptrdiff_t read = (g->left + g->right) * g->stride_w + 2 * (g->max_x - g->min_x + 1);
-    g->in_place = g->copy && !g->matrix && !g->terms && (g->groups == 1 || g->ldx * g->esize % CROWDED_BYTES) &&
-                  4 * (g->left + g->right) <= g->grid_w && read <= g->w;
-    if (g->in_place) fill_offsets(g, g->w, g->ldx, g->offset_in_place);
-}
-
-static void plan_offsets(fc_igemm *g) {
-    g->copy = g->min_y < 0 || g->min_x < 0 || (g->grid_h - 1) * g->stride_h + g->max_y >= g->h || (g->grid_w - 1) * g->stride_w + g->max_x >= g->w;
-    g->copy_w = (g->grid_w - 1) * g->stride_w + g->max_x - g->min_x + 1;
-    fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->depth : g->ldx, g->offset);
-    plan_in_place(g);
-    const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
-    /* Groups copy their channels of the same rows, one after the other: what a band reads stays in a part of the second-level cache. */
-    const int shared = g->groups > 1 && g->copy && g->stride_h > 1;
-    const ptrdiff_t stay = shared ? fc_max(1, fc_l2_bytes() / SHARED_PART / (g->stride_h * g->w * g->ldx * g->esize)) : g->grid_h;
-    const ptrdiff_t least = g->pooled ? 2 : 1, rows = fc_max(1, fc_min(fc_min(BAND_PIXELS / g->grid_w, stay), each));
-    g->blocks = fc_ceil_div(g->grid_h, rows);
-    g->band = fc_round_up(fc_ceil_div(g->grid_h, g->blocks), least);
-    g->blocks = fc_ceil_div(g->grid_h, g->band);
-    g->splits = 1;
 }
 
 /* Blocks of pixels; where those are too few for the threads the panels are split as well. An output is computed the same way
@@ -304,7 +285,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t weights_bytes = g->groups * g->packed_group * g->esize;
     g->far = !g->raw && !g->by_offset && 2 * weights_bytes > fc_l2_bytes();
     const double work = fc_igemm_work(g);
-    if (g->by_offset) plan_offsets(g);
+    if (g->by_offset) fc_igemm_plan_offsets(g);
     if (g->matrix) return fc_igemm_matrix_run(g, space + offset_bytes + packed_bytes, work);
     if (g->by_offset) return fc_parallel_for(g->groups * g->n * g->blocks, fc_pixels_work(g->few, work), offset_task, g);
     plan_blocks(g);

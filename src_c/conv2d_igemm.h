@@ -5,6 +5,8 @@
 #include "conv2d_internal.h"
 #include "matrix.h"
 
+enum { FC_CLIP_ROWS = 1, FC_CLIP_COLUMNS };
+
 /* One kernel element: where it reads, relative to the pixel's corner, and its index in w_hwio. */
 typedef struct {
     ptrdiff_t y, x, source;
@@ -52,6 +54,7 @@ typedef struct {
     int in_place;
     ptrdiff_t *offset_in_place;
     ptrdiff_t left, right; /* pixels at each end whose taps reach over it */
+    int clip;              /* taps outside of the image are left out, of rows or of columns of the grid; then the pixels of a band go by columns */
 
     int matrix; /* the products are made on the matrix unit, from the parts of the weights */
     fc_matrix_pieces pieces;
@@ -77,6 +80,11 @@ double fc_igemm_work(const fc_igemm *g);
 int fc_igemm_halves(const fc_conv2d *conv);
 fc_igemm fc_igemm_half(const fc_conv2d *conv, int half, ptrdiff_t *first);
 fc_status fc_igemm_run_halves(const fc_conv2d *conv, const void *x, const void *w, const void *packed, const void *bias, void *y);
+
+/* The offsets of taps, and bands. */
+void fc_igemm_plan_offsets(fc_igemm *g);
+/* The taps inside of the image for a row or column of the grid, as `clip` says, and the first line before `end` that has others, or `end`. */
+ptrdiff_t fc_igemm_taps_inside(const fc_igemm *g, ptrdiff_t line, ptrdiff_t end, fc_span *taps);
 
 /* The pixels of a task: where taps read, in[tap * block + pixel], or each pixel by offsets; and where pixels are written. */
 typedef struct {

@@ -1,7 +1,17 @@
 /* Where the pixels of a task of the implicit GEMM are read and written. */
 #include "conv2d_igemm.h"
 
-enum { EDGE_DEPTH = 8 }; /* with fewer channels a band that reaches over the image is copied in less time than cut apart */
+enum {
+    EDGE_DEPTH = 8, /* with fewer channels a band that reaches over the image is copied in less time than cut apart */
+    CROWDED_BYTES = 256,   /* pixels a multiple of that apart share few cache sets */
+    BAND_PIXELS = 384,     /* of one by offsets, with few channels: bands copy the rows that they share, each for itself */
+    SHARED_PART = 8,       /* of the second-level cache */
+    APART_BYTES = 1024,
+    CLIPPED_PRODUCTS = 6000, /* to begin with other taps takes as long */
+};
+
+/* Products of all taps, to those of taps inside with what tiles of their own lose. */
+#define CLIP_GAIN 1.1
 
 /* Where the windows of rows i and i + 1 of the grid are written. */
 static void output_windows(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, void **out) {
@@ -9,11 +19,11 @@ static void output_windows(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, void **o
     for (ptrdiff_t m = 0; m < g->ow / 2; m++, to += g->ldy * g->esize) out[m] = to;
 }
 
-/* Where pixels j .. j + pixels - 1 of row i of the grid are written. */
-static void output_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j, ptrdiff_t pixels, void **out) {
+/* Where pixels j .. j + pixels - 1 of row i of the grid are written, to every step-th of `out`. */
+static void output_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j, ptrdiff_t pixels, void **out, ptrdiff_t step) {
     const ptrdiff_t first = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
     char *to = fc_at_mut(g->y, first * g->ldy, g->esize);
-    for (ptrdiff_t m = 0; m < pixels; m++, to += g->step_w * g->ldy * g->esize) out[m] = to;
+    for (ptrdiff_t m = 0; m < pixels; m++, to += g->step_w * g->ldy * g->esize) out[m * step] = to;
 }
 
 /* Where the last tap of a pixel reads, or would without the border. */
@@ -58,7 +68,7 @@ fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, f
     for (ptrdiff_t m = 0, run; m < r->pixels; m += run, j = 0) {
         run = fc_min(g->grid_w - j, r->pixels - m);
         point_row(g, n, r->group, i, j, j + run, r->in, stride, m);
-        output_row(g, n, i, j, run, r->out + m);
+        output_row(g, n, i, j, run, r->out + m, 1);
         if (++i == g->grid_h) i = 0, n++;
     }
     /* Whole tiles. */
@@ -96,17 +106,18 @@ static void copy_columns(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdif
     }
 }
 
-/* The place of pixel j of row i of a band: row by row, or window by window. */
-static ptrdiff_t place_of(const fc_igemm *g, ptrdiff_t i, ptrdiff_t j) {
+/* The place of pixel j of row i of a band of so many rows: row by row, column by column, or window by window. */
+static ptrdiff_t place_of(const fc_igemm *g, ptrdiff_t band, ptrdiff_t i, ptrdiff_t j) {
+    if (g->clip == FC_CLIP_COLUMNS) return j * band + i;
     return g->pooled ? (i / 2 * g->grid_w + j / 2 * 2 + i % 2) * 2 + j % 2 : i * g->grid_w + j;
 }
 
 /* Pixels `first` .. end - 1 of some rows of a band: where they read, in rows of `row` elements from `base` on, `ld` from pixel to pixel. */
-static void point_pixels(const fc_igemm *g, const char *base, ptrdiff_t row, ptrdiff_t ld, fc_span rows, ptrdiff_t first, ptrdiff_t end,
-                         const void **in) {
+static void point_pixels(const fc_igemm *g, ptrdiff_t band, const char *base, ptrdiff_t row, ptrdiff_t ld, fc_span rows, ptrdiff_t first,
+                         ptrdiff_t end, const void **in) {
     for (ptrdiff_t i = rows.first; i < rows.end; i++) {
         const char *from = base + (i - rows.first) * g->stride_h * row * g->esize;
-        for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[place_of(g, i, j)] = from;
+        for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[place_of(g, band, i, j)] = from;
     }
 }
 
@@ -114,13 +125,13 @@ static void point_pixels(const fc_igemm *g, const char *base, ptrdiff_t row, ptr
 static ptrdiff_t rows_read(const fc_igemm *g, ptrdiff_t rows) { return rows > 0 ? (rows - 1) * g->stride_h + g->max_y - g->min_y + 1 : 0; }
 
 /* Pixels first .. end - 1 of some rows of a band, whose first row reads from `top` on, in a copy. */
-static char *point_copied(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, fc_span rows, ptrdiff_t first, ptrdiff_t end, char *copy,
-                          const void **in) {
+static char *point_copied(const fc_igemm *g, ptrdiff_t band, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, fc_span rows, ptrdiff_t first,
+                          ptrdiff_t end, char *copy, const void **in) {
     const ptrdiff_t count = rows.end - rows.first, y = top + rows.first * g->stride_h, x = first * g->stride_w + g->min_x, row = g->w * g->ldx;
     if (first == end || count == 0) return copy;
     const ptrdiff_t pixels = (end - 1 - first) * g->stride_w + g->max_x - g->min_x + 1;
     copy_columns(g, n, group, y, rows_read(g, count), x, pixels, copy);
-    point_pixels(g, copy, row, g->ldx, rows, first, end, in);
+    point_pixels(g, band, copy, row, g->ldx, rows, first, end, in);
     return fc_at_mut(copy, pixels * g->ldx, g->esize);
 }
 
@@ -134,12 +145,12 @@ static fc_status point_in_place(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group,
     const ptrdiff_t ends = rows_read(g, rows) * row, edge = rows_read(g, first) * row;
     char *const copy = fc_scratch(FC_SLOT_TASK2, (size_t)((ends + edge + rows_read(g, rows - end) * row) * g->esize));
     if (!copy) return FC_NO_MEMORY;
-    point_copied(g, n, group, top, all, right, g->grid_w, point_copied(g, n, group, top, all, 0, left, copy, in), in);
-    point_copied(g, n, group, top, above, left, right, copy + ends * g->esize, in);
-    point_copied(g, n, group, top, below, left, right, copy + (ends + edge) * g->esize, in);
+    point_copied(g, rows, n, group, top, all, right, g->grid_w, point_copied(g, rows, n, group, top, all, 0, left, copy, in), in);
+    point_copied(g, rows, n, group, top, above, left, right, copy + ends * g->esize, in);
+    point_copied(g, rows, n, group, top, below, left, right, copy + (ends + edge) * g->esize, in);
     if (first == end) return FC_OK;
     const ptrdiff_t at = (n * g->h + top + first * g->stride_h) * row + (left * g->stride_w + g->min_x) * g->ldx + group * g->depth;
-    point_pixels(g, fc_at(g->x, at, g->esize), row, g->ldx, inside, left, right, in);
+    point_pixels(g, rows, fc_at(g->x, at, g->esize), row, g->ldx, inside, left, right, in);
     return FC_OK;
 }
 
@@ -174,13 +185,89 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
         char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->depth * g->esize));
         if (!to) return FC_NO_MEMORY;
         copy_band(g, n, group, top, copied, to);
-        point_pixels(g, to, g->copy_w * g->depth, g->depth, all, 0, g->grid_w, in);
+        point_pixels(g, rows, to, g->copy_w * g->depth, g->depth, all, 0, g->grid_w, in);
     } else {
         const ptrdiff_t first = (n * g->h + top) * row + g->min_x * g->ldx + group * g->depth;
-        point_pixels(g, fc_at(g->x, first, g->esize), row, g->ldx, all, 0, g->grid_w, in);
+        point_pixels(g, rows, fc_at(g->x, first, g->esize), row, g->ldx, all, 0, g->grid_w, in);
     }
     for (ptrdiff_t i = 0; i < rows && g->pooled; i += 2) output_windows(g, n, i0 + i, r->out + i / 2 * (g->ow / 2));
-    for (ptrdiff_t i = 0; i < rows && !g->pooled; i++) output_row(g, n, i0 + i, 0, g->grid_w, r->out + i * g->grid_w);
+    const int by_columns = g->clip == FC_CLIP_COLUMNS;
+    for (ptrdiff_t i = 0; i < rows && !g->pooled; i++)
+        output_row(g, n, i0 + i, 0, g->grid_w, r->out + (by_columns ? i : i * g->grid_w), by_columns ? rows : 1);
     for (ptrdiff_t m = pixels; m < places; m++) in[m] = in[m - 1], r->out[m] = r->out[m - 1];
     return FC_OK;
+}
+
+/* Of the terms from a pixel's first, in rows of so many pixels, ld elements apart. */
+static void fill_offsets(const fc_igemm *g, ptrdiff_t width, ptrdiff_t ld, ptrdiff_t *offset) {
+    for (ptrdiff_t t = 0; t < g->taps; t++)
+        for (ptrdiff_t c = 0; c < g->depth; c++) *offset++ = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
+}
+
+/* Pixels at the ends of a row are few, and what they read fits into a row beside each other. */
+static void plan_in_place(fc_igemm *g) {
+    g->left = fc_min(g->grid_w, fc_ceil_div(fc_max(0, -g->min_x), g->stride_w));
+    g->right = g->grid_w - fc_max(g->left, fc_min(g->grid_w, fc_ceil_div(fc_max(0, g->w - g->max_x), g->stride_w)));
+    const ptrdiff_t read = (g->left + g->right) * g->stride_w + 2 * (g->max_x - g->min_x + 1);
+    g->in_place = g->copy && !g->matrix && !g->terms && (g->groups == 1 || g->ldx * g->esize % CROWDED_BYTES) &&
+                  4 * (g->left + g->right) <= g->grid_w && read <= g->w;
+    if (g->in_place) fill_offsets(g, g->w, g->ldx, g->offset_in_place);
+}
+
+/* The taps inside of the image for a row or column of the grid, as `clip` says. */
+static fc_span taps_inside(const fc_igemm *g, ptrdiff_t line) {
+    const int rows = g->clip == FC_CLIP_ROWS;
+    const ptrdiff_t from = line * (rows ? g->stride_h : g->stride_w), size = rows ? g->h : g->w;
+    fc_span s = {0, g->taps};
+    while (s.first < s.end && from + (rows ? g->tap[s.first].y : g->tap[s.first].x) < 0) s.first++;
+    while (s.end > s.first && from + (rows ? g->tap[s.end - 1].y : g->tap[s.end - 1].x) >= size) s.end--;
+    return s;
+}
+
+ptrdiff_t fc_igemm_taps_inside(const fc_igemm *g, ptrdiff_t line, ptrdiff_t end, fc_span *taps) {
+    *taps = taps_inside(g, line);
+    for (line++; line < end; line++) {
+        const fc_span other = taps_inside(g, line);
+        if (other.first != taps->first || other.end != taps->end) break;
+    }
+    return line;
+}
+
+/* Whether taps outside of the image are so many that lines of the grid are worth tiles of their own: columns, of taps that are a row, or rows. */
+static void plan_clip(fc_igemm *g) {
+    g->clip = 0;
+    if (!g->copy || g->pooled || g->matrix || g->dot || g->terms || g->panels.whole) return;
+    g->clip = g->min_y == g->max_y ? FC_CLIP_COLUMNS : FC_CLIP_ROWS;
+    const int by_rows = g->clip == FC_CLIP_ROWS;
+    const ptrdiff_t lines = by_rows ? g->grid_h : g->grid_w, mr = g->panels.main->mr;
+    const ptrdiff_t rows = fc_max(1, fc_min(g->grid_h, BAND_PIXELS / g->grid_w)); /* whatever the number of threads */
+    const ptrdiff_t each = CLIPPED_PRODUCTS / (g->depth * fc_panels_width(&g->panels));
+    ptrdiff_t all = 0, inside = 0;
+    for (ptrdiff_t i = 0, next; i < lines; i = next) {
+        fc_span taps;
+        next = fc_igemm_taps_inside(g, i, lines, &taps);
+        const ptrdiff_t pixels = (next - i) * (by_rows ? g->grid_w : rows);
+        all += pixels * g->taps, inside += fc_round_up(pixels, mr) * (taps.end - taps.first) + each;
+    }
+    if (CLIP_GAIN * (double)inside > (double)all) g->clip = 0;
+}
+
+void fc_igemm_plan_offsets(fc_igemm *g) {
+    g->copy = g->min_y < 0 || g->min_x < 0 || (g->grid_h - 1) * g->stride_h + g->max_y >= g->h || (g->grid_w - 1) * g->stride_w + g->max_x >= g->w;
+    g->copy_w = (g->grid_w - 1) * g->stride_w + g->max_x - g->min_x + 1;
+    fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->depth : g->ldx, g->offset);
+    plan_in_place(g);
+    const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
+    /* Groups read their channels of the same rows and write the same pixels, one after the other: what a band reads or writes stays in a part of
+     * the second-level cache, where pixels are far apart, unless bands would read much of each other's rows. */
+    const int apart = g->min_y == g->max_y && fc_max(g->ldx, g->ldy) * g->esize >= APART_BYTES;
+    const int shared = g->groups > 1 && ((g->copy && g->stride_h > 1) || apart);
+    const ptrdiff_t row = fc_max(g->stride_h * g->w * g->ldx, apart ? g->ow * g->ldy : 0) * g->esize;
+    const ptrdiff_t stay = shared ? fc_max(1, fc_l2_bytes() / SHARED_PART / row) : g->grid_h;
+    const ptrdiff_t least = g->pooled ? 2 : 1, rows = fc_max(1, fc_min(fc_min(BAND_PIXELS / g->grid_w, stay), each));
+    g->blocks = fc_ceil_div(g->grid_h, rows);
+    g->band = fc_round_up(fc_ceil_div(g->grid_h, g->blocks), least);
+    g->blocks = fc_ceil_div(g->grid_h, g->band);
+    g->splits = 1;
+    plan_clip(g);
 }

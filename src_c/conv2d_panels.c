@@ -99,12 +99,23 @@ void fc_panels_pack(const fc_panels *panels, ptrdiff_t first, const fc_frame_ker
         }
 }
 
+/* Whether the last `left` rows are computed in less time together with some before them, once more, than in as many small tiles as they need: a tile
+ * takes its time, however small. */
+static int overlaps(const fc_gemm_args *args, ptrdiff_t left, ptrdiff_t mr) {
+    enum { NARROW = 16 };
+    if (args->accumulate || args->pooled || left >= mr) return 0;
+    ptrdiff_t tiles = 0;
+    for (ptrdiff_t l = left; l > 0; l -= fc_tile_rows(l, mr)) tiles++;
+    return tiles > (args->ldw <= NARROW ? 1 : 2);
+}
+
 void fc_panel_tiles(const fc_gemm_fn *kernel, ptrdiff_t mr, fc_gemm_args *args, const void *const *rows, void *const *out, ptrdiff_t pixels) {
     if (args->pooled && mr % 4) mr = 4;
     const int whole = !kernel[1];
     if (whole) pixels = fc_round_up(pixels, mr);
     for (ptrdiff_t m = 0, tile; m < pixels; m += args->tiles * tile) {
         ptrdiff_t left = pixels - m;
+        if (!whole && pixels >= mr && overlaps(args, left, mr)) m = pixels - mr, left = mr;
         tile = whole ? mr : fc_tile_rows(left, mr);
         args->tiles = 0;
         do args->tiles++, left -= tile;

@@ -100,47 +100,49 @@ static void run_tiles(const fc_wgrad_plan *g, block_work *work, const fc_panel *
     }
 }
 
-/* All blocks of one chunk of one group. */
+/* One block of one group. */
+static void run_block(const fc_wgrad_plan *g, block_work *work, ptrdiff_t chunk, void *copy, void *packed) {
+    const fc_wgrad_part *const p = &work->p;
+    const ptrdiff_t group = work->group;
+    for (ptrdiff_t i = 0; g->dw && i < p->images; i++)
+        for (ptrdiff_t r = 0; r < fc_wgrad_copied_rows(g, p); r++) fc_wgrad_copy_row(g, p, group, i, r, copy);
+    work->x = g->copy ? copy : fc_wgrad_input(g, p, group);
+    work->acc = fc_at_mut(g->acc, (chunk * g->groups + group) * g->acc_size, g->esize);
+    const void *const dy = fc_wgrad_gradient(g, p, group);
+    for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
+        const fc_panel panel = fc_panels_get(&g->panels, i);
+        work->dy = fc_at(dy, panel.first, g->esize);
+        if (g->packed) {
+            fc_wgrad_pack_panel(g, p, group, &panel, packed);
+            work->dy = packed;
+        }
+        if (g->dw) run_tiles(g, work, &panel, 0, g->rows);
+        sum_panel(g, p, group, chunk, &panel, g->packed ? packed : NULL);
+    }
+}
+
+/* All blocks of one chunk of some groups, which share what they read: lines of the cache. */
 static fc_status chunk_task(const void *context, ptrdiff_t task) {
     const fc_wgrad_plan *const g = context;
-    const ptrdiff_t group = task % g->groups, chunk = task / g->groups;
+    const ptrdiff_t part = task % g->parts, chunk = task / g->parts;
+    const ptrdiff_t first = g->groups * part / g->parts, last = g->groups * (part + 1) / g->parts;
     const ptrdiff_t begin = g->blocks * chunk / g->chunks, end = g->blocks * (chunk + 1) / g->chunks;
-    void *const acc = fc_at_mut(g->acc, (chunk * g->groups + group) * g->acc_size, g->esize);
     char *const space = fc_scratch(FC_SLOT_TASK, lines_size(g) + (size_t)((g->x_size + g->dy_size) * g->esize));
     if (!space) return FC_NO_MEMORY;
     ptrdiff_t *const line = (ptrdiff_t *)space;
     void *const copy = space + lines_size(g), *const packed = fc_at_mut(copy, g->x_size, g->esize);
     for (ptrdiff_t block = begin; block < end; block++) {
-        const fc_wgrad_part p = fc_wgrad_part_of(g, block);
-        for (ptrdiff_t i = 0; g->dw && i < p.images; i++)
-            for (ptrdiff_t r = 0; r < fc_wgrad_copied_rows(g, &p); r++) fc_wgrad_copy_row(g, &p, group, i, r, copy);
-        if (!g->dw && !g->planar) {
-            sum_bias(g, &p, group, chunk, NULL);
-            continue;
+        block_work work = {.p = fc_wgrad_part_of(g, block),
+                           .line = line,
+                           .begins = block == begin,
+                           .ends = block == end - 1,
+                           .next = fc_wgrad_fetch_next(g, block, end)};
+        fc_wgrad_fill_lines(g, &work.p, line);
+        for (work.group = first; work.group < last; work.group++) {
+            if (g->dw || g->planar) run_block(g, &work, chunk, copy, packed);
+            else sum_bias(g, &work.p, work.group, chunk, NULL);
         }
-        fc_wgrad_fill_lines(g, &p, line);
-        block_work work = {
-            .p = p,
-            .group = group,
-            .x = g->copy ? copy : fc_wgrad_input(g, &p, group),
-            .line = line,
-            .acc = acc,
-            .begins = block == begin,
-            .ends = block == end - 1,
-            .next = fc_wgrad_fetch_next(g, block, end),
-        };
-        const void *const dy = fc_wgrad_gradient(g, &p, group);
-        for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) {
-            const fc_panel panel = fc_panels_get(&g->panels, i);
-            work.dy = fc_at(dy, panel.first, g->esize);
-            if (g->packed) {
-                fc_wgrad_pack_panel(g, &p, group, &panel, packed);
-                work.dy = packed;
-            }
-            if (g->dw) run_tiles(g, &work, &panel, 0, g->rows);
-            sum_panel(g, &p, group, chunk, &panel, g->packed ? packed : NULL);
-        }
-        sum_input(g, &p, chunk);
+        if (g->dw || g->planar) sum_input(g, &work.p, chunk);
     }
     return FC_OK;
 }
@@ -276,6 +278,9 @@ static void plan(fc_wgrad_plan *g) {
     const ptrdiff_t chunks = ACCUMULATORS_BYTES / (g->acc_size * g->groups * g->esize);
     g->chunks = fc_min(fc_min(chunks, MAX_CHUNKS), g->blocks);
     if (g->chunks * g->groups < MIN_CHUNKS) g->chunks = 1;
+    /* The accumulators of a task stay in the second-level cache from block to block. */
+    const ptrdiff_t threads = fc_get_num_threads(), tasks = threads > 1 ? fc_ceil_div(4 * threads, g->chunks) : 1;
+    g->parts = fc_min(g->groups, fc_max(tasks, fc_ceil_div(4 * g->acc_size * g->groups * g->esize, fc_l2_bytes())));
 }
 
 static fc_status run(const fc_conv2d *conv, const void *x, const void *dy, void *dw, void *db, int bias_of_x) {
@@ -319,7 +324,7 @@ static fc_status run(const fc_conv2d *conv, const void *x, const void *dy, void 
     memset(bias_sums(&g, 0), 0, (size_t)(g.chunks * bias_columns(&g) * g.esize));
 
     const double work = fc_macs_ns((double)conv->n * (double)(conv->oh * conv->ow) * (double)conv->k * (double)g.rows);
-    fc_status status = shared ? run_shared(&g, space + offsets, work) : fc_parallel_for(g.groups * g.chunks, work, chunk_task, &g);
+    fc_status status = shared ? run_shared(&g, space + offsets, work) : fc_parallel_for(g.parts * g.chunks, work, chunk_task, &g);
     if (status != FC_OK) return status;
     const ptrdiff_t rows = fc_ceil_div(g.rows, TILE_ROWS);
     if (!dw) return finish_task(&g, g.groups * rows);

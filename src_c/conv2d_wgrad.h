@@ -23,6 +23,7 @@ typedef struct {
     ptrdiff_t ld, copy_h, copy_w, image_step; /* elements of a pixel, rows, pixels of a row, elements of an image */
     ptrdiff_t band, bands, images;            /* output rows of a block, bands of an image, images of a block */
     ptrdiff_t blocks, chunks;
+    ptrdiff_t parts;                          /* tasks of a chunk, each of as many groups */
     int packed;                               /* dy is packed; otherwise read where it is */
     int flat;                                 /* all pixels of a block are equally far apart: they make one line */
     ptrdiff_t x_size, dy_size, acc_size;      /* elements of the three buffers of a block or chunk */

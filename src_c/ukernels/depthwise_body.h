@@ -223,35 +223,47 @@ static void NAME(depthwise)(const fc_depthwise_args *const args) {
     for (ptrdiff_t l = 0; l < args->lines; l++, copy.x += copy.line_rows, copy.y = (real *)copy.y + copy.y_line) NAME(depthwise_line)(&copy);
 }
 
-/* Elements of a pixel that the planes' vectors from channel c on are made of: the first, and how many. */
-FC_INLINE ptrdiff_t NAME(spread_first)(const fc_spread_args *const a, const ptrdiff_t c) { return c / a->times * a->planes; }
+/* Elements of a pixel that a vector of the planes is made of, at most. */
 static ptrdiff_t NAME(spread_span)(const fc_spread_args *const a) {
-    ptrdiff_t most = 0;
-    for (ptrdiff_t c = 0; c < a->groups * a->times; c += VL) {
-        const ptrdiff_t span = NAME(spread_first)(a, c + VL - 1) + a->planes - NAME(spread_first)(a, c);
-        if (span > most) most = span;
-    }
-    return most;
+    const ptrdiff_t even = a->times & -a->times, late = a->times - (even < VL ? even : VL); /* where in a group a vector may begin */
+    const ptrdiff_t groups = (late + VL - 1) / a->times + 1;
+    return (groups < a->groups ? groups : a->groups) * a->planes;
 }
 
-/* By permuting the SOURCES vectors of a pixel that hold all that one vector of a plane needs. */
+/* By permuting the SOURCES vectors of a pixel that hold all that one vector of a plane needs: 1, 2 or 4. */
 FC_INLINE void NAME(spread_lanes)(const int SOURCES, const fc_spread_args *const a, const real *const from, real *const to, const ptrdiff_t pixels) {
     const ptrdiff_t channels = a->groups * a->times, planes = a->planes, from_step = a->from_step, to_step = a->to_step;
+    assert(planes <= SOURCES * VL);
     for (ptrdiff_t c = 0; c < channels; c += VL) {
-        const ptrdiff_t first = NAME(spread_first)(a, c), left = a->groups * planes - first;
-        const ptrdiff_t n0 = left < VL ? left : VL, n1 = left < VL ? 0 : left < 2 * VL ? left - VL : VL;
-        vindex index[2 * VL];
+        const ptrdiff_t first = c / a->times * planes, left = a->groups * planes - first;
+        ptrdiff_t n[4], at = 0, m = c % a->times;
+        int32_t element[VL];
+        for (int l = 0; l < VL; l++) {
+            element[l] = (int32_t)at;
+            if (++m == a->times) m = 0, at += planes;
+        }
+        for (int s = 0; s < SOURCES; s++) n[s] = left < s * VL ? 0 : left < (s + 1) * VL ? left - s * VL : VL;
+        vindex index[4 * VL], half[4 * VL];
         for (ptrdiff_t j = 0; j < planes; j++) {
-            int32_t lane[VL];
-            for (ptrdiff_t l = 0; l < VL; l++) lane[l] = (int32_t)(NAME(spread_first)(a, c + l) - first + j);
+            int32_t lane[VL], of[VL];
+            for (int l = 0; l < VL; l++) {
+                const int32_t e = element[l] + (int32_t)j;
+                lane[l] = e % (2 * VL), of[l] = e < 2 * VL ? l : VL + l;
+            }
             index[j] = v_index(lane);
+            if (SOURCES > 2) half[j] = v_index(of);
         }
         for (ptrdiff_t p = 0; p < pixels; p++) {
             const real *const x = from + p * from_step + first;
             real *out = to + p * to_step + c;
-            const vec low = NAME(load_channels)(x, n0), high = SOURCES > 1 ? v_load_n(x + VL, n1) : v_zero();
-            for (ptrdiff_t j = 0; j < planes; j++, out += a->plane)
-                v_store(out, SOURCES > 1 ? v_permute2(low, high, index[j]) : v_permute(low, index[j]));
+            vec v[4];
+            FC_UNROLL(4)
+            for (int s = 0; s < SOURCES; s++) v[s] = s == 0 ? NAME(load_channels)(x, n[0]) : v_load_n(x + s * VL, n[s]);
+            for (ptrdiff_t j = 0; j < planes; j++, out += a->plane) {
+                vec lanes = SOURCES > 1 ? v_permute2(v[0], v[1], index[j]) : v_permute(v[0], index[j]);
+                if (SOURCES > 2) lanes = v_permute2(lanes, v_permute2(v[2], v[3], index[j]), half[j]);
+                v_store(out, lanes);
+            }
         }
     }
 }
@@ -260,22 +272,6 @@ FC_INLINE void NAME(spread_lanes)(const int SOURCES, const fc_spread_args *const
 static void NAME(spread_transposed)(const fc_spread_args *const a, const real *from, real *to, const ptrdiff_t pixels) {
     for (ptrdiff_t p = 0; p < pixels; p++, from += a->from_step, to += a->to_step)
         NAME(transpose)(from, a->planes, to, a->plane, a->groups, a->planes);
-}
-
-/* One element after the other. */
-static void NAME(spread_elements)(const fc_spread_args *const a, const real *from, real *to, const ptrdiff_t pixels) {
-    for (ptrdiff_t p = 0; p < pixels; p++, from += a->from_step, to += a->to_step)
-        for (ptrdiff_t j = 0; j < a->planes; j++)
-            for (ptrdiff_t g = 0; g < a->groups; g++) {
-                /* Whole vectors reach into the next groups, which are written after this one. */
-                const real value = from[g * a->planes + j];
-                real *const out = to + j * a->plane;
-                for (ptrdiff_t c = g * a->times, end = c + a->times; c < end; c += VL) {
-                    if (c + VL <= a->to_step) v_store(out + c, v_set1(value));
-                    else
-                        for (ptrdiff_t m = c; m < end; m++) out[m] = value;
-                }
-            }
 }
 
 FC_INLINE void NAME(spread_copies)(const fc_spread_args *const a, const real *from, real *to, const ptrdiff_t pixels) {
@@ -298,10 +294,13 @@ static void NAME(depthwise_spread)(const fc_spread_args *const args, const void 
         return;
     }
     const ptrdiff_t span = NAME(spread_span)(a);
-    if (span <= VL) NAME(spread_lanes)(1, a, from, to, pixels);
-    else if (span <= 2 * VL) NAME(spread_lanes)(2, a, from, to, pixels);
+    assert(a->times == 1 || span <= 4 * VL);
+    /* float64 is for checks, and the library is to be small. */
+    const int fits = sizeof(real) == sizeof(float) && VL >= 8;
+    if (fits && span <= VL) NAME(spread_lanes)(1, a, from, to, pixels);
+    else if (fits && span <= 2 * VL) NAME(spread_lanes)(2, a, from, to, pixels);
     else if (a->times == 1) NAME(spread_transposed)(a, from, to, pixels);
-    else NAME(spread_elements)(a, from, to, pixels);
+    else NAME(spread_lanes)(4, a, from, to, pixels);
 }
 
 #define FC_DEPTHWISE_KERNELS           \
