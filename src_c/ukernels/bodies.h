@@ -1,5 +1,10 @@
 /* All kernels for one element type and ISA, and the table that exports them. With FC_MATRIX_ISA there is a second table, of that
  * name: the same kernels, and FC_MATRIX_KERNELS. */
+#if defined(FC_F64) || defined(FC_SMALL)
+#define FC_RARE 0 /* whether there are kernels of their own for what is rare: float64 is for checks */
+#else
+#define FC_RARE 1
+#endif
 #include "pooled_body.h"
 #include "gemm_body.h"
 #include "terms_body.h"
@@ -54,6 +59,7 @@ FC_TABLE(FC_MATRIX_ISA, FC_MATRIX_KERNELS);
 #undef FC_STRING
 #undef FC_STRING_
 #undef FC_RUNS_KERNELS
+#undef FC_WINOGRAD_FEW
 #undef FC_DEPTHWISE_KERNELS
 #undef FC_GRADIENTS_KERNELS
 #undef FC_GRADIENTS_DENSE

@@ -174,20 +174,22 @@ static int NAME(depthwise_walks)(const fc_depthwise_args *const args) {
         NAME(walk_lines_312)(a);
         break;
     case 16 + 10 + 2:
+        if (!FC_RARE) return 0;
         NAME(walk_lines_512)(a);
         break;
     case 16 + 14 + 2:
-        if (sizeof(real) == sizeof(double)) return 0; /* float64 is for checks, and the library is to be small */
+        if (!FC_RARE) return 0;
         NAME(walk_lines_712)(a);
         break;
     case 32 + 6 + 2:
         NAME(walk_lines_322)(a);
         break;
     case 32 + 10 + 2:
+        if (!FC_RARE) return 0;
         NAME(walk_lines_522)(a);
         break;
     case 32 + 14 + 2:
-        if (sizeof(real) == sizeof(double) || VL * FC_REGISTERS < 128) return 0;
+        if (!FC_RARE) return 0;
         NAME(walk_lines_722)(a);
         break;
     default:

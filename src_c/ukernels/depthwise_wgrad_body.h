@@ -292,18 +292,21 @@ static void NAME(depthwise_wgrad)(const fc_depthwise_wgrad_args *const args) {
         else FC_WGRAD_WALKS(3, 3, 1, 1);
         break;
     case 8 + 5:
-        if (a->rows == 5 && a->bias && FC_REGISTERS >= 32 && sizeof(real) == sizeof(float)) FC_WGRAD_WALKS(5, 5, 1, 1);
+        if (!FC_RARE) NAME(wgrad_any)(a);
+        else if (a->rows == 5 && a->bias && FC_REGISTERS >= 32) FC_WGRAD_WALKS(5, 5, 1, 1);
         else FC_WGRAD_WALKS(2, 5, 1, 0);
         break;
     case 8 + 7:
-        FC_WGRAD_WALKS(1, 7, 1, 0);
+        if (!FC_RARE) NAME(wgrad_any)(a);
+        else FC_WGRAD_WALKS(1, 7, 1, 0);
         break;
     case 16 + 3:
         if (a->rows == 2) FC_WGRAD_WALKS(2, 3, 2, 1);
         else FC_WGRAD_WALKS(3, 3, 2, 1);
         break;
     case 16 + 5:
-        FC_WGRAD_WALKS(2, 5, 2, 0);
+        if (!FC_RARE) NAME(wgrad_any)(a);
+        else FC_WGRAD_WALKS(2, 5, 2, 0);
         break;
     default:
         NAME(wgrad_any)(a);

@@ -30,6 +30,7 @@
  *   FC_WINOGRAD_MR          rows of the tile of Winograd's matrix products; the widest of its panels is 2 vectors
  *   FC_TRANSPOSE_SQUARES    defined where v_permute2 is one instruction: matrices are transposed VL x VL at a time
  *   FC_REGISTERS            how many vectors stay in registers
+ *   FC_SMALL                defined where few run what all install: see FC_RARE in bodies.h
  *   FC_LANES_FREE           defined where loads of some lanes take little longer than those of whole vectors; only there:
  *   v_lanes(i, end)         a vmask of lanes i .. end - 1, 0 <= i <= end <= VL
  *   v_load_lanes(p, m)      the lanes of m; the others are zero and not touched in memory

@@ -134,4 +134,5 @@ FC_INLINE vec NAME(permute2)(vec a, vec b, vmask index) {
 #define FC_MAIN_PANEL 0
 #define FC_WINOGRAD_MR 4
 #define FC_REGISTERS 16
+#define FC_SMALL
 #define FC_PARTIAL_FREE 0

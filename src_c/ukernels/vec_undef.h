@@ -57,6 +57,8 @@
 #undef FC_FEW_PLANES
 #undef FC_TRANSPOSE_SQUARES
 #undef FC_REGISTERS
+#undef FC_SMALL
+#undef FC_RARE
 #undef FC_PARTIAL_FREE
 #undef FC_F32
 #undef FC_F64
