@@ -165,11 +165,14 @@ _GROUPS += [
     Conv("groups20-8to8", 1, 4, 7, 160, 160, groups=20),
     Conv("groups6-4to4-5x5-stride2", 1, 9, 22, 24, 24, (5, 5), (2, 2), groups=6),
     # A plane's vector is made of up to four vectors of the input.
-    *(Conv(f"groups9-{c}to{k}", 2, 5, 9, 9 * c, 9 * k, groups=9) for c, k in ((8, 2), (2, 8), (6, 3), (9, 4))),
+    *(
+        Conv(f"groups9-{c}to{k}", 2, 5, 9, 9 * c, 9 * k, groups=9)
+        for c, k in ((8, 2), (2, 8), (6, 3), (9, 4))
+    ),
     # Many taps are outside, of columns or of rows.
     Conv("groups4-16to16-1x7-valid", 2, 9, 10, 64, 64, (1, 7), padding="valid", groups=4),
     Conv("groups4-24to16-7x1-valid", 2, 10, 9, 96, 64, (7, 1), padding="valid", groups=4),
-    Conv("groups2-16to24-5x5-outside", 2, 5, 20, 32, 48, (5, 5), padding=((4, 4), (4, 4)), groups=2),
+    Conv("groups2-5x5-outside", 2, 5, 20, 32, 48, (5, 5), padding=((4, 4), (4, 4)), groups=2),
     # Several terms of the reduction fill a vector, for runs of pixels side by side; for the input
     # gradient, too.
     *(Conv(f"groups2-24to3-{w}", 2, 5, w, 48, 6, groups=2) for w in (6, 7, 10, 15)),
