@@ -28,17 +28,14 @@ typedef struct {
     ptrdiff_t parts, chunk, chunks, slots, lines;
 } gradients;
 
-/* Steps that have all pixels of x along one axis. */
-static ptrdiff_t count_steps(ptrdiff_t size, ptrdiff_t pad, ptrdiff_t stride) { return (size + pad % stride - 1) / stride + 1; }
-
 /* With stride 1 the gradient of the input alone is that of walks, to the last bit: images are wide enough for them. */
 int fc_depthwise_gradients_apply(const fc_conv2d *conv) {
     const fc_ukernels *const kernels = fc_kernels(conv->dtype);
     const ptrdiff_t s = conv->stride_h, c = conv->c, lanes = kernels->gemm.lanes;
     return kernels->depthwise.gradients && s >= (kernels->depthwise.gradients_dense ? 1 : 2) && conv->groups == c && conv->k == c && conv->kh == 3 &&
            conv->kw == 3 && conv->stride_w == s && s <= 2 && conv->dilation_h == 1 && conv->dilation_w == 1 && conv->pad_top < 3 &&
-           conv->pad_left < 3 && conv->w >= 3 && conv->n > 0 && conv->oh <= count_steps(conv->h, conv->pad_top, s) &&
-           conv->ow <= count_steps(conv->w, conv->pad_left, s) && conv->ow * c >= lanes &&
+           conv->pad_left < 3 && conv->w >= 3 && conv->n > 0 && conv->oh <= fc_stride_steps(conv->h, conv->pad_top, s) &&
+           conv->ow <= fc_stride_steps(conv->w, conv->pad_left, s) && conv->ow * c >= lanes &&
            (c >= lanes || (kernels->depthwise.partial && FLAT_PIXELS * c > lanes));
 }
 
@@ -112,8 +109,8 @@ fc_status fc_depthwise_gradients(const fc_conv2d *conv, const void *dy, const vo
     assert(fc_depthwise_gradients_apply(conv));
     const fc_ukernels *const kernels = fc_kernels(conv->dtype);
     gradients g = {.conv = conv, .kernels = &kernels->depthwise, .esize = fc_esize(conv->dtype), .dy = dy, .x = x, .w = w, .dx = dx};
-    g.rows = count_steps(conv->h, conv->pad_top, conv->stride_h);
-    g.steps = count_steps(conv->w, conv->pad_left, conv->stride_w);
+    g.rows = fc_stride_steps(conv->h, conv->pad_top, conv->stride_h);
+    g.steps = fc_stride_steps(conv->w, conv->pad_left, conv->stride_w);
     g.slots = fc_round_up(conv->c, kernels->gemm.lanes);
     g.parts = fc_max(1, fc_min(conv->n * g.rows, fc_min(PARTS, conv->n * conv->oh * conv->ow / (PART_PIXELS * SUMS))));
     g.chunk = fc_round_up(fc_max(conv->c * g.parts / TASKS, CHUNK_BYTES / g.esize), FC_ALIGN / g.esize);

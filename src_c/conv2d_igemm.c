@@ -265,8 +265,8 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
     const size_t offset_bytes = (size_t)fc_round_up(2 * offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
     g->matrix &= !g->steps;
-    const int packs =
-        !prepacked && (!g->steps || g->panels.whole) && !(g->matrix && !g->transposed); /* whose parts are made from the weights where they are */
+    const int in_place = (g->steps && !g->panels.whole) || (g->matrix && !g->transposed); /* whose parts are made from the weights as they are */
+    const int packs = !prepacked && !in_place;
     const size_t packed_bytes = (size_t)fc_round_up((zero + (packs ? g->groups * g->packed_group : 0)) * g->esize, FC_ALIGN);
     const size_t bytes = offset_bytes + packed_bytes + (g->matrix ? fc_igemm_matrix_bytes(g) : 0);
     char *const space = fc_scratch(FC_SLOT_CALL, bytes);

@@ -23,8 +23,6 @@ typedef struct {
     void *dx;
 } steps_job;
 
-static ptrdiff_t count_steps(ptrdiff_t size, ptrdiff_t pad, ptrdiff_t stride) { return (size + pad % stride - 1) / stride + 1; }
-
 int fc_pool_steps_pay(const fc_pool2d *p) {
     const fc_ukernels *const kernels = fc_kernels(p->dtype);
     const ptrdiff_t lanes = kernels->pool.lanes;
@@ -60,7 +58,7 @@ static void run_step(const steps_job *job, ptrdiff_t image, ptrdiff_t k, void *u
         .dx = dx,
         .taps = p->pool_h,
         .stride = stride,
-        .steps = count_steps(p->w, p->pad_left, stride),
+        .steps = fc_stride_steps(p->w, p->pad_left, stride),
         .column = p->pad_left % stride,
         .width = p->w,
         .dy_column = p->pad_left / stride,
@@ -91,7 +89,7 @@ fc_status fc_pool_steps(const fc_pool2d *p, const void *dy, const void *indices,
     job.first = memcpy(memory + zeros + beside + index, job.index, (size_t)row);
     job.last = memcpy(memory + zeros + beside + 2 * index, job.index + last, (size_t)row);
     job.live = (p->pool_h - 1) / p->stride_h + 1;
-    job.rows = count_steps(p->h, p->pad_top, p->stride_h);
+    job.rows = fc_stride_steps(p->h, p->pad_top, p->stride_h);
     job.task_rows = fc_max(1, TASK_ELEMENTS / step);
     const double work = ELEMENT_NS * (double)(p->n * job.rows) * (double)step;
     return fc_parallel_for(fc_ceil_div(p->n * job.rows, job.task_rows), work, steps_task, &job);

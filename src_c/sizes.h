@@ -20,6 +20,8 @@ static inline fc_span fc_clip(ptrdiff_t start, ptrdiff_t spread, ptrdiff_t count
     if (s.end < s.first) s.first = s.end = 0;
     return s;
 }
+/* Steps of `stride` elements, counted from the first window's, that have all `size` elements along one axis. */
+static inline ptrdiff_t fc_stride_steps(ptrdiff_t size, ptrdiff_t pad, ptrdiff_t stride) { return (size + pad % stride - 1) / stride + 1; }
 static inline ptrdiff_t fc_kernel_elements(const fc_conv2d *conv) { return conv->kh * conv->kw * (conv->c / conv->groups) * conv->k; }
 static inline ptrdiff_t fc_whole_pixels(const fc_conv2d *conv) { return conv->whole ? conv->whole : conv->n * conv->oh * conv->ow; }
 /* Byte arithmetic on untyped arrays. */

@@ -2,6 +2,14 @@
 
 FC_INLINE vec NAME(load_channels)(const real *const p, const ptrdiff_t n) { return n == VL ? v_load(p) : v_load_n(p, n); }
 
+/* For loops that are one whatever n: where it costs nothing all lanes are asked for. */
+FC_INLINE vec NAME(load_free)(const real *const p, const ptrdiff_t n) { return FC_PARTIAL_FREE ? v_load_n(p, n) : v_load(p); }
+
+FC_INLINE void NAME(store_free)(real *const p, const vec v, const ptrdiff_t n) {
+    if (FC_PARTIAL_FREE) v_store_n(p, v, n);
+    else v_store(p, v);
+}
+
 FC_INLINE void NAME(store_channels)(real *const p, const vec v, const ptrdiff_t n) {
     if (n == VL) v_store(p, v);
     else v_store_n(p, v, n);

@@ -3,13 +3,12 @@
  * read, and dx is written, once. Vectors of channels, and where their sums are, as in depthwise_wgrad_body.h. A term of dx is added column by
  * column, as walks do. */
 
-/* float64 is for checks, and the library is to be small. With stride 1 weights and sums and what is held of dy take more than 16 registers. */
+/* With stride 1 weights and sums and what is held of dy take more than 16 registers. */
 #define FC_GRADIENTS_DENSE (FC_REGISTERS >= 32)
-#if defined(FC_F64) || VL * FC_REGISTERS < 128
+#if !FC_RARE
 #define FC_GRADIENTS_KERNELS .gradients = NULL
 #else
 #define FC_GRADIENTS_KERNELS .gradients = NAME(depthwise_gradients), .gradients_dense = FC_GRADIENTS_DENSE
-FC_INLINE vec NAME(gradients_load)(const real *const p, const ptrdiff_t n) { return FC_PARTIAL_FREE ? v_load_n(p, n) : v_load(p); }
 
 FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradients_args *const a, const ptrdiff_t c, const ptrdiff_t slot,
                                     const ptrdiff_t fetched, const real *dy_next) {
@@ -24,7 +23,7 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
     for (int r = 0; r < 3; r++) {
         FC_UNROLL(3)
         for (int t = 0; t < 3; t++) {
-            weight[r][t] = NAME(gradients_load)((const real *)a->w + (3 * r + t) * step + c, n);
+            weight[r][t] = NAME(load_free)((const real *)a->w + (3 * r + t) * step + c, n);
             acc[r][t] = v_load(out + (3 * r + t) * ld);
         }
     }
@@ -39,7 +38,7 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
             dy[d] = (const real *)a->dy[l + LIVE - 1 - d] + c + dy_column * step;
             FC_UNROLL(2)
             for (int e = 0; e < LIVE - 1; e++)
-                grad[d][e] = e < dy_column && dy_column - 1 - e < dy_width ? NAME(gradients_load)(dy[d] - (1 + e) * step, n) : v_zero();
+                grad[d][e] = e < dy_column && dy_column - 1 - e < dy_width ? NAME(load_free)(dy[d] - (1 + e) * step, n) : v_zero();
         }
         FC_ROLLED
         for (ptrdiff_t k = 0, at = 0; k < steps; k++, at += step, dy_next += VL) {
@@ -54,9 +53,9 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
             FC_OPAQUE(column_left); /* one loop */
             if (column_left > dy_column) {
                 FC_UNROLL(3)
-                for (int d = 0; d < LIVE; d++) grad[d][0] = NAME(gradients_load)(dy[d] + at, n);
+                for (int d = 0; d < LIVE; d++) grad[d][0] = NAME(load_free)(dy[d] + at, n);
             }
-            if (column_left > 0) sum = v_add(sum, NAME(gradients_load)(summed + at, n));
+            if (column_left > 0) sum = v_add(sum, NAME(load_free)(summed + at, n));
             FC_UNROLL(2)
             for (int v = 0; v < SHIFT; v++) {
                 if (SHIFT == 2 && (size_t)(SHIFT * k + v - column) >= (size_t)width) continue;
@@ -65,7 +64,7 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
                 const ptrdiff_t here = SHIFT * at + v * step;
                 FC_UNROLL(2)
                 for (int u = 0; u < SHIFT; u++, x_next += VL, dx_next += far ? VL : 0) {
-                    const vec value = NAME(gradients_load)(x[u] + here, n);
+                    const vec value = NAME(load_free)(x[u] + here, n);
                     vec s = v_zero();
                     __builtin_prefetch(x_next, 0, 2);
                     __builtin_prefetch(far ? dx_next : dx[u] + here + LINE, 1, 2);
@@ -78,8 +77,7 @@ FC_INLINE void NAME(gradients_walk)(const int SHIFT, const fc_depthwise_gradient
                             acc[u + d * SHIFT][v + e * SHIFT] = v_fma(grad[d][e], value, acc[u + d * SHIFT][v + e * SHIFT]);
                         }
                     }
-                    if (FC_PARTIAL_FREE) v_store_n(dx[u] + here, s, n);
-                    else v_store(dx[u] + here, s);
+                    NAME(store_free)(dx[u] + here, s, n);
                 }
             }
         }

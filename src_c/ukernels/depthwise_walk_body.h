@@ -50,8 +50,7 @@ FC_INLINE void NAME(walk_put)(const int TAPS, const int SHIFT, const int LINES, 
     FC_UNROLL(2)
     for (int l = 0; l < LINES; l++) {
         const vec v = v_max(walk->least, walk->sum[l][LIVE - 1]);
-        if (FC_PARTIAL_FREE) v_store_n(walk->y + l * walk->y_line, v, walk->n);
-        else v_store(walk->y + l * walk->y_line, v);
+        NAME(store_free)(walk->y + l * walk->y_line, v, walk->n);
         __builtin_prefetch(walk->y + l * walk->y_line + LINE, 1, 3);
     }
     walk->y += walk->y_step;

@@ -1,8 +1,6 @@
 /* The gradient of max-pooling where windows overlap, or leave a rest: see fc_pool_steps_args in ukernels_pool.h for what is computed. A walk
  * along the steps holds the gradients of the windows that the elements at hand may belong to. Vectors of channels as in pool_body.h. */
 
-FC_INLINE vec NAME(pool_load)(const real *const p, const ptrdiff_t n) { return FC_PARTIAL_FREE ? v_load_n(p, n) : v_load(p); }
-
 FC_INLINE void NAME(pool_walk)(const int TAPS, const int STRIDE, const fc_pool_steps_args *const a, const ptrdiff_t c) {
     const int LIVE = (TAPS - 1) / STRIDE + 1, LINE = 64 / (int)sizeof(real);
     const ptrdiff_t channels = a->channels, n = FC_PARTIAL_FREE && channels < VL ? channels : VL, width = a->width;
@@ -19,7 +17,7 @@ FC_INLINE void NAME(pool_walk)(const int TAPS, const int STRIDE, const fc_pool_s
         index[d] = a->index[d] + c + dy_column * channels;
         FC_UNROLL(3)
         for (int e = 0; e < LIVE - 1; e++)
-            gradient[d][e] = e < dy_column && -1 - e < inside ? NAME(pool_load)(dy[d] - (1 + e) * channels, n) : v_zero();
+            gradient[d][e] = e < dy_column && -1 - e < inside ? NAME(load_free)(dy[d] - (1 + e) * channels, n) : v_zero();
     }
     ptrdiff_t at = 0;
     FC_ROLLED
@@ -34,7 +32,7 @@ FC_INLINE void NAME(pool_walk)(const int TAPS, const int STRIDE, const fc_pool_s
         FC_OPAQUE(left); /* one loop */
         if (left > 0) {
             FC_UNROLL(3)
-            for (int d = 0; d < LIVE; d++) gradient[d][0] = NAME(pool_load)(dy[d] + at, n);
+            for (int d = 0; d < LIVE; d++) gradient[d][0] = NAME(load_free)(dy[d] + at, n);
         }
         FC_UNROLL(2)
         for (int v = 0; v < STRIDE; v++) {
@@ -54,15 +52,13 @@ FC_INLINE void NAME(pool_walk)(const int TAPS, const int STRIDE, const fc_pool_s
                     }
                 }
                 __builtin_prefetch(out + LINE, 1, 3);
-                if (FC_PARTIAL_FREE) v_store_n(out, sum, n);
-                else v_store(out, sum);
+                NAME(store_free)(out, sum, n);
             }
         }
     }
 }
 
-/* float64 is for checks, and the library is to be small. */
-#if defined(FC_F64) || VL * FC_REGISTERS < 128
+#if !FC_RARE
 #define FC_POOL_STEPS NULL
 #else
 #define FC_POOL_STEPS NAME(pool_steps)
