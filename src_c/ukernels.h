@@ -26,7 +26,7 @@ typedef struct {
     ptrdiff_t taps, depth;
     const ptrdiff_t *offset;
     const void *w;
-    ptrdiff_t ldw;
+    ptrdiff_t ldw; /* rows are read in whole vectors, which may reach into those that follow */
     ptrdiff_t tiles;
     const void *next, *next_end; /* what will be read soon, or NULL: fetched by so many bytes a step of the reduction, two lines every FC_STEPS */
     ptrdiff_t next_bytes;

@@ -146,7 +146,7 @@ FC_INLINE void NAME(gemm_tile)(const int MR, const int NV, const fc_gemm_args *c
 }
 
 FC_INLINE void NAME(gemm_tiles)(const int MR, const int NV, const fc_gemm_args *const a) {
-    assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= NV * VL);
+    assert(a->taps >= 0 && a->depth >= 0 && a->columns > 0 && a->columns <= NV * VL && a->ldw >= a->columns);
     const char *next = a->next;
     for (ptrdiff_t tile = 0; tile < a->tiles; tile++) {
         const int fetch = next && next < (const char *)a->next_end;
