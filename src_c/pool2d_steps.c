@@ -31,7 +31,9 @@ int fc_pool_steps_pay(const fc_pool2d *p) {
     /* Of several vectors those that go past the caches are better written in order. */
     const int caches = p->c <= lanes || p->n * p->h * p->w * p->c * fc_esize(p->dtype) < FC_STREAM_BYTES;
     const int size = (p->pool_h == 2 && p->stride_h == 2) || (p->pool_h == 3 && p->stride_h <= 2);
-    return kernels->pool.maximum_backward_steps && fills && caches && p->layout == FC_NHWC && fc_pool_index_bytes(p) == 1 && size &&
+    /* What is read of indices behind a row, or before it, is in the row beside it; of the first and the last row there are copies. */
+    const int beside = (p->ow - 2) * p->c >= lanes;
+    return kernels->pool.maximum_backward_steps && fills && caches && beside && p->layout == FC_NHWC && fc_pool_index_bytes(p) == 1 && size &&
            p->pool_w == p->pool_h && p->stride_w == p->stride_h;
 }
 
