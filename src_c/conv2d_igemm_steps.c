@@ -72,7 +72,7 @@ typedef struct {
     void *sums[FC_STEPS_PIXELS]; /* of the pixels, for a panel that is not full */
 } steps_task;
 
-/* Rows at .. at + depth - 1 of the reduction, of which the first is channel c of a tap, for a panel whose weights are at w. */
+/* Rows at .. at + depth - 1 of the reduction, all of one tap, for a panel whose weights are at w. Returns where its sums are. */
 static void *const *begin_panel(const steps_task *s, const fc_panel *p, ptrdiff_t at, ptrdiff_t depth, const void *w, ptrdiff_t ldw) {
     const fc_igemm *const g = s->g;
     fc_gemm_args *const args = s->args;
