@@ -4,7 +4,10 @@
 #include <assert.h>
 #include <string.h>
 
-enum { TASK_ROWS = 64 }; /* of weights */
+enum {
+    TASK_ROWS = 64, /* of weights */
+    DOT_FEW = 2     /* output channels: panels of several terms are better for more */
+};
 
 typedef struct {
     const fc_igemm *g;
@@ -25,7 +28,8 @@ void fc_igemm_plan_panels(fc_igemm *g) {
     /* Weights of runs lie as those of panels of as many terms do. */
     static const fc_panel_kernels runs[FC_RUN_TERMS + 1] = {[2] = {.nr = 8, .terms = 2}, [4] = {.nr = 4, .terms = 4}};
     g->panels = fc_panels_plan(&g->kernels->gemm, g->k, g->single_terms || g->grid_w == 1 ? 1 : g->depth);
-    g->dot = g->taps > 0 && g->k <= FC_DOT_MAX && g->depth >= 2 * g->kernels->gemm.lanes;
+    const ptrdiff_t most = g->panels.whole ? DOT_FEW : FC_DOT_MAX;
+    g->dot = g->taps > 0 && g->k <= most && g->depth >= 2 * g->kernels->gemm.lanes;
     g->terms = g->dot ? 0 : terms_of(g);
     if (g->terms) g->panels.bulk = 0, g->panels.tails = 1, g->panels.tail[0] = &runs[g->terms];
     assert(!g->terms || runs[g->terms].nr * g->terms == g->kernels->gemm.lanes);

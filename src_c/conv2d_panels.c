@@ -5,7 +5,10 @@
 #include <limits.h>
 #include <string.h>
 
-enum { PACK_ROWS = 8 };
+enum {
+    PACK_ROWS = 8,
+    MORE_COST = 3 /* of a panel more, which reads its rows again, in the unit of panels */
+};
 
 /* Compilers would write recursions out. */
 #if defined(__GNUC__)
@@ -25,7 +28,7 @@ FC_NOINLINE static int cheapest(const fc_gemm_kernels *gemm, ptrdiff_t k, ptrdif
             if (room == 1) continue;
             const int more = cheapest(gemm, k - p->nr, depth, i, room - 1, &rest);
             if (more == INT_MAX) continue;
-            cost += more;
+            cost += more + MORE_COST;
         }
         if (cost < best) best = cost, *first = p;
     }

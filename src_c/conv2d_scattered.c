@@ -219,11 +219,12 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const double scattered = PASSING * (double)pixels * (share * products(conv, taps * conv->c) + adding) + (in_registers ? 0 : packing(conv));
     const ptrdiff_t rows = fc_ceil_div(conv->h, conv->stride_h), columns = fc_ceil_div(conv->w, conv->stride_w);
     const double direct_share = fc_igemm_matrix_share(conv->dtype, conv->n * rows * columns, taps, conv->k, conv->c, 1, 0);
-    /* Every phase of the stride is a call. */
-    const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n;
+    /* Every phase of the stride is a call, whose results lie apart. */
+    const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n, out = (double)(conv->h * conv->w);
     const int turned = are_few_pixels(conv) && !fc_igemm_exchange_pays(conv); /* weights, there only */
     const double pack = turned ? PACK * (double)fc_kernel_elements(conv) / (double)conv->n : 0;
-    const double direct = pack + direct_share * (double)(conv->h * conv->w) / phases * (double)taps * products(conv, conv->c) + (phases - 1) * call;
+    const double tap = 0.8 * cycle, pixel = (phases > 1 ? 5 + (double)conv->c : 5) * cycle;
+    const double direct = pack + out * ((double)taps / phases * (direct_share * products(conv, conv->c) + tap) + pixel) + (phases - 1) * call;
     if (scattered >= direct) return 0;
     return conv->algorithm == FC_DIRECT ||
            (!fc_folded_pays(conv, FC_BACKWARD_INPUT) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));
