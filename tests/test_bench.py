@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from textwrap import dedent
 
@@ -255,6 +256,23 @@ def test_race_between_processes(odd_peers):
     assert len(problems) == 2 * 3  # wrong, crash, raises
 
 
+def test_repeated_race_keeps_the_fastest():
+    _, results = runner.run(
+        [SMALL, replace(SMALL, name="next")],
+        ["numpy"],
+        passes=["forward"],
+        rounds=1,
+        seconds=0.01,
+        repeat=2,
+    )
+    first = [(result, result.timings["numpy"].seconds) for result in islice(results, 2)]
+    second = list(results)
+    assert [result.case.name for result in second] == ["small", "next"]
+    for (before, seconds), result in zip(first, second, strict=True):
+        assert result is before
+        assert 0 < result.timings["numpy"].seconds <= seconds
+
+
 def _result(case: Case, **seconds: float) -> Result:
     timings = {peer: Timing(value, value, 1.0) for peer, value in seconds.items()}
     return Result(case, "forward", timings)
@@ -321,13 +339,14 @@ def test_picture_without_matplotlib_names_the_extra(monkeypatch, tmp_path):
         main(["--cases", "one-8x8x1", "--plot", str(tmp_path / "x.png")])
 
 
-def test_command_measures_and_writes_json(tmp_path, capsys):
+@pytest.mark.parametrize("repeat", ["1", "2"])
+def test_command_measures_and_writes_json(repeat, tmp_path, capsys):
     path = tmp_path / "bench.json"
     arguments = ["--cases", "one-8x8x1", "--against", "numpy", "--passes", "forward"]
     limits = ["--threads", "1", "--rounds", "1", "--seconds", "0.01", "--json", str(path)]
-    assert main([*arguments, *limits]) == 0
+    assert main([*arguments, *limits, "--repeat", repeat]) == 0
     printed = capsys.readouterr().out
-    assert "one-8x8x1" in printed
+    assert printed.count("one-8x8x1  ") == 1
     assert "geomean" in printed
     (result,) = json.loads(path.read_text())["results"]
     assert result["best_rival"]["name"] == "numpy"

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import islice
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -68,13 +69,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         rounds=options.rounds,
         seconds=options.seconds,
         clock=options.clock,
+        repeat=options.repeat,
         note=say,
     )
     say(", ".join(f"{peer} {version}" for peer, version in versions.items()))
     table = report.Table(list(versions), machine, width)
-    results = []
+    rows = len(cases) * len(options.passes)
     with closing(measured):
-        progress = tqdm(measured, total=len(cases) * len(options.passes), disable=None, leave=False)
+        shown = tqdm(measured, total=rows * options.repeat, disable=None, leave=False)
+        progress = iter(shown)
+        for _ in islice(progress, rows * (options.repeat - 1)):
+            pass
+        results = []
         for result in progress:
             results.append(result)
             say(table.rows(result))
@@ -112,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
         rounds=5,
         seconds=0.25,
         turns="a case",
+    )
+    parser.add_argument(
+        "--repeat",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="go through all cases so many times, for machines that are slow for seconds at a time "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--cases",

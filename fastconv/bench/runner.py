@@ -176,6 +176,7 @@ def run(
     rounds: int = 5,
     seconds: float = 0.25,
     clock: Clock = "wall",
+    repeat: int = 1,
     note: Callable[[str], None] = lambda message: None,
 ) -> tuple[dict[str, str], Generator[Result, None, None]]:
     """Measure ``cases`` on ``peers``, interleaved.
@@ -195,6 +196,9 @@ def run(
     clock : 'wall' or 'cpu'
         What counts: elapsed time, or the processor time of all threads, which other programs on
         the machine disturb less. The latter makes sense for one thread.
+    repeat : int
+        How often all cases are gone through, for a machine that is slow for seconds at a time; the
+        fastest call of all counts.
     note : callable
         Told about peers that are not installed.
 
@@ -203,7 +207,8 @@ def run(
     versions : dict
         The name and version of every peer that takes part.
     results : generator of Result
-        In the order of ``cases``; the processes live until it is exhausted or closed.
+        In the order of ``cases``, ``repeat`` times over, the same objects with what is known by
+        then; the processes live until it is exhausted or closed.
     """
     stack = ExitStack()
     contenders = enter(stack, peers, lambda peer: Contender(peer, threads), note)
@@ -211,12 +216,11 @@ def run(
 
     def results() -> Generator[Result, None, None]:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
+        all_of_them = [Result(case, pass_) for case in cases for pass_ in passes]
         with stack:
-            for case in cases:
-                for pass_ in passes:
-                    result = Result(case, pass_)
-                    _measure(result, contenders, Path(folder), rounds, seconds, clock)
-                    yield result
+            for result in all_of_them * repeat:
+                _measure(result, contenders, Path(folder), rounds, seconds, clock)
+                yield result
 
     return versions, results()
 
@@ -256,7 +260,9 @@ def _measure(
     racing: dict[str, Contender] = {}
     truth = folder / "truth.npz"
     for place, (peer, contender) in enumerate(contenders.items()):
-        timing = result.timings[peer] = Timing()
+        timing = result.timings.setdefault(peer, Timing())
+        if timing.note:  # of an earlier repetition
+            continue
         answer = ask(
             contender,
             "prepare",
