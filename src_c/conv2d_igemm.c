@@ -14,7 +14,6 @@
 enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
-    NARROW_PIXELS = 24, /* and multiples, of panels that take several terms at a time: their input, so many bytes, stays in the first-level cache */
     NARROW_BYTES = 16 << 10,
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     OFFSET_MAX_DEPTH = 32, /* up to here the list of offsets beats the table of pointers */
@@ -137,10 +136,14 @@ static void run_tiles(const fc_igemm *g, ptrdiff_t group, ptrdiff_t row, fc_gemm
 /* The same, some pixels at a time. */
 static void run_panels(const fc_igemm *g, ptrdiff_t group, ptrdiff_t row, fc_gemm_args *args, const void *const *rows, void *const *out,
                        ptrdiff_t pixels, ptrdiff_t first, ptrdiff_t last) {
-    const int narrow = g->panels.whole && !g->far && !g->steps && !g->dot && !g->terms;
-    const ptrdiff_t fit = NARROW_BYTES / (fc_max(1, g->depth) * g->esize) / NARROW_PIXELS, some = narrow ? fc_max(1, fit) * NARROW_PIXELS : pixels;
+    const int narrow = g->panels.tile_rows && !g->far && !g->steps && !g->dot && !g->terms;
+    const ptrdiff_t fit = NARROW_BYTES / (fc_max(1, g->depth) * g->esize) / FC_TERMS_PIXELS;
+    const ptrdiff_t some = narrow ? fc_max(1, fit) * FC_TERMS_PIXELS : pixels;
     for (ptrdiff_t m = 0; m < pixels; m += some) run_tiles(g, group, row, args, rows + m, out + m, fc_min(some, pixels - m), first, last);
 }
+
+/* The tiles that so many pixels are for a panel, about. */
+static ptrdiff_t tiles_of(const fc_igemm *g, ptrdiff_t pixels) { return fc_ceil_div(pixels, fc_panels_get(&g->panels, 0).kernels->mr); }
 
 /* One block of pixels by pointers. */
 static fc_status pointer_task(const void *context, ptrdiff_t task) {
@@ -153,7 +156,7 @@ static fc_status pointer_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t panels = fc_panels_count(&g->panels), units = fc_ceil_div(panels, g->unit);
     const ptrdiff_t first = units * split / g->splits * g->unit, last = fc_min(panels, units * (split + 1) / g->splits * g->unit);
     if (g->steps) fc_igemm_run_steps(g, &r, stride, first, last);
-    const ptrdiff_t tiles = fc_ceil_div(g->far ? pixels / 2 : pixels, g->panels.main->mr) * (last - first);
+    const ptrdiff_t tiles = tiles_of(g, g->far ? pixels / 2 : pixels) * (last - first);
     const char *next = NULL;
     const ptrdiff_t bytes = tiles > 0 ? fc_igemm_next_input(g, &r, &next) / g->splits : 0;
     if (bytes > 0) {
@@ -190,7 +193,7 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     const ptrdiff_t bytes = fc_igemm_next_band(g, task, &next);
     if (bytes > 0) {
         args.next = next, args.next_end = next + bytes;
-        args.next_bytes = fc_ceil_div(bytes, fc_ceil_div(r.pixels, g->panels.main->mr) * fc_panels_count(&g->panels) * args.depth);
+        args.next_bytes = fc_ceil_div(bytes, tiles_of(g, r.pixels) * fc_panels_count(&g->panels) * args.depth);
     }
     const ptrdiff_t band = task / g->groups % g->blocks * g->band, rows = r.pixels / g->grid_w;
     if (g->clip == FC_CLIP_ROWS) run_clipped(g, &r, &args, band, band + rows, g->grid_w);
@@ -228,7 +231,7 @@ static void plan_blocks(fc_igemm *g) {
         /* Threads that share steps of weights would each read all of them. */
         if (!g->steps || g->splits % threads) g->blocks = fc_max(g->blocks, fc_min(fc_ceil_div(pixels, 2 * mr), enough / (g->groups * g->splits)));
     }
-    g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), g->panels.whole ? NARROW_PIXELS : mr);
+    g->block = fc_round_up(fc_ceil_div(pixels, g->blocks), g->panels.tile_rows ? FC_TERMS_PIXELS : mr);
     g->blocks = fc_ceil_div(pixels, g->block);
 }
 
@@ -244,14 +247,14 @@ fc_status fc_igemm_run(fc_igemm *g) {
     if (pixels == 0 || g->k == 0) return FC_OK;
     fc_igemm_plan_panels(g);
     if (g->taps) fc_igemm_range_taps(g);
-    g->matrix = g->parts || ((g->weights || !g->panels.whole) && fc_igemm_matrix_pays(g));
-    if (g->matrix && g->panels.whole) {
+    g->matrix = g->parts || ((g->weights || !g->panels.tile_rows) && fc_igemm_matrix_pays(g));
+    if (g->matrix && g->panels.tile_rows) {
         g->single_terms = 1; /* parts are made from panels of those */
         fc_igemm_plan_panels(g);
         g->single_terms = 0;
     }
     g->by_offset = g->taps > 0 && (g->dot || g->terms || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
-    if (g->pooled && (!g->by_offset || g->matrix || g->dot || g->panels.whole)) return FC_UNSUPPORTED;
+    if (g->pooled && (!g->by_offset || g->matrix || g->dot || g->panels.tile_rows)) return FC_UNSUPPORTED;
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
     g->raw = !prepacked && !g->transposed && !g->terms && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
@@ -265,7 +268,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const ptrdiff_t zero = fc_round_up(g->depth, align), offsets = g->by_offset ? fc_igemm_reduction(g) : 0;
     const size_t offset_bytes = (size_t)fc_round_up(2 * offsets * (ptrdiff_t)sizeof *g->offset, FC_ALIGN);
     g->matrix &= !g->steps;
-    const int in_place = (g->steps && !g->panels.whole) || (g->matrix && !g->transposed); /* whose parts are made from the weights as they are */
+    const int in_place = (g->steps && !g->panels.tile_rows) || (g->matrix && !g->transposed); /* whose parts are made from the weights as they are */
     const int packs = !prepacked && !in_place;
     const size_t packed_bytes = (size_t)fc_round_up((zero + (packs ? g->groups * g->packed_group : 0)) * g->esize, FC_ALIGN);
     const size_t bytes = offset_bytes + packed_bytes + (g->matrix ? fc_igemm_matrix_bytes(g) : 0);

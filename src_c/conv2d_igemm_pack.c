@@ -26,9 +26,10 @@ static int terms_of(const fc_igemm *g) {
 /* Grids of one column are those of dense layers, whose pixels may be fewer than a tile of several terms has rows. */
 void fc_igemm_plan_panels(fc_igemm *g) {
     /* Weights of runs lie as those of panels of as many terms do. */
-    static const fc_panel_kernels runs[FC_RUN_TERMS + 1] = {[2] = {.nr = 8, .terms = 2}, [4] = {.nr = 4, .terms = 4}};
+    static const fc_panel_kernels runs[FC_RUN_TERMS + 1] = {[2] = {.nr = 8, .mr = FC_RUN_PIXELS, .terms = 2},
+                                                            [4] = {.nr = 4, .mr = FC_RUN_PIXELS, .terms = 4}};
     g->panels = fc_panels_plan(&g->kernels->gemm, g->k, g->single_terms || g->grid_w == 1 ? 1 : g->depth);
-    const ptrdiff_t most = g->panels.whole ? DOT_FEW : FC_DOT_MAX;
+    const ptrdiff_t most = g->panels.tile_rows ? DOT_FEW : FC_DOT_MAX;
     g->dot = g->taps > 0 && g->k <= most && g->depth >= 2 * g->kernels->gemm.lanes;
     g->terms = g->dot ? 0 : terms_of(g);
     if (g->terms) g->panels.bulk = 0, g->panels.tails = 1, g->panels.tail[0] = &runs[g->terms];

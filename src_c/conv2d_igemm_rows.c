@@ -72,7 +72,7 @@ fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, f
         if (++i == g->grid_h) i = 0, n++;
     }
     /* Whole tiles. */
-    for (ptrdiff_t m = r->pixels; g->panels.whole && m % g->panels.whole; m++) {
+    for (ptrdiff_t m = r->pixels; g->panels.tile_rows && m % g->panels.tile_rows; m++) {
         for (ptrdiff_t t = 0; t < g->taps; t++) r->in[t * stride + m] = r->in[t * stride + m - 1];
         r->out[m] = r->out[m - 1];
     }
@@ -169,7 +169,7 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     const ptrdiff_t bands = g->blocks, band = task / g->groups % bands, n = task / g->groups / bands;
     const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
     const ptrdiff_t top = i0 * g->stride_h + g->min_y, group = task % g->groups;
-    const ptrdiff_t places = fc_round_up(pixels, fc_max(1, g->panels.whole));
+    const ptrdiff_t places = fc_round_up(pixels, fc_max(1, g->panels.tile_rows));
     const size_t bytes = (size_t)fc_round_up(2 * places * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
     if (!in) return FC_NO_MEMORY;
@@ -236,7 +236,7 @@ ptrdiff_t fc_igemm_taps_inside(const fc_igemm *g, ptrdiff_t line, ptrdiff_t end,
 /* Whether taps outside of the image are so many that lines of the grid are worth tiles of their own: columns, of taps that are a row, or rows. */
 static void plan_clip(fc_igemm *g) {
     g->clip = 0;
-    if (!g->copy || g->pooled || g->matrix || g->dot || g->terms || g->panels.whole) return;
+    if (!g->copy || g->pooled || g->matrix || g->dot || g->terms || g->panels.tile_rows) return;
     g->clip = g->min_y == g->max_y ? FC_CLIP_COLUMNS : FC_CLIP_ROWS;
     const int by_rows = g->clip == FC_CLIP_ROWS;
     const ptrdiff_t lines = by_rows ? g->grid_h : g->grid_w, mr = g->panels.main->mr;

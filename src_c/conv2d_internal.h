@@ -32,7 +32,7 @@ typedef struct {
     const fc_panel_kernels *main, *tail[4];
     ptrdiff_t k, bulk;
     int tails;
-    int whole; /* rows of the tiles of panels that take several terms, which have no others, or 0 */
+    int tile_rows; /* which rows come in multiples of where some panels take several terms: FC_TERMS_PIXELS, else 0 */
 } fc_panels;
 typedef struct {
     const fc_panel_kernels *kernels;

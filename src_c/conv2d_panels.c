@@ -47,7 +47,7 @@ fc_panels fc_panels_plan(const fc_gemm_kernels *gemm, ptrdiff_t k, ptrdiff_t dep
         const fc_panel_kernels *next = panels.main;
         cheapest(gemm, rest, depth, 0, 4 - panels.tails, &next);
         panels.tail[panels.tails++] = next;
-        if (next->terms > 1) panels.whole = next->mr;
+        if (next->terms > 1) panels.tile_rows = FC_TERMS_PIXELS;
         rest -= next->nr;
     }
     return panels;

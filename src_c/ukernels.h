@@ -94,7 +94,8 @@ typedef void (*fc_wgrad_fn)(const fc_wgrad_args *args);
 
 /* The GEMM kernels for panels of nr output channels; entry [m] computes m rows: m is 1, 2, 4 or mr (see fc_tile_rows). Narrow panels take several
  * terms of the reduction at a time, side by side in x, of which depth is a multiple: w is [taps * depth / terms][output channel][term], sums begin
- * with the bias, and there is an entry for mr rows only. */
+ * with the bias, and there is an entry for mr rows only, which divides FC_TERMS_PIXELS. */
+#define FC_TERMS_PIXELS 24
 typedef struct {
     int nr, mr;
     int cost; /* time of one row and one step of the reduction, relative to the other panels of the table */

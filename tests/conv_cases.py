@@ -177,6 +177,7 @@ _GROUPS += [
     # gradient, too.
     *(Conv(f"groups2-24to3-{w}", 2, 5, w, 48, 6, groups=2) for w in (6, 7, 10, 15)),
     Conv("groups3-10to7", 1, 3, 9, 30, 21, groups=3),
+    Conv("groups8-40to7-fetched", 3, 16, 19, 320, 56, (2, 2), groups=8),
     Conv("groups2-20to8-stride2", 2, 9, 15, 40, 16, (5, 3), (2, 2), groups=2),
     Conv("groups2-8to36-dilation2", 1, 12, 13, 16, 72, (7, 1), dilation=(2, 2), groups=2),
     Conv("groups2-6to20-stride2", 1, 5, 29, 12, 40, strides=(2, 2), groups=2),

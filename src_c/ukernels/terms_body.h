@@ -3,13 +3,11 @@
  * row are loaded once for two vectors of sums, of half as many channels each. */
 
 #ifndef FC_TERMS
-#define FC_TERMS_MR 8
-#define FC_TERMS(X) X(2, 2, 16, 33) X(4, 2, 9, 4) X(4, 1, 6, 4)
-#define FC_TERMS_FNS(terms, nv, cost, least)                                                                             \
-    static void NAME(gemm_terms_##terms##x##nv)(const fc_gemm_args *a) { NAME(terms_tiles)(FC_TERMS_MR, nv, terms, a); }
-#define FC_TERMS_ENTRIES(name)                                           \
-    {[FC_TERMS_MR] = NAME(name)}, {[FC_TERMS_MR] = NAME(name)}, { NULL }
-#define FC_TERMS_ENTRY(terms, nv, cost, least) {(nv) * VL / (terms), FC_TERMS_MR, cost, terms, least, FC_TERMS_ENTRIES(gemm_terms_##terms##x##nv)},
+#define FC_TERMS(X) X(2, 2, 12, 16, 33) X(4, 2, 8, 9, 4) X(4, 1, 8, 6, 4)
+#define FC_TERMS_FNS(terms, nv, mr, cost, least)                                                                 \
+    static void NAME(gemm_terms_##terms##x##nv)(const fc_gemm_args *a) { NAME(terms_tiles)(mr, nv, terms, a); }
+#define FC_TERMS_ENTRY(terms, nv, mr, cost, least) \
+    {(nv) * VL / (terms), mr, cost, terms, least, {[mr] = NAME(gemm_terms_##terms##x##nv)}, {[mr] = NAME(gemm_terms_##terms##x##nv)}, {NULL}},
 #endif
 
 #if defined(FC_F32) && VL == 16
