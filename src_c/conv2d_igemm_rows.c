@@ -23,7 +23,9 @@ static void output_windows(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, void **o
 static void output_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t i, ptrdiff_t j, ptrdiff_t pixels, void **out, ptrdiff_t step) {
     const ptrdiff_t first = (n * g->oh + g->y0 + i * g->step_h) * g->ow + g->x0 + j * g->step_w;
     char *to = fc_at_mut(g->y, first * g->ldy, g->esize);
-    for (ptrdiff_t m = 0; m < pixels; m++, to += g->step_w * g->ldy * g->esize) out[m * step] = to;
+    if (step == 1) g->kernels->frame.point(to, g->step_w * g->ldy * g->esize, (const void **)out, pixels);
+    else
+        for (ptrdiff_t m = 0; m < pixels; m++, to += g->step_w * g->ldy * g->esize) out[m * step] = to;
 }
 
 /* Where the last tap of a pixel reads, or would without the border. */
@@ -45,7 +47,7 @@ static void point_row(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t
         for (ptrdiff_t t = 0; t < g->taps; t++) {
             const void **const to = rows + t * stride + m;
             const char *from = corner + g->tap[t].bytes;
-            for (ptrdiff_t k = 0; k < inner; k++, from += step) to[k] = from;
+            if (inner) g->kernels->frame.point(from, step, to, inner);
             const ptrdiff_t ty = y + g->tap[t].y, tx = x + g->tap[t].x;
             if (!inner) *to = ty >= 0 && ty < g->h && tx >= 0 && tx < g->w ? from : g->zero;
         }
@@ -117,7 +119,10 @@ static void point_pixels(const fc_igemm *g, ptrdiff_t band, const char *base, pt
                          ptrdiff_t end, const void **in) {
     for (ptrdiff_t i = rows.first; i < rows.end; i++) {
         const char *from = base + (i - rows.first) * g->stride_h * row * g->esize;
-        for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[place_of(g, band, i, j)] = from;
+        if (g->clip != FC_CLIP_COLUMNS && !g->pooled)
+            g->kernels->frame.point(from, g->stride_w * ld * g->esize, in + i * g->grid_w + first, end - first);
+        else
+            for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[place_of(g, band, i, j)] = from;
     }
 }
 

@@ -249,6 +249,8 @@ typedef struct {
     void (*take_every)(const void *in, ptrdiff_t step, void *out, ptrdiff_t n);
     /* out[i * step] = in[i], the others zero, i * step < n */
     void (*put_every)(const void *in, ptrdiff_t step, void *out, ptrdiff_t n);
+    /* to[i] = from + i * step bytes, i < n */
+    void (*point)(const void *from, ptrdiff_t step, const void **to, ptrdiff_t n);
     void (*gather)(const fc_gather_args *args);
     /* acc[i] += x[i], i < n */
     void (*add_into)(const void *x, void *acc, ptrdiff_t n);

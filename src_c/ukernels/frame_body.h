@@ -165,6 +165,12 @@ static void NAME(take_every)(const void *in_, ptrdiff_t step, void *out_, ptrdif
     for (; i < n; i++) out[i] = in[i * step];
 }
 
+/* Pointers fill vectors as numbers do. */
+static void NAME(point)(const void *const from_, const ptrdiff_t step, const void **const to, const ptrdiff_t n) {
+    const char *const from = from_;
+    for (ptrdiff_t i = 0; i < n; i++) to[i] = from + i * step;
+}
+
 static void NAME(put_every)(const void *in_, ptrdiff_t step, void *out_, ptrdiff_t n) {
     const real *const in = in_;
     real *const out = out_;
@@ -272,4 +278,4 @@ static void NAME(stream_end)(void) { v_stream_end(); }
 
 #define FC_FRAME_KERNELS                                                                                          \
     {NAME(pack),      NAME(transpose), NAME(column_sums), NAME(add_sum),    NAME(slide),        NAME(take_every), \
-     NAME(put_every), NAME(gather),    NAME(add_into),    NAME(stream_end), NAME(multiply_adds)}
+     NAME(put_every), NAME(point),     NAME(gather),      NAME(add_into),   NAME(stream_end),   NAME(multiply_adds)}
