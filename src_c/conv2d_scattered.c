@@ -223,7 +223,9 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const double phases = (double)(conv->stride_h * conv->stride_w), call = 150e3 / (double)conv->n, out = (double)(conv->h * conv->w);
     const int turned = are_few_pixels(conv) && !fc_igemm_exchange_pays(conv); /* weights, there only */
     const double pack = turned ? PACK * (double)fc_kernel_elements(conv) / (double)conv->n : 0;
-    const double tap = 0.8 * cycle, pixel = (phases > 1 ? 5 + (double)conv->c : 5) * cycle;
+    /* Beside their products, panels of several terms take some time for each tap and pixel. */
+    const int several = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, conv->c, conv->k).tile_rows > 0;
+    const double tap = several ? 0.8 * cycle : 0, pixel = several ? (phases > 1 ? 5 + (double)conv->c : 5) * cycle : 0;
     const double direct = pack + out * ((double)taps / phases * (direct_share * products(conv, conv->c) + tap) + pixel) + (phases - 1) * call;
     if (scattered >= direct) return 0;
     return conv->algorithm == FC_DIRECT ||
