@@ -14,7 +14,7 @@
 enum {
     BLOCK_PIXELS = 96,     /* of one task: the input of a block stays in the second-level cache */
     STREAM_REDUCTION = 64, /* products of an output during which its line is fetched for nothing, where one thread has the memory for itself */
-    NARROW_BYTES = 16 << 10,
+    NARROW_BYTES = 16 << 10, /* of the input of panels that take several terms at a time: it stays in the first-level cache */
     RAW_TILES = 8,         /* weights that so few tiles use are not worth packing */
     OFFSET_MAX_DEPTH = 32, /* up to here the list of offsets beats the table of pointers */
     MATRIX_OFFSET_MAX_DEPTH = 15 /* the same on a matrix unit, for which blocks of many images are cut together */
