@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -41,6 +42,10 @@ def _restored_runtime() -> Iterator[None]:
     runtime.set_num_threads(threads)
 
 
+def _uses_matrix_unit(module: ModuleType) -> bool:
+    return "amx" in runtime.available_isas() and getattr(module, "MATRIX_UNIT", True)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let `isa` be each instruction set that this machine can run.
 
@@ -48,8 +53,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     the one that they extend.
     """
     if "isa" in metafunc.fixturenames:
-        extended = () if getattr(metafunc.module, "MATRIX_UNIT", True) else ("amx",)
-        isas = [isa for isa in runtime.available_isas() if isa not in extended]
+        matrix = _uses_matrix_unit(metafunc.module)
+        isas = [isa for isa in runtime.available_isas() if isa != "amx" or matrix]
         metafunc.parametrize("isa", isas, indirect=True)
 
 
@@ -57,20 +62,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what would be tested twice: matrix units multiply float32 only.
 
     Sanitizers look for stray accesses of bodies that all instruction sets and types share: they
-    see each instruction set with one type, and the best one with both. A matrix unit's table has
-    the kernels of the one that it extends.
+    see each instruction set with float32, and the best one with float64, too. Where a module uses
+    the matrix unit, its table stands for the one that it extends.
     """
     best = next(isa for isa in runtime.available_isas() if isa != "amx")
 
     def again(item: pytest.Item) -> bool:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         isa, dtype = parameters.get("isa"), parameters.get("dtype")
-        if isa == "amx" and dtype == "float64":
-            return True
-        if not SANITIZED or dtype is None:
+        if isa is None:
             return False
-        extended = isa == "avx512" and "amx" in runtime.available_isas()
-        return isa != best if dtype == "float64" else extended
+        if dtype == "float64":
+            return isa == "amx" or (SANITIZED and isa != best)
+        shares = isa == best and _uses_matrix_unit(item.module)
+        return SANITIZED and dtype == "float32" and shares
 
     twice = [item for item in items if again(item)]
     items[:] = [item for item in items if not again(item)]
