@@ -120,7 +120,7 @@ static void point_pixels(const fc_igemm *g, ptrdiff_t band, const char *base, pt
     for (ptrdiff_t i = rows.first; i < rows.end; i++) {
         const char *from = base + (i - rows.first) * g->stride_h * row * g->esize;
         if (g->clip != FC_CLIP_COLUMNS && !g->pooled)
-            g->kernels->frame.point(from, g->stride_w * ld * g->esize, in + i * g->grid_w + first, end - first);
+            g->kernels->frame.point(from, g->stride_w * ld * g->esize, in + place_of(g, band, i, first), end - first);
         else
             for (ptrdiff_t j = first; j < end; j++, from += g->stride_w * ld * g->esize) in[place_of(g, band, i, j)] = from;
     }

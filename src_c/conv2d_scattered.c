@@ -190,10 +190,7 @@ fc_status fc_scattered_backward_input(const fc_conv2d *conv, const void *dy, con
 }
 
 /* Vectors of multiply-adds, as the kernels' cost counts them. */
-static double products(const fc_conv2d *conv, ptrdiff_t columns) {
-    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, columns, conv->k);
-    return (double)conv->k * (double)fc_panels_cost(&panels);
-}
+static double products(const fc_conv2d *conv, const fc_panels *panels) { return (double)conv->k * (double)fc_panels_cost(panels); }
 
 /* To lay out a weight. */
 #define PACK 39.0
@@ -215,8 +212,10 @@ int fc_scattered_pays(const fc_conv2d *conv) {
                  cycle = 2.0 * (double)lanes, row = 250;
     const double adding = in_registers ? ((double)fc_ceil_div(conv->kh, conv->stride_h) * vectors + 8) * (double)conv->stride_h * cycle
                                        : ((double)conv->kh * (6 * vectors + 8 * runs) + row * (double)conv->h / (double)pixels) * cycle;
+    const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
+    const fc_panels windows = fc_panels_plan(gemm, taps * conv->c, conv->k), channels = fc_panels_plan(gemm, conv->c, conv->k);
     const double share = fc_igemm_matrix_share(conv->dtype, conv->n * pixels, 1, conv->k, taps * conv->c, 1, 0);
-    const double scattered = PASSING * (double)pixels * (share * products(conv, taps * conv->c) + adding) + (in_registers ? 0 : packing(conv));
+    const double scattered = PASSING * (double)pixels * (share * products(conv, &windows) + adding) + (in_registers ? 0 : packing(conv));
     const ptrdiff_t rows = fc_ceil_div(conv->h, conv->stride_h), columns = fc_ceil_div(conv->w, conv->stride_w);
     const double direct_share = fc_igemm_matrix_share(conv->dtype, conv->n * rows * columns, taps, conv->k, conv->c, 1, 0);
     /* Every phase of the stride is a call, whose results lie apart. */
@@ -224,9 +223,9 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const int turned = are_few_pixels(conv) && !fc_igemm_exchange_pays(conv); /* weights, there only */
     const double pack = turned ? PACK * (double)fc_kernel_elements(conv) / (double)conv->n : 0;
     /* Beside their products, panels of several terms take some time for each tap and pixel. */
-    const int several = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, conv->c, conv->k).tile_rows > 0;
+    const int several = channels.tile_rows > 0;
     const double tap = several ? 0.8 * cycle : 0, pixel = several ? (phases > 1 ? 5 + (double)conv->c : 5) * cycle : 0;
-    const double direct = pack + out * ((double)taps / phases * (direct_share * products(conv, conv->c) + tap) + pixel) + (phases - 1) * call;
+    const double direct = pack + out * ((double)taps / phases * (direct_share * products(conv, &channels) + tap) + pixel) + (phases - 1) * call;
     if (scattered >= direct) return 0;
     return conv->algorithm == FC_DIRECT ||
            (!fc_folded_pays(conv, FC_BACKWARD_INPUT) && !fc_winograd_pays_for(conv, 1, 0, (double)conv->n * scattered));

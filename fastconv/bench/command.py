@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from itertools import islice
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -75,15 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(", ".join(f"{peer} {version}" for peer, version in versions.items()))
     table = report.Table(list(versions), machine, width)
     rows = len(cases) * len(options.passes)
+    results = []
     with closing(measured):
-        shown = tqdm(measured, total=rows * options.repeat, disable=None, leave=False)
-        progress = iter(shown)
-        for _ in islice(progress, rows * (options.repeat - 1)):
-            pass
-        results = []
-        for result in progress:
-            results.append(result)
-            say(table.rows(result))
+        progress = tqdm(measured, total=rows * options.repeat, disable=None, leave=False)
+        for count, result in enumerate(progress):
+            if count >= rows * (options.repeat - 1):
+                results.append(result)
+                say(table.rows(result))
     say("\n" + report.summary_table(report.summary(results)))
     problems = report.problems(results, options.threads)
     if problems:
