@@ -131,12 +131,14 @@ static fc_status chunk_task(const void *context, ptrdiff_t task) {
     if (!space) return FC_NO_MEMORY;
     ptrdiff_t *const line = (ptrdiff_t *)space;
     void *const copy = space + lines_size(g), *const packed = fc_at_mut(copy, g->x_size, g->esize);
+    /* A thread takes tasks in order: of the same chunk, and then the next one, which begins with the block after this chunk's last. */
+    const ptrdiff_t fetched = part < g->parts - 1 ? end : g->blocks;
     for (ptrdiff_t block = begin; block < end; block++) {
         block_work work = {.p = fc_wgrad_part_of(g, block),
                            .line = line,
                            .begins = block == begin,
                            .ends = block == end - 1,
-                           .next = fc_wgrad_fetch_next(g, block, end)};
+                           .next = fc_wgrad_fetch_next(g, block, fetched, last - first)};
         fc_wgrad_fill_lines(g, &work.p, line);
         for (work.group = first; work.group < last; work.group++) {
             if (g->dw || g->planar) run_block(g, &work, chunk, copy, packed);
@@ -197,7 +199,7 @@ static fc_status run_shared(fc_wgrad_plan *g, char *space, double work) {
                 .acc = fc_at_mut(g->acc, g->group * g->acc_size, g->esize),
                 .begins = g->block == 0,
                 .ends = g->block == g->blocks - 1,
-                .next = fc_wgrad_fetch_next(g, g->block, g->blocks),
+                .next = g->groups > 1 ? (fc_wgrad_fetch){0} : fc_wgrad_fetch_next(g, g->block, g->blocks, 1),
             };
             g->shared = &shared;
             fc_status status = fc_parallel_for(p.images * rows + lines, (double)(g->x_size + g->dy_size), prepare_task, g);

@@ -53,12 +53,13 @@ void fc_wgrad_copy_row(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t
 void fc_wgrad_pack_panel(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t group, const fc_panel *panel, void *to);
 void fc_wgrad_pack_line(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_t group, ptrdiff_t line, void *to);
 
-/* What is fetched while a block is worked on: the input and dy of the next one, so many bytes with each pixel of a tile. */
+/* What is fetched while so many groups work on a block: the input and dy of the next one if it is before `end`, so many bytes with each pixel of a
+ * tile. */
 typedef struct {
     const char *x, *x_end, *dy, *dy_end;
     ptrdiff_t bytes;
 } fc_wgrad_fetch;
-fc_wgrad_fetch fc_wgrad_fetch_next(const fc_wgrad_plan *g, ptrdiff_t block, ptrdiff_t end);
+fc_wgrad_fetch fc_wgrad_fetch_next(const fc_wgrad_plan *g, ptrdiff_t block, ptrdiff_t end, ptrdiff_t groups);
 /* Moves on by what was fetched: what comes then, or NULL. */
 const char *fc_wgrad_advance(fc_wgrad_fetch *f, ptrdiff_t bytes);
 

@@ -94,9 +94,9 @@ void fc_wgrad_pack_line(const fc_wgrad_plan *g, const fc_wgrad_part *p, ptrdiff_
     }
 }
 
-fc_wgrad_fetch fc_wgrad_fetch_next(const fc_wgrad_plan *g, ptrdiff_t block, ptrdiff_t end) {
+fc_wgrad_fetch fc_wgrad_fetch_next(const fc_wgrad_plan *g, ptrdiff_t block, ptrdiff_t end, ptrdiff_t groups) {
     fc_wgrad_fetch f = {0};
-    if (block + 1 >= end || (g->groups > 1 && (g->parts > 1 || g->chunks == 1)) || g->planar) return f;
+    if (block + 1 >= end || g->planar) return f;
     const fc_conv2d *const conv = g->conv;
     const fc_wgrad_part p = fc_wgrad_part_of(g, block + 1);
     const ptrdiff_t rows = (p.images - 1) * conv->h + p.rows * conv->stride_h, dy = p.pixels * conv->k * g->esize;
@@ -106,7 +106,7 @@ fc_wgrad_fetch fc_wgrad_fetch_next(const fc_wgrad_plan *g, ptrdiff_t block, ptrd
     f.dy_end = f.dy + dy;
     ptrdiff_t tiles = 0;
     for (ptrdiff_t i = 0; i < fc_panels_count(&g->panels); i++) tiles += fc_ceil_div(g->rows, fc_panels_get(&g->panels, i).kernels->mr);
-    f.bytes = fc_ceil_div(f.x_end - f.x + dy, tiles * g->groups * p.pixels);
+    f.bytes = fc_ceil_div(f.x_end - f.x + dy, tiles * groups * p.pixels);
     return f;
 }
 
