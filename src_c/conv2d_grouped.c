@@ -19,6 +19,7 @@ enum {
     MAX_TAPS = 3,            /* more of them in a row share too little in registers, */
     MAX_STRIDED_TAPS = 5,    /* but less would be shared of planes whose pixels are not all used, */
     FEW_PLANES = 4,          /* if that are so many */
+    MANY_PAIRS = 25,         /* of channels in a group */
     CROWDED_BYTES = 2048,
     NARROW = 6,
     STREAM_INPUTS = 2, /* results go past the caches if they are so many times their input */
@@ -272,8 +273,15 @@ static void plan_lines(map *job) {
 static int runs_pay(const fc_conv2d *conv, int gradient, ptrdiff_t planes, ptrdiff_t times) {
     const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
     const ptrdiff_t out = times * conv->groups;
-    return gemm->runs[2] && planes > MAX_PLANES && planes % 2 == 0 && 2 * times <= gemm->lanes &&
-           ((!gradient && conv->stride_w > 1) || 4 * fc_round_up(out, gemm->lanes) >= 5 * out);
+    const int leaves = !gradient && conv->stride_w > 1;
+    return gemm->runs[2] && planes > (leaves ? FEW_PLANES : MAX_PLANES) && 2 * times <= gemm->lanes &&
+           (leaves || 4 * fc_round_up(out, gemm->lanes) >= 5 * out);
+}
+
+/* Whether products of several terms beat planes that share nothing in registers. */
+static int many_pairs(const fc_conv2d *conv, ptrdiff_t planes, ptrdiff_t times) {
+    const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
+    return gemm->runs[2] && 2 * times <= gemm->lanes && planes * times >= MANY_PAIRS;
 }
 
 /* Whether kernels make the planes of one pass: the rows of its phases are tiles of pixels that do not overlap by far. What dilated pixels do not share
@@ -284,7 +292,8 @@ static int in_registers(const fc_conv2d *conv, int gradient) {
     if (runs_pay(conv, gradient, planes, times)) return 0;
     const ptrdiff_t taps = !gradient && conv->stride_w > 1 && planes <= FEW_PLANES ? MAX_STRIDED_TAPS : MAX_TAPS;
     return pixels >= FC_GROUPED_PIXELS && 2 * tiles * FC_GROUPED_PIXELS <= 3 * pixels && conv->kw <= taps &&
-           (planes <= MAX_PLANES || conv->dilation_w == 1) && fc_grouped_in_registers(fc_kernels(conv->dtype), planes, times);
+           (conv->dilation_w == 1 || (planes <= MAX_PLANES && !many_pairs(conv, planes, times))) &&
+           fc_grouped_in_registers(fc_kernels(conv->dtype), planes, times);
 }
 
 static fc_status plan_map(map *job) {
@@ -345,6 +354,7 @@ static int planes_pay(const fc_conv2d *conv, int gradient, ptrdiff_t planes, ptr
     if (times == 2) return planes <= MAX_TIMES;
     if (leaves) return planes < FEW_PLANES && times <= MAX_TIMES;
     if (planes == MAX_PLANES && times >= (single ? 3 : 5) && !strided) return 0;
+    if (!strided && many_pairs(conv, planes, times)) return 0;
     return planes <= MAX_PLANES && times <= MAX_TIMES;
 }
 

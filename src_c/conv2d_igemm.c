@@ -62,7 +62,7 @@ static void run_runs(const fc_igemm *g, ptrdiff_t group, const fc_gemm_args *ban
     fc_runs_args args = {.x_step = g->stride_w * (g->copy ? g->depth : g->ldx),
                          .y_step = g->step_w * g->ldy,
                          .offset = band->offset,
-                         .depth = band->depth,
+                         .steps = fc_igemm_products(g),
                          .w = fc_at(g->packed, group * g->packed_group, g->esize),
                          .bias = g->bias ? fc_at(g->bias, column, g->esize) : NULL,
                          .columns = (int)g->k,
@@ -254,7 +254,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
         g->single_terms = 0;
     }
     g->by_offset = g->taps > 0 && (g->dot || g->terms || g->depth <= (g->matrix ? MATRIX_OFFSET_MAX_DEPTH : OFFSET_MAX_DEPTH));
-    if (g->pooled && (!g->by_offset || g->matrix || g->dot || g->panels.tile_rows)) return FC_UNSUPPORTED;
+    if (g->pooled && (!g->by_offset || g->matrix || g->dot || g->terms || g->panels.tile_rows)) return FC_UNSUPPORTED;
     const ptrdiff_t mr = g->panels.main->mr;
     const int prepacked = !g->weights;
     g->raw = !prepacked && !g->transposed && !g->terms && (g->groups * g->k == g->panels.main->nr || pixels <= RAW_TILES * mr);
@@ -321,6 +321,7 @@ fc_igemm fc_igemm_of(const fc_conv2d *conv) {
         .pooled = conv->pooled,
         .indices = conv->indices,
         .taps = conv->kh * conv->kw,
+        .beside = conv->groups == 1 && conv->dilation_w == 1 ? conv->kw : 0,
     };
 }
 

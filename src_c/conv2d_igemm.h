@@ -36,7 +36,7 @@ typedef struct {
     ptrdiff_t min_y, max_y, min_x, max_x;
 
     fc_panels panels;
-    int single_terms;       /* none of which takes several terms at a time */
+    int single_terms;       /* nothing takes several terms at a time */
     const void *packed;     /* given where `weights` is NULL */
     ptrdiff_t packed_group; /* elements of one group's panels */
     int raw;                /* panels with all their columns are read from w_hwio where they are */
@@ -47,6 +47,7 @@ typedef struct {
 
     int dot; /* few output channels: vectors run along the reduction */
     int terms; /* of the reduction in one product, for runs of pixels side by side: as for fc_runs_args; 0: not so */
+    ptrdiff_t beside; /* taps that follow each other and read pixels beside each other, which have no other channels: their terms do, too; 0: none */
     int by_offset, copy;
     ptrdiff_t *offset;
     ptrdiff_t copy_w, band; /* output rows of a task */
@@ -54,17 +55,23 @@ typedef struct {
     int in_place;
     ptrdiff_t *offset_in_place;
     ptrdiff_t left, right; /* pixels at each end whose taps reach over it */
-    int clip;              /* taps outside of the image are left out, of rows or of columns of the grid; then the pixels of a band go by columns */
+    int clip; /* taps outside of the image are left out, of rows or of columns of the grid; then the pixels of a band go by columns */
 
     int matrix; /* the products are made on the matrix unit, from the parts of the weights */
     fc_matrix_pieces pieces;
     const char *parts, *operand; /* those parts, if they are packed before; and where they are */
 
-    int alone;                             /* one thread has all tasks */
+    int alone; /* one thread has all tasks */
     ptrdiff_t block, blocks, splits, unit; /* pixels of a task; the panels are split among so many tasks, in units of so many */
 } fc_igemm;
 
 static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps * g->depth; }
+
+/* Where several terms go into one product: how many follow each other in memory, and the products of those and of a pixel. The last terms of a product
+ * end with the last of them, and may be in the one before, too. */
+static inline ptrdiff_t fc_igemm_terms_beside(const fc_igemm *g) { return fc_max(1, g->beside) * g->depth; }
+static inline ptrdiff_t fc_igemm_products_beside(const fc_igemm *g) { return fc_ceil_div(fc_igemm_terms_beside(g), g->terms); }
+static inline ptrdiff_t fc_igemm_products(const fc_igemm *g) { return g->taps / fc_max(1, g->beside) * fc_igemm_products_beside(g); }
 
 /* The forward pass but for its arrays and taps; the taps, or 0 if there is no memory. */
 fc_igemm fc_igemm_of(const fc_conv2d *conv);

@@ -18,14 +18,14 @@ typedef struct {
 static int terms_of(const fc_igemm *g) {
     const ptrdiff_t covered = fc_round_up(g->grid_w, FC_RUN_PIXELS), lanes = g->kernels->gemm.lanes;
     int terms = FC_RUN_TERMS;
-    if (g->groups == 1 || g->taps == 0 || g->k > lanes || g->grid_w < FC_RUN_PIXELS || 2 * covered > 3 * g->grid_w) return 0;
-    while (terms * g->k > lanes || g->depth % terms) terms /= 2;
+    if (g->single_terms || g->taps == 0 || g->k > lanes || g->grid_w < FC_RUN_PIXELS || 2 * covered > 3 * g->grid_w) return 0;
+    if (g->groups == 1 && fc_panels_get(&g->panels, 0).kernels->terms == FC_RUN_TERMS) return 0; /* with fewer loads */
+    while (terms * g->k > lanes || terms > fc_igemm_terms_beside(g)) terms /= 2;
     return g->kernels->gemm.runs[terms] ? terms : 0;
 }
 
 /* Grids of one column are those of dense layers, whose pixels may be fewer than a tile of several terms has rows. */
 void fc_igemm_plan_panels(fc_igemm *g) {
-    /* Weights of runs lie as those of panels of as many terms do. */
     static const fc_panel_kernels runs[FC_RUN_TERMS + 1] = {[2] = {.nr = 8, .mr = FC_RUN_PIXELS, .terms = 2},
                                                             [4] = {.nr = 4, .mr = FC_RUN_PIXELS, .terms = 4}};
     g->panels = fc_panels_plan(&g->kernels->gemm, g->k, g->single_terms || g->grid_w == 1 ? 1 : g->depth);
@@ -34,7 +34,43 @@ void fc_igemm_plan_panels(fc_igemm *g) {
     g->terms = g->dot ? 0 : terms_of(g);
     if (g->terms) g->panels.bulk = 0, g->panels.tails = 1, g->panels.tail[0] = &runs[g->terms];
     assert(!g->terms || runs[g->terms].nr * g->terms == g->kernels->gemm.lanes);
-    g->packed_group = fc_panels_width(&g->panels) * fc_igemm_reduction(g);
+    g->packed_group = g->terms ? fc_igemm_products(g) * g->kernels->gemm.lanes : fc_panels_width(&g->panels) * fc_igemm_reduction(g);
+}
+
+double fc_igemm_lanes(const fc_conv2d *conv, int transposed) {
+    const double runs = 1.25; /* beside wide panels, as measured */
+    fc_igemm g = fc_igemm_of(conv);
+    if (transposed) {
+        g.depth = conv->k / conv->groups, g.k = conv->c / conv->groups;
+        g.grid_w = fc_ceil_div(conv->w, conv->stride_w), g.beside = 0;
+    }
+    fc_igemm_plan_panels(&g);
+    const fc_panel_kernels *const main = g.panels.main;
+    return g.terms ? runs * (double)(g.packed_group) / (double)fc_igemm_reduction(&g) : (double)(fc_panels_cost(&g.panels) * main->nr) / main->cost;
+}
+
+/* The weight of an output channel of a group for a channel that a tap reads. */
+static float weight_of(const fc_igemm *g, ptrdiff_t group, ptrdiff_t tap, ptrdiff_t channel, ptrdiff_t output) {
+    const ptrdiff_t of_input = g->transposed ? g->k : g->depth, of_output = g->transposed ? g->depth : g->k;
+    const ptrdiff_t row = g->tap[tap].source * of_input + (g->transposed ? output : channel);
+    return ((const float *)g->weights)[(row * g->groups + group) * of_output + (g->transposed ? channel : output)];
+}
+
+/* One group for runs of pixels: [product][output channel][term] in vectors. Terms that are in two products have half of their weight in each. */
+static fc_status pack_products(const void *context, ptrdiff_t group) {
+    const packing *const job = context;
+    const fc_igemm *const g = job->g;
+    const ptrdiff_t products = fc_igemm_products_beside(g), beside = fc_igemm_terms_beside(g), last = beside - g->terms;
+    float *out = (float *)job->packed + group * g->packed_group;
+    memset(out, 0, (size_t)g->packed_group * sizeof *out);
+    for (ptrdiff_t t = 0; t < g->taps; t += fc_max(1, g->beside))
+        for (ptrdiff_t p = 0; p < products; p++, out += g->kernels->gemm.lanes) {
+            const ptrdiff_t first = fc_min(p * g->terms, last), before = p > 0 ? p * g->terms : 0, after = p == products - 2 ? last : beside;
+            for (ptrdiff_t i = first; i < first + g->terms; i++)
+                for (ptrdiff_t j = 0; j < g->k; j++)
+                    out[j * g->terms + i - first] = (i < before || i >= after ? 0.5F : 1) * weight_of(g, group, t + i / g->depth, i % g->depth, j);
+        }
+    return FC_OK;
 }
 
 /* One group for the dot kernels: [tap][output channel][depth]. */
@@ -104,6 +140,7 @@ fc_status fc_igemm_pack(const fc_igemm *g, void *packed) {
     if ((g->raw || g->steps) && !g->dot && plain_panels(g) == fc_panels_count(&g->panels)) return FC_OK; /* all are read where they are */
     const double work = 0.5 * (double)g->groups * (double)g->packed_group;
     if (g->dot) return fc_parallel_for(g->groups, work, pack_dot, &job);
+    if (g->terms) return fc_parallel_for(g->groups, work, pack_products, &job);
     if (g->transposed) return fc_parallel_for(g->groups * fc_panels_count(&g->panels), work, pack_transposed, &job);
     return fc_parallel_for(g->groups * fc_ceil_div(fc_igemm_reduction(g), TASK_ROWS), work, pack_rows, &job);
 }

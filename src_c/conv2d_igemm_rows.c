@@ -203,10 +203,12 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     return FC_OK;
 }
 
-/* Of the terms from a pixel's first, in rows of so many pixels, ld elements apart. */
+/* Of the terms from a pixel's first, or of the first of every product's, in rows of so many pixels, ld elements apart. */
 static void fill_offsets(const fc_igemm *g, ptrdiff_t width, ptrdiff_t ld, ptrdiff_t *offset) {
-    for (ptrdiff_t t = 0; t < g->taps; t++)
-        for (ptrdiff_t c = 0; c < g->depth; c++) *offset++ = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + c;
+    const ptrdiff_t taps = g->terms ? fc_max(1, g->beside) : 1, terms = fc_max(1, g->terms), last = taps * g->depth - terms;
+    for (ptrdiff_t t = 0; t < g->taps; t += taps)
+        for (ptrdiff_t c = 0; c < last + terms; c += terms)
+            *offset++ = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + fc_min(c, last);
 }
 
 /* Pixels at the ends of a row are few, and what they read fits into a row beside each other. */

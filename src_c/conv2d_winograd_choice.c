@@ -204,12 +204,10 @@ static double direct_products(const fc_conv2d *conv, const pass_sizes *s, ptrdif
 
 double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
     const pass_sizes s = sizes_of(conv, transposed);
-    const fc_panels panels = fc_panels_plan(&fc_kernels(conv->dtype)->gemm, s.k, s.c);
     /* Panels of several terms save little beside squares, whose tiles have more outputs than lines, but for half a vector of channels. */
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
     const int narrow = conv->kh == 1 || conv->kw == 1 || 2 * s.k <= lanes;
-    const double cost = (double)(fc_panels_cost(&panels) * panels.main->nr) / panels.main->cost;
-    const double columns = narrow ? cost : fmax(cost, (double)fc_round_up(s.k, lanes));
+    const double cost = fc_igemm_lanes(conv, transposed), columns = narrow ? cost : fmax(cost, (double)fc_round_up(s.k, lanes));
     return direct_products(conv, &s, s.c, columns) *
            fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups, 0);
 }

@@ -56,8 +56,8 @@ typedef struct {
 #define FC_GEMM_LINE 8
 
 /* The same by offsets, with at most a vector of output channels: FC_RUNS runs of FC_RUN_PIXELS pixels that are x_step elements apart in the input and
- * y_step in the output. As many `terms` of the reduction as the vector has room for go into one product: those follow each other in memory,
- * and w is [depth / terms][output channel][term] in vectors. */
+ * y_step in the output. As many `terms` of the reduction as the vector has room for go into one product: those follow each other in memory, from each
+ * of `steps` offsets on, and w is [step][output channel][term] in vectors. */
 #define FC_RUNS 4
 #define FC_RUN_PIXELS 7
 #define FC_RUN_TERMS 4
@@ -66,7 +66,7 @@ typedef struct {
     void *out[FC_RUNS]; /* the first of the columns */
     ptrdiff_t x_step, y_step;
     const ptrdiff_t *offset;
-    ptrdiff_t depth;
+    ptrdiff_t steps;
     const void *w;
     const void *bias; /* or NULL */
     int columns, relu;

@@ -5,7 +5,7 @@
 FC_INLINE void NAME(runs_tile)(const int TERMS, const fc_runs_args *const a) {
     enum { RUNS = FC_RUNS, PIXELS = FC_RUN_PIXELS };
     const real *w = a->w;
-    const ptrdiff_t *offset = a->offset, *const end = offset + a->depth;
+    const ptrdiff_t *offset = a->offset, *const end = offset + a->steps;
     const char *x[RUNS], *next = a->next, *const next_end = a->next_end;
     ptrdiff_t one = a->x_step * (ptrdiff_t)sizeof(real), three = 3 * one, five = 5 * one;
     vec acc[RUNS][PIXELS];
@@ -16,7 +16,7 @@ FC_INLINE void NAME(runs_tile)(const int TERMS, const fc_runs_args *const a) {
         for (int i = 0; i < PIXELS; i++) acc[q][i] = v_zero();
     }
     FC_ROLLED
-    for (; offset < end; offset += TERMS, w += VL) {
+    for (; offset < end; offset++, w += VL) {
         const vec b = v_load(w);
         const ptrdiff_t at = *offset * (ptrdiff_t)sizeof(real);
         /* Multiples of them are made by addressing. */
