@@ -99,6 +99,19 @@ _NARROW += [
     Conv("narrow-groups", 1, 6, 5, 80, 72, strides=(2, 2), groups=2),
 ]
 
+# Up to half a vector of outputs along rows of pixels: products of several terms, of a row of the
+# kernel or of a tap, whose last one overlaps the one before or not.
+_PRODUCTS = [
+    Conv(f"products{kh}x{kw}c{c}k{k}", 2, 9, 15, c, k, (kh, kw))
+    for kh, kw, c, k in [(5, 5, 1, 8), (3, 3, 3, 4), (3, 3, 13, 8), (2, 2, 50, 3), (1, 1, 21, 5)]
+]
+_PRODUCTS += [
+    Conv("products-dilation", 1, 9, 16, 7, 6, (3, 2), dilation=(1, 2)),
+    Conv("products-stride", 2, 13, 29, 3, 8, (5, 3), (2, 2)),
+    Conv("products-groups", 2, 9, 16, 27, 24, (3, 2), groups=3),
+    Conv("products-groups-stride", 1, 9, 31, 35, 30, strides=(1, 2), groups=5),
+]
+
 _WINDOWS = [(1, 1, 3), (1, 7, 3), (7, 1, 3), (20, 5, 2), (5, 5, 1), (5, 5, 9)]
 _WINDOWS += [(2, 2, 4), (4, 3, 2), (7, 7, 3)]
 _KERNELS = [
@@ -387,6 +400,7 @@ SMALL = (
     _CHANNELS
     + _PIXELS
     + _NARROW
+    + _PRODUCTS
     + _KERNELS
     + _STRIDES
     + _DILATIONS

@@ -18,7 +18,7 @@ ACTIVATED = ["c3k4", "c15k16", "c16k17", "kernel5x5c1-valid", "kernel1x1c3-valid
 ACTIVATED += ["stride22k33-same", "large-odd"]
 SPECIAL = ["c1k1", "c3k4", "c8k9", "c17k23", "kernel5x5c1-valid", "kernel1x1c3-same"]
 SPECIAL += ["groups3-odd", "stride22k33-same", "dilation2", "padding-wider-than-kernel"]
-SPECIAL += ["large-odd"]
+SPECIAL += ["large-odd", "products5x5c1k8", "products3x3c13k8"]
 
 
 @cache
