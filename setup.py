@@ -57,6 +57,7 @@ SOURCES = [
     "src_c/conv2d_winograd_wgrad.c",
     "src_c/conv2d_images.c",
     "src_c/conv2d_grouped.c",
+    "src_c/conv2d_grouped_choice.c",
     "src_c/conv2d_grouped_registers.c",
     "src_c/conv2d_grouped_wgrad.c",
     "src_c/pool2d.c",

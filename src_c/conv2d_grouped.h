@@ -36,6 +36,8 @@ fc_status fc_grouped_input_rows(const fc_grouped_map *job, ptrdiff_t image, ptrd
  * each plane for them. */
 int fc_grouped_in_registers(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times);
 void fc_grouped_lanes(const fc_ukernels *kernels, ptrdiff_t planes, ptrdiff_t times, int32_t *lanes);
+/* Whether these kernels serve one pass. */
+int fc_grouped_makes_planes(const fc_conv2d *conv, int gradient);
 /* Elements from pixel to pixel of the copies that they read. */
 ptrdiff_t fc_grouped_step(const fc_ukernels *kernels, ptrdiff_t channels, ptrdiff_t esize);
 /* How groups become planes, or are copied `whole`. */

@@ -59,7 +59,7 @@ static void run_dot(const fc_igemm *g, ptrdiff_t group, fc_gemm_args *args, cons
 static void run_runs(const fc_igemm *g, ptrdiff_t group, const fc_gemm_args *band, const void *const *rows, void *const *out, ptrdiff_t pixels) {
     const ptrdiff_t each = fc_ceil_div(g->grid_w, FC_RUN_PIXELS), runs = pixels / g->grid_w * each, tiles = fc_ceil_div(runs, FC_RUNS);
     const ptrdiff_t column = group * g->k, share = band->next ? fc_ceil_div((const char *)band->next_end - (const char *)band->next, tiles) : 0;
-    fc_runs_args args = {.x_step = g->stride_w * (g->copy ? g->depth : g->ldx),
+    fc_runs_args args = {.x_step = g->stride_w * (g->copy ? g->copy_ld : g->ldx),
                          .y_step = g->step_w * g->ldy,
                          .offset = band->offset,
                          .steps = fc_igemm_products(g),
@@ -181,24 +181,32 @@ static void run_clipped(const fc_igemm *g, const fc_igemm_rows *r, fc_gemm_args 
     }
 }
 
-/* One band of output rows by offsets. */
+/* One group of a band of output rows by offsets. */
+static void run_band(const fc_igemm *g, const fc_igemm_rows *r, ptrdiff_t band) {
+    fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = r->offset, .pooled = g->pooled, .y = g->y, .indices = g->indices};
+    if (g->dot) args.taps = g->taps, args.depth = g->depth;
+    const char *next = NULL;
+    const ptrdiff_t bytes = fc_igemm_next_band(g, band, r->group, &next);
+    if (bytes > 0) {
+        args.next = next, args.next_end = next + bytes;
+        args.next_bytes = fc_ceil_div(bytes, tiles_of(g, r->pixels) * fc_panels_count(&g->panels) * args.depth);
+    }
+    const ptrdiff_t first = band % g->blocks * g->band, rows = r->pixels / g->grid_w;
+    if (g->clip == FC_CLIP_ROWS) run_clipped(g, r, &args, first, first + rows, g->grid_w);
+    else if (g->clip == FC_CLIP_COLUMNS) run_clipped(g, r, &args, 0, g->grid_w, rows);
+    else run_panels(g, r->group, 0, &args, r->in, r->out, r->pixels, 0, fc_panels_count(&g->panels));
+}
+
 static fc_status offset_task(const void *context, ptrdiff_t task) {
     const fc_igemm *const g = context;
     fc_igemm_rows r;
     const fc_status status = fc_igemm_point_band(g, task, 0, &r);
     if (status != FC_OK) return status;
-    fc_gemm_args args = {.taps = 1, .depth = fc_igemm_reduction(g), .offset = r.offset, .pooled = g->pooled, .y = g->y, .indices = g->indices};
-    if (g->dot) args.taps = g->taps, args.depth = g->depth;
-    const char *next = NULL;
-    const ptrdiff_t bytes = fc_igemm_next_band(g, task, &next);
-    if (bytes > 0) {
-        args.next = next, args.next_end = next + bytes;
-        args.next_bytes = fc_ceil_div(bytes, tiles_of(g, r.pixels) * fc_panels_count(&g->panels) * args.depth);
+    const ptrdiff_t places = fc_round_up(r.pixels, fc_max(1, g->panels.tile_rows));
+    for (; r.group < r.end; r.group++) {
+        run_band(g, &r, task / g->shares);
+        for (ptrdiff_t m = 0; m < places && r.group + 1 < r.end; m++) r.in[m] = fc_at(r.in[m], g->depth, g->esize);
     }
-    const ptrdiff_t band = task / g->groups % g->blocks * g->band, rows = r.pixels / g->grid_w;
-    if (g->clip == FC_CLIP_ROWS) run_clipped(g, &r, &args, band, band + rows, g->grid_w);
-    else if (g->clip == FC_CLIP_COLUMNS) run_clipped(g, &r, &args, 0, g->grid_w, rows);
-    else run_panels(g, r.group, 0, &args, r.in, r.out, r.pixels, 0, fc_panels_count(&g->panels));
     if (g->stream) g->kernels->frame.stream_end();
     return FC_OK;
 }
@@ -290,7 +298,7 @@ fc_status fc_igemm_run(fc_igemm *g) {
     const double work = fc_igemm_work(g);
     if (g->by_offset) fc_igemm_plan_offsets(g);
     if (g->matrix) return fc_igemm_matrix_run(g, space + offset_bytes + packed_bytes, work);
-    if (g->by_offset) return fc_parallel_for(g->groups * g->n * g->blocks, fc_pixels_work(g->few, work), offset_task, g);
+    if (g->by_offset) return fc_parallel_for(g->n * g->blocks * g->shares, fc_pixels_work(g->few, work), offset_task, g);
     plan_blocks(g);
     return fc_parallel_for(g->groups * g->blocks * g->splits, work, pointer_task, g);
 }

@@ -50,7 +50,9 @@ typedef struct {
     ptrdiff_t beside; /* taps that follow each other and read pixels beside each other, which have no other channels: their terms do, too; 0: none */
     int by_offset, copy;
     ptrdiff_t *offset;
-    ptrdiff_t copy_w, band; /* output rows of a task */
+    ptrdiff_t copy_w, copy_ld, band; /* columns of a copy, elements from one to the next; output rows of a task */
+    int together; /* rows are copied once for all groups of a task, not for each by itself */
+    ptrdiff_t shares; /* tasks of a band, each of as many groups */
     /* Where `copy` is set, bands may read rows that are inside of the image where they are, but for the pixels at their ends. */
     int in_place;
     ptrdiff_t *offset_in_place;
@@ -95,7 +97,7 @@ ptrdiff_t fc_igemm_taps_inside(const fc_igemm *g, ptrdiff_t line, ptrdiff_t end,
 
 /* The pixels of a task: where taps read, in[tap * block + pixel], or each pixel by offsets; and where pixels are written. */
 typedef struct {
-    ptrdiff_t group, begin, pixels;
+    ptrdiff_t group, end, begin, pixels; /* end: of the groups of a band's task, which take turns */
     const ptrdiff_t *offset;
     const void **in;
     void **out;
@@ -105,7 +107,7 @@ fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, f
 fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *rows);
 /* What a block's thread will read next and this block has not, by pointers: this group's share of it, its first byte and how many. */
 ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *rows, const char **first);
-ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t task, const char **first);
+ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t band, ptrdiff_t group, const char **first);
 /* Weights in steps: whether that is the faster way for so few pixels; panels first .. last - 1 of a task, whose rows are `stride` apart, but for those at
  * the end that take several terms at a time; the bytes it needs beside them; how many panels tasks should not split. */
 enum { FC_STEPS_PIXELS = 11 * FC_MR_MAX };

@@ -91,11 +91,11 @@ ptrdiff_t fc_igemm_next_input(const fc_igemm *g, const fc_igemm_rows *r, const c
 }
 
 /* Copies the input rows of a band with their padding: row r of `to` is input row top + r. */
-static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t top, ptrdiff_t rows, char *to) {
-    for (ptrdiff_t r = 0; r < rows; r++, to += g->copy_w * g->depth * g->esize) {
+static void copy_band(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group, ptrdiff_t groups, ptrdiff_t top, ptrdiff_t rows, char *to) {
+    for (ptrdiff_t r = 0; r < rows; r++, to += g->copy_w * g->copy_ld * g->esize) {
         const ptrdiff_t y = top + r;
         const void *const row = y < 0 || y >= g->h ? NULL : fc_at(g->x, (n * g->h + y) * g->w * g->ldx + group * g->depth, g->esize);
-        fc_copy_padded_row(&g->kernels->frame, row, g->w, g->ldx, g->min_x, g->depth, to, g->copy_w, g->depth, g->esize);
+        fc_copy_padded_row(&g->kernels->frame, row, g->w, g->ldx, g->min_x, groups * g->depth, to, g->copy_w, g->copy_ld, g->esize);
     }
 }
 
@@ -159,26 +159,27 @@ static fc_status point_in_place(const fc_igemm *g, ptrdiff_t n, ptrdiff_t group,
     return FC_OK;
 }
 
-ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t task, const char **first) {
-    const ptrdiff_t band = task / g->groups % g->blocks, n = task / g->groups / g->blocks, row = g->w * g->ldx * g->esize;
-    const ptrdiff_t last = (fc_min(g->grid_h, (band + 1) * g->band) - 1) * g->stride_h + g->max_y; /* row that this band reads */
+ptrdiff_t fc_igemm_next_band(const fc_igemm *g, ptrdiff_t band, ptrdiff_t group, const char **first) {
+    const ptrdiff_t n = band / g->blocks, row = g->w * g->ldx * g->esize;
+    const ptrdiff_t last = (fc_min(g->grid_h, (band % g->blocks + 1) * g->band) - 1) * g->stride_h + g->max_y; /* row that this band reads */
     const ptrdiff_t begin = n * g->h + fc_min(g->h, fc_max(0, last + 1));
     if (g->n * g->h * row < fc_l2_bytes() / 2) return 0; /* it is there */
     const ptrdiff_t share = fc_min(g->band * g->stride_h, g->n * g->h - begin) * row / g->groups;
-    *first = fc_at(g->x, 0, g->esize) + begin * row + task % g->groups * share;
+    *first = fc_at(g->x, 0, g->esize) + begin * row + group * share;
     return share;
 }
 
 fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *r) {
     /* Groups of the same pixels follow each other: they share lines of the cache. */
-    const ptrdiff_t bands = g->blocks, band = task / g->groups % bands, n = task / g->groups / bands;
+    const ptrdiff_t bands = g->blocks, band = task / g->shares % bands, n = task / g->shares / bands, share = task % g->shares;
     const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
-    const ptrdiff_t top = i0 * g->stride_h + g->min_y, group = task % g->groups;
+    const ptrdiff_t top = i0 * g->stride_h + g->min_y;
+    const ptrdiff_t group = g->groups * share / g->shares, end = g->groups * (share + 1) / g->shares;
     const ptrdiff_t places = fc_round_up(pixels, fc_max(1, g->panels.tile_rows));
     const size_t bytes = (size_t)fc_round_up(2 * places * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
     if (!in) return FC_NO_MEMORY;
-    *r = (fc_igemm_rows){.group = group, .pixels = pixels, .in = in, .out = (void **)(in + places), .space = (char *)in + bytes};
+    *r = (fc_igemm_rows){.group = group, .end = end, .pixels = pixels, .in = in, .out = (void **)(in + places), .space = (char *)in + bytes};
     const ptrdiff_t copied = rows_read(g, rows), row = g->w * g->ldx;
     const fc_span all = {0, rows};
     const int in_place = g->in_place && (g->depth >= EDGE_DEPTH || (top >= 0 && top + copied <= g->h));
@@ -187,10 +188,10 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
         const fc_status status = point_in_place(g, n, group, top, rows, in);
         if (status != FC_OK) return status;
     } else if (g->copy) {
-        char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->depth * g->esize));
+        char *const to = fc_scratch(FC_SLOT_TASK2, (size_t)(copied * g->copy_w * g->copy_ld * g->esize));
         if (!to) return FC_NO_MEMORY;
-        copy_band(g, n, group, top, copied, to);
-        point_pixels(g, rows, to, g->copy_w * g->depth, g->depth, all, 0, g->grid_w, in);
+        copy_band(g, n, group, end - group, top, copied, to);
+        point_pixels(g, rows, to, g->copy_w * g->copy_ld, g->copy_ld, all, 0, g->grid_w, in);
     } else {
         const ptrdiff_t first = (n * g->h + top) * row + g->min_x * g->ldx + group * g->depth;
         point_pixels(g, rows, fc_at(g->x, first, g->esize), row, g->ldx, all, 0, g->grid_w, in);
@@ -219,6 +220,17 @@ static void plan_in_place(fc_igemm *g) {
     g->in_place = g->copy && !g->matrix && !g->terms && (g->groups == 1 || g->ldx * g->esize % CROWDED_BYTES) &&
                   4 * (g->left + g->right) <= g->grid_w && read <= g->w;
     if (g->in_place) fill_offsets(g, g->w, g->ldx, g->offset_in_place);
+}
+
+/* Rows of whole pixels are copied in a fraction of the time that a few channels of each take. Where those are many, groups would read lines of the
+ * cache that hold little for them. */
+static void plan_together(fc_igemm *g) {
+    enum { LEAST_GROUPS = 4, MOST_DEPTH = 9 };
+    const int in_place = g->in_place && g->depth >= EDGE_DEPTH;
+    const int thin = g->groups >= LEAST_GROUPS && g->depth <= MOST_DEPTH && g->ldx * g->esize < CROWDED_BYTES;
+    g->together = g->copy && !g->matrix && !in_place && thin;
+    g->copy_ld = g->together ? g->ldx : g->depth;
+    if (g->together) g->in_place = 0;
 }
 
 /* The taps inside of the image for a row or column of the grid, as `clip` says. */
@@ -262,8 +274,9 @@ static void plan_clip(fc_igemm *g) {
 void fc_igemm_plan_offsets(fc_igemm *g) {
     g->copy = g->min_y < 0 || g->min_x < 0 || (g->grid_h - 1) * g->stride_h + g->max_y >= g->h || (g->grid_w - 1) * g->stride_w + g->max_x >= g->w;
     g->copy_w = (g->grid_w - 1) * g->stride_w + g->max_x - g->min_x + 1;
-    fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->depth : g->ldx, g->offset);
     plan_in_place(g);
+    plan_together(g);
+    fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->copy_ld : g->ldx, g->offset);
     const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
     /* Groups read their channels of the same rows and write the same pixels, one after the other: what a band reads or writes stays in a part of
      * the second-level cache, where pixels are far apart, unless bands would read much of each other's rows. */
@@ -276,5 +289,7 @@ void fc_igemm_plan_offsets(fc_igemm *g) {
     g->band = fc_round_up(fc_ceil_div(g->grid_h, g->blocks), least);
     g->blocks = fc_ceil_div(g->grid_h, g->band);
     g->splits = 1;
+    const ptrdiff_t tasks = fc_max(1, g->n * g->blocks), threads = fc_get_num_threads();
+    g->shares = !g->together ? g->groups : threads > 1 ? fc_min(g->groups, fc_ceil_div(4 * threads, tasks)) : 1;
     plan_clip(g);
 }

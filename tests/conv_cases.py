@@ -110,6 +110,8 @@ _PRODUCTS += [
     Conv("products-stride", 2, 13, 29, 3, 8, (5, 3), (2, 2)),
     Conv("products-groups", 2, 9, 16, 27, 24, (3, 2), groups=3),
     Conv("products-groups-stride", 1, 9, 31, 35, 30, strides=(1, 2), groups=5),
+    Conv("groups4-2to12", 2, 9, 12, 8, 48, (3, 1), (2, 2), ((1, 1), (0, 2)), groups=4),
+    Conv("groups4-8to20", 1, 7, 9, 32, 80, strides=(2, 2), groups=4),
 ]
 
 _WINDOWS = [(1, 1, 3), (1, 7, 3), (7, 1, 3), (20, 5, 2), (5, 5, 1), (5, 5, 9)]
