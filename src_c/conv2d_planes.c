@@ -111,10 +111,11 @@ double fc_planes_matrix_share(const fc_planes *p, ptrdiff_t terms) {
 }
 
 /* Of multiply-adds, about: whether this takes less than transposing before and after what takes `share` of the time of vectors. */
-static int pays(const fc_conv2d *conv, const fc_planes *p) {
+static int pays(const fc_conv2d *conv, const fc_planes *p, int gradient) {
     if (conv->layout != FC_NCHW || conv->n == 0 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
     const fc_gemm_kernels *const gemm = &p->kernels->gemm;
-    const fc_panels pixels = fc_panels_plan(gemm, fc_planes_pixels(p), 1), channels = fc_panels_plan(gemm, p->k, p->c);
+    const fc_panels pixels = fc_panels_plan(gemm, fc_planes_pixels(p), 1);
+    const double channels = fc_igemm_lanes(conv, gradient) * pixels.main->cost / (double)pixels.main->nr;
     const ptrdiff_t taps = p->kh * p->kw;
     const double terms = (double)(taps * p->c), k = (double)p->k, size = (double)fc_planes_pixels(p);
     const double share = fc_igemm_matrix_share(conv->dtype, p->n * fc_planes_pixels(p), taps, p->c, p->k, conv->groups, 0);
@@ -125,17 +126,17 @@ static int pays(const fc_conv2d *conv, const fc_planes *p) {
     const int single = taps == 1, in_place = single && p->stride_h == 1;
     const double copied = (single && matrix < 1 ? 0 : terms * COPY) + (in_place ? 0 : read / (single ? (double)p->stride_h : 1) * band);
     const double cycle = 2 * (double)gemm->lanes, along = terms * matrix * (double)fc_panels_cost(&pixels) / size * k + (copied + prepared) * cycle;
-    return along < share * terms * (double)fc_panels_cost(&channels) + TURN * (read + k) * cycle;
+    return along < share * terms * channels + TURN * (read + k) * cycle;
 }
 
 int fc_planes_forward_pays(const fc_conv2d *conv) {
     const fc_planes p = forward_of(conv);
-    return pays(conv, &p);
+    return pays(conv, &p, 0);
 }
 
 int fc_planes_backward_input_pays(const fc_conv2d *conv) {
     const fc_planes p = gradient_of(conv);
-    return conv->stride_h == 1 && conv->stride_w == 1 && pays(conv, &p);
+    return conv->stride_h == 1 && conv->stride_w == 1 && pays(conv, &p, 1);
 }
 
 int fc_planes_backward_weights_pays(const fc_conv2d *conv) {
