@@ -46,7 +46,7 @@ double fc_igemm_lanes(const fc_conv2d *conv, int transposed) {
     }
     fc_igemm_plan_panels(&g);
     const fc_panel_kernels *const main = g.panels.main;
-    return g.terms ? runs * (double)(g.packed_group) / (double)fc_igemm_reduction(&g) : (double)(fc_panels_cost(&g.panels) * main->nr) / main->cost;
+    return g.terms ? runs * (double)g.packed_group / (double)fc_igemm_reduction(&g) : (double)(fc_panels_cost(&g.panels) * main->nr) / main->cost;
 }
 
 /* The weight of an output channel of a group for a channel that a tap reads. */
