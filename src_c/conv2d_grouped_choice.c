@@ -10,20 +10,21 @@ enum {
     MANY_PAIRS = 25       /* of channels in a group */
 };
 
+/* Whether several terms of as many output channels fit into a product of the implicit GEMM. */
+static int fits_products(const fc_gemm_kernels *gemm, ptrdiff_t times) { return gemm->runs[2] && 2 * times <= gemm->lanes; }
+
 /* Whether the implicit GEMM is better than kernels that make as many planes: several terms fill a vector there. Here vectors of the output would be
  * half empty, or permuted pixels of the input would serve few taps. */
 static int runs_pay(const fc_conv2d *conv, int gradient, ptrdiff_t planes, ptrdiff_t times) {
     const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
     const ptrdiff_t out = times * conv->groups;
     const int leaves = !gradient && conv->stride_w > 1;
-    return gemm->runs[2] && planes > (leaves ? FEW_PLANES : MAX_PLANES) && 2 * times <= gemm->lanes &&
-           (leaves || 4 * fc_round_up(out, gemm->lanes) >= 5 * out);
+    return fits_products(gemm, times) && planes > (leaves ? FEW_PLANES : MAX_PLANES) && (leaves || 4 * fc_round_up(out, gemm->lanes) >= 5 * out);
 }
 
 /* Whether products of several terms beat planes that share nothing in registers. */
 static int many_pairs(const fc_conv2d *conv, ptrdiff_t planes, ptrdiff_t times) {
-    const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
-    return gemm->runs[2] && 2 * times <= gemm->lanes && planes * times >= MANY_PAIRS;
+    return fits_products(&fc_kernels(conv->dtype)->gemm, times) && planes * times >= MANY_PAIRS;
 }
 
 /* Whether kernels make the planes of one pass: the rows of its phases are tiles of pixels that do not overlap by far. What dilated pixels do not share

@@ -202,7 +202,7 @@ static fc_status offset_task(const void *context, ptrdiff_t task) {
     fc_igemm_rows r;
     const fc_status status = fc_igemm_point_band(g, task, 0, &r);
     if (status != FC_OK) return status;
-    const ptrdiff_t places = fc_round_up(r.pixels, fc_max(1, g->panels.tile_rows));
+    const ptrdiff_t places = fc_igemm_places(g, r.pixels);
     for (; r.group < r.end; r.group++) {
         run_band(g, &r, task / g->shares);
         for (ptrdiff_t m = 0; m < places && r.group + 1 < r.end; m++) r.in[m] = fc_at(r.in[m], g->depth, g->esize);
@@ -329,7 +329,7 @@ fc_igemm fc_igemm_of(const fc_conv2d *conv) {
         .pooled = conv->pooled,
         .indices = conv->indices,
         .taps = conv->kh * conv->kw,
-        .beside = conv->groups == 1 && conv->dilation_w == 1 ? conv->kw : 0,
+        .beside = conv->groups == 1 && conv->dilation_w == 1 ? conv->kw : 1,
     };
 }
 

@@ -47,12 +47,11 @@ typedef struct {
 
     int dot; /* few output channels: vectors run along the reduction */
     int terms; /* of the reduction in one product, for runs of pixels side by side: as for fc_runs_args; 0: not so */
-    ptrdiff_t beside; /* taps that follow each other and read pixels beside each other, which have no other channels: their terms do, too; 0: none */
+    ptrdiff_t beside; /* taps that follow each other and read pixels beside each other, which have no other channels: their terms do, too; or 1 */
     int by_offset, copy;
     ptrdiff_t *offset;
     ptrdiff_t copy_w, copy_ld, band; /* columns of a copy, elements from one to the next; output rows of a task */
-    int together; /* rows are copied once for all groups of a task, not for each by itself */
-    ptrdiff_t shares; /* tasks of a band, each of as many groups */
+    ptrdiff_t shares; /* tasks of a band, each of as many groups, for which rows are copied once */
     /* Where `copy` is set, bands may read rows that are inside of the image where they are, but for the pixels at their ends. */
     int in_place;
     ptrdiff_t *offset_in_place;
@@ -71,9 +70,9 @@ static inline ptrdiff_t fc_igemm_reduction(const fc_igemm *g) { return g->taps *
 
 /* Where several terms go into one product: how many follow each other in memory, and the products of those and of a pixel. The last terms of a product
  * end with the last of them, and may be in the one before, too. */
-static inline ptrdiff_t fc_igemm_terms_beside(const fc_igemm *g) { return fc_max(1, g->beside) * g->depth; }
+static inline ptrdiff_t fc_igemm_terms_beside(const fc_igemm *g) { return g->beside * g->depth; }
 static inline ptrdiff_t fc_igemm_products_beside(const fc_igemm *g) { return fc_ceil_div(fc_igemm_terms_beside(g), g->terms); }
-static inline ptrdiff_t fc_igemm_products(const fc_igemm *g) { return g->taps / fc_max(1, g->beside) * fc_igemm_products_beside(g); }
+static inline ptrdiff_t fc_igemm_products(const fc_igemm *g) { return g->taps / g->beside * fc_igemm_products_beside(g); }
 
 /* The forward pass but for its arrays and taps; the taps, or 0 if there is no memory. */
 fc_igemm fc_igemm_of(const fc_conv2d *conv);
@@ -103,6 +102,8 @@ typedef struct {
     void **out;
     void *space; /* the bytes that were asked for beside these */
 } fc_igemm_rows;
+/* So many pixels as whole tiles. */
+static inline ptrdiff_t fc_igemm_places(const fc_igemm *g, ptrdiff_t pixels) { return fc_round_up(pixels, fc_max(1, g->panels.tile_rows)); }
 fc_status fc_igemm_point_block(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *rows);
 fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc_igemm_rows *rows);
 /* What a block's thread will read next and this block has not, by pointers: this group's share of it, its first byte and how many. */

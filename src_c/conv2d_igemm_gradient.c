@@ -42,6 +42,7 @@ fc_status fc_igemm_backward_input(const fc_conv2d *conv, const void *dy, const v
         .step_w = conv->stride_w,
         .weights = w,
         .transposed = 1,
+        .beside = 1,
         .activation = FC_LINEAR,
     };
     g.tap = fc_scratch(FC_SLOT_CALL2, (size_t)(conv->kh * conv->kw) * sizeof *g.tap);

@@ -29,7 +29,7 @@ fc_igemm fc_igemm_half(const fc_conv2d *conv, int half, ptrdiff_t *first) {
     const ptrdiff_t inputs = fc_igemm_second_half(conv);
     if (inputs == 0) return g;
     *first = half * inputs;
-    g.depth = half ? conv->c - inputs : inputs, g.beside = 0;
+    g.depth = half ? conv->c - inputs : inputs;
     g.activation = FC_LINEAR;
     return g;
 }

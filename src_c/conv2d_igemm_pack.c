@@ -37,16 +37,17 @@ void fc_igemm_plan_panels(fc_igemm *g) {
     g->packed_group = g->terms ? fc_igemm_products(g) * g->kernels->gemm.lanes : fc_panels_width(&g->panels) * fc_igemm_reduction(g);
 }
 
-double fc_igemm_lanes(const fc_conv2d *conv, int transposed) {
+double fc_igemm_cost(const fc_conv2d *conv, int transposed) {
     const double runs = 1.25; /* beside wide panels, as measured */
     fc_igemm g = fc_igemm_of(conv);
     if (transposed) {
         g.depth = conv->k / conv->groups, g.k = conv->c / conv->groups;
-        g.grid_w = fc_ceil_div(conv->w, conv->stride_w), g.beside = 0;
+        g.grid_w = fc_ceil_div(conv->w, conv->stride_w), g.beside = 1;
     }
     fc_igemm_plan_panels(&g);
-    const fc_panel_kernels *const main = g.panels.main;
-    return g.terms ? runs * (double)g.packed_group / (double)fc_igemm_reduction(&g) : (double)(fc_panels_cost(&g.panels) * main->nr) / main->cost;
+    if (!g.terms) return (double)fc_panels_cost(&g.panels);
+    const double lanes = (double)g.packed_group / (double)fc_igemm_reduction(&g);
+    return runs * lanes * g.panels.main->cost / (double)g.panels.main->nr;
 }
 
 /* The weight of an output channel of a group for a channel that a tap reads. */
@@ -63,7 +64,7 @@ static fc_status pack_products(const void *context, ptrdiff_t group) {
     const ptrdiff_t products = fc_igemm_products_beside(g), beside = fc_igemm_terms_beside(g), last = beside - g->terms;
     float *out = (float *)job->packed + group * g->packed_group;
     memset(out, 0, (size_t)g->packed_group * sizeof *out);
-    for (ptrdiff_t t = 0; t < g->taps; t += fc_max(1, g->beside))
+    for (ptrdiff_t t = 0; t < g->taps; t += g->beside)
         for (ptrdiff_t p = 0; p < products; p++, out += g->kernels->gemm.lanes) {
             const ptrdiff_t first = fc_min(p * g->terms, last), before = p > 0 ? p * g->terms : 0, after = p == products - 2 ? last : beside;
             for (ptrdiff_t i = first; i < first + g->terms; i++)

@@ -175,7 +175,7 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
     const ptrdiff_t i0 = band * g->band, rows = fc_min(g->band, g->grid_h - i0), pixels = rows * g->grid_w;
     const ptrdiff_t top = i0 * g->stride_h + g->min_y;
     const ptrdiff_t group = g->groups * share / g->shares, end = g->groups * (share + 1) / g->shares;
-    const ptrdiff_t places = fc_round_up(pixels, fc_max(1, g->panels.tile_rows));
+    const ptrdiff_t places = fc_igemm_places(g, pixels);
     const size_t bytes = (size_t)fc_round_up(2 * places * (ptrdiff_t)sizeof(void *), FC_ALIGN);
     const void **const in = fc_scratch(FC_SLOT_TASK, bytes + more);
     if (!in) return FC_NO_MEMORY;
@@ -206,7 +206,7 @@ fc_status fc_igemm_point_band(const fc_igemm *g, ptrdiff_t task, size_t more, fc
 
 /* Of the terms from a pixel's first, or of the first of every product's, in rows of so many pixels, ld elements apart. */
 static void fill_offsets(const fc_igemm *g, ptrdiff_t width, ptrdiff_t ld, ptrdiff_t *offset) {
-    const ptrdiff_t taps = g->terms ? fc_max(1, g->beside) : 1, terms = fc_max(1, g->terms), last = taps * g->depth - terms;
+    const ptrdiff_t taps = g->terms ? g->beside : 1, terms = fc_max(1, g->terms), last = taps * g->depth - terms;
     for (ptrdiff_t t = 0; t < g->taps; t += taps)
         for (ptrdiff_t c = 0; c < last + terms; c += terms)
             *offset++ = ((g->tap[t].y - g->min_y) * width + g->tap[t].x - g->min_x) * ld + fc_min(c, last);
@@ -224,13 +224,11 @@ static void plan_in_place(fc_igemm *g) {
 
 /* Rows of whole pixels are copied in a fraction of the time that a few channels of each take. Where those are many, groups would read lines of the
  * cache that hold little for them. */
-static void plan_together(fc_igemm *g) {
+static int copies_together(const fc_igemm *g) {
     enum { LEAST_GROUPS = 4, MOST_DEPTH = 9 };
     const int in_place = g->in_place && g->depth >= EDGE_DEPTH;
     const int thin = g->groups >= LEAST_GROUPS && g->depth <= MOST_DEPTH && g->ldx * g->esize < CROWDED_BYTES;
-    g->together = g->copy && !g->matrix && !in_place && thin;
-    g->copy_ld = g->together ? g->ldx : g->depth;
-    if (g->together) g->in_place = 0;
+    return g->copy && !g->matrix && !in_place && thin;
 }
 
 /* The taps inside of the image for a row or column of the grid, as `clip` says. */
@@ -275,7 +273,9 @@ void fc_igemm_plan_offsets(fc_igemm *g) {
     g->copy = g->min_y < 0 || g->min_x < 0 || (g->grid_h - 1) * g->stride_h + g->max_y >= g->h || (g->grid_w - 1) * g->stride_w + g->max_x >= g->w;
     g->copy_w = (g->grid_w - 1) * g->stride_w + g->max_x - g->min_x + 1;
     plan_in_place(g);
-    plan_together(g);
+    const int together = copies_together(g);
+    if (together) g->in_place = 0;
+    g->copy_ld = together ? g->ldx : g->depth;
     fill_offsets(g, g->copy ? g->copy_w : g->w, g->copy ? g->copy_ld : g->ldx, g->offset);
     const ptrdiff_t each = fc_ceil_div(g->groups * g->n * g->grid_h, fc_get_num_threads()); /* rows of a thread */
     /* Groups read their channels of the same rows and write the same pixels, one after the other: what a band reads or writes stays in a part of
@@ -290,6 +290,6 @@ void fc_igemm_plan_offsets(fc_igemm *g) {
     g->blocks = fc_ceil_div(g->grid_h, g->band);
     g->splits = 1;
     const ptrdiff_t tasks = fc_max(1, g->n * g->blocks), threads = fc_get_num_threads();
-    g->shares = !g->together ? g->groups : threads > 1 ? fc_min(g->groups, fc_ceil_div(4 * threads, tasks)) : 1;
+    g->shares = !together ? g->groups : threads > 1 ? fc_min(g->groups, fc_ceil_div(4 * threads, tasks)) : 1;
     plan_clip(g);
 }

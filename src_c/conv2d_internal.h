@@ -118,9 +118,9 @@ int fc_igemm_exchange_pays(const fc_conv2d *conv);
 fc_status fc_igemm_backward_input_exchanged(const fc_conv2d *conv, const void *dy, const void *w, void *dx);
 /* The first input of the second half, of dense layers whose sums are made in two, one for each of two threads; 0 of others. */
 ptrdiff_t fc_igemm_second_half(const fc_conv2d *conv);
-/* Lanes of multiply-adds on vectors for a term of a pixel's sums: output channels and those that are computed in vain, fewer where products take several
- * terms; of the forward pass or the input gradient. */
-double fc_igemm_lanes(const fc_conv2d *conv, int transposed);
+/* What the implicit GEMM takes on vectors for a term of a pixel's sums, as fc_panels_cost counts it, less where products take several terms; of the
+ * forward pass or the input gradient. */
+double fc_igemm_cost(const fc_conv2d *conv, int transposed);
 /* The time that a matrix unit takes for an implicit GEMM of these sizes, its weights packed before or not, as a share of what vectors take; 1
  * where there is none, or it takes no less. */
 double fc_igemm_matrix_share(fc_dtype dtype, ptrdiff_t pixels, ptrdiff_t taps, ptrdiff_t depth, ptrdiff_t k, ptrdiff_t groups, int packed);

@@ -115,7 +115,7 @@ static int pays(const fc_conv2d *conv, const fc_planes *p, int gradient) {
     if (conv->layout != FC_NCHW || conv->n == 0 || conv->algorithm == FC_WINOGRAD || p->k < FEW) return 0;
     const fc_gemm_kernels *const gemm = &p->kernels->gemm;
     const fc_panels pixels = fc_panels_plan(gemm, fc_planes_pixels(p), 1);
-    const double channels = fc_igemm_lanes(conv, gradient) * pixels.main->cost / (double)pixels.main->nr;
+    const double channels = fc_igemm_cost(conv, gradient);
     const ptrdiff_t taps = p->kh * p->kw;
     const double terms = (double)(taps * p->c), k = (double)p->k, size = (double)fc_planes_pixels(p);
     const double share = fc_igemm_matrix_share(conv->dtype, p->n * fc_planes_pixels(p), taps, p->c, p->k, conv->groups, 0);

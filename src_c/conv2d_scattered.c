@@ -223,8 +223,8 @@ int fc_scattered_pays(const fc_conv2d *conv) {
     const int turned = are_few_pixels(conv) && !fc_igemm_exchange_pays(conv); /* weights, there only */
     const double pack = turned ? PACK * (double)fc_kernel_elements(conv) / (double)conv->n : 0;
     /* Beside their products, panels of several terms take some time for each tap and pixel. */
-    const double term = fc_igemm_lanes(conv, 1) * channels.main->cost / (double)channels.main->nr;
-    const int several = term < 0.99 * (double)fc_panels_cost(&channels) || channels.tile_rows > 0;
+    const double term = fc_igemm_cost(conv, 1);
+    const int several = term < (double)fc_panels_cost(&channels) || channels.tile_rows > 0;
     const double tap = several ? 0.8 * cycle : 0, pixel = several ? (phases > 1 ? 5 + (double)conv->c : 5) * cycle : 0;
     const double direct = pack + out * ((double)taps / phases * (direct_share * (double)conv->k * term + tap) + pixel) + (phases - 1) * call;
     if (scattered >= direct) return 0;

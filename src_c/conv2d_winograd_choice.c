@@ -207,7 +207,10 @@ double fc_winograd_direct_cost(const fc_conv2d *conv, int transposed) {
     /* Panels of several terms save little beside squares, whose tiles have more outputs than lines, but for half a vector of channels. */
     const ptrdiff_t lanes = fc_kernels(FC_F32)->winograd.lanes;
     const int narrow = conv->kh == 1 || conv->kw == 1 || 2 * s.k <= lanes;
-    const double cost = fc_igemm_lanes(conv, transposed), columns = narrow ? cost : fmax(cost, (double)fc_round_up(s.k, lanes));
+    const fc_gemm_kernels *const gemm = &fc_kernels(conv->dtype)->gemm;
+    const fc_panel_kernels *const wide = &gemm->panel[gemm->main_panel];
+    const double cost = fc_igemm_cost(conv, transposed) * (double)wide->nr / wide->cost,
+                 columns = narrow ? cost : fmax(cost, (double)fc_round_up(s.k, lanes));
     return direct_products(conv, &s, s.c, columns) *
            fc_igemm_matrix_share(conv->dtype, conv->n * s.h * s.w, conv->kh * conv->kw, s.c, s.k, conv->groups, 0);
 }
